@@ -1,0 +1,50 @@
+"""The exceptions, each also the built-in that a NumPy user would expect.
+
+SoftxentError
+├── OptionError      a modifier of the loss is out of its range                  (ValueError)
+├── ShapeError       an array does not have the shape that the others ask for    (ValueError)
+├── DTypeError       an array or option of a kind that has no meaning here       (TypeError)
+├── LabelError       a label names no class                                      (ValueError, IndexError)
+└── DataError        a file that cannot be used as data                          (ValueError)
+    └── ModelFileError   a file that is not a model of ours
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DTypeError",
+    "DataError",
+    "LabelError",
+    "ModelFileError",
+    "OptionError",
+    "ShapeError",
+    "SoftxentError",
+]
+
+
+class SoftxentError(Exception):
+    """Anything that softxent refuses to do."""
+
+
+class OptionError(SoftxentError, ValueError):
+    """A modifier of the loss is out of its range."""
+
+
+class ShapeError(SoftxentError, ValueError):
+    """An array does not have the shape that the other arguments ask for."""
+
+
+class DTypeError(SoftxentError, TypeError):
+    """An array or an option is of a kind that has no meaning here."""
+
+
+class LabelError(SoftxentError, ValueError, IndexError):
+    """A label names no class; the message names the row, the label and the range."""
+
+
+class DataError(SoftxentError, ValueError):
+    """A file cannot be used as data; the message names the file and what to do."""
+
+
+class ModelFileError(DataError):
+    """A file is not a model that softxent wrote, or is damaged."""

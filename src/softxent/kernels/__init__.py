@@ -1,0 +1,1 @@
+"""The numerical kernels, one folder a kind of machine."""

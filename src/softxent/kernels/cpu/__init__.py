@@ -1,0 +1,14 @@
+"""Numba kernels over blocks of rows: validated 2-D arrays and scalars in, arrays out; one idea a file.
+
+jit             how kernels are compiled and kept                floats, double_double   exact arithmetic
+exp, sums       the exponential and the sums of all kernels      softmax                 softmax, log-softmax, logsumexp
+cross_entropy   losses and gradients                             products                JVP, VJP, HVP
+logits          softcap and temperature                          probabilities           from_logits=False, K-L
+binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks
+blocks          a whole matrix at once, for solvers
+scheduler       blocks to threads
+"""
+
+from softxent.kernels.cpu.blocks import hard_label_block
+
+__all__ = ["hard_label_block"]

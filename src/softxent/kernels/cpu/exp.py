@@ -1,0 +1,139 @@
+"""e^(d + d_lo) · 2^K for d ≤ 0, to 0.6 ulp, in float32 and float64, vectorisable.
+
+Let d + d_lo be a logit minus the row's maximum, as a rounded difference and what the rounding lost. With k the integer
+nearest to d/ln 2:
+
+    r = d − k·ln2_hi              exact, by a fused multiply-add
+    t = d_lo − k·ln2_lo           the small part
+    e^(d + d_lo) = 2^k · e^r · (1 + t),   e^r = 1 + r + r²·Q(r)
+
+1 + r is kept as hi + lo (exact), so that the one rounding of weight is the last, hi + (lo + r²Q + t·e^r).
+Q interpolates (e^r − 1 − r)/r² at Chebyshev nodes on |r| ≤ ln 2 / 2: relative error of e^r 2^-32 (degree 5,
+float32) and 2^-62 (degree 10, float64). d_lo is what max-subtraction alone loses: |d|·2^-24 in float32, |d|·2^-53 in
+float64 (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, Theorem 4.3).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from softxent.kernels.cpu.floats import fma, shifted_power_of_two
+from softxent.kernels.cpu.jit import inlined
+
+__all__ = ["exp_pair", "scaled_exp", "unscale"]
+
+_f = np.float32
+_LOG2E_32 = _f(1.4426950408889634)
+_MAGIC_32 = _f(1.5 * 2**23)
+_LN2_HI_32 = _f(0.6931471824645996)
+_LN2_LO_32 = _f(-1.9046542121259336e-09)
+_Q0_32 = _f(0.5)
+_Q1_32 = _f(0.1666666716337204)
+_Q2_32 = _f(0.04166646674275398)
+_Q3_32 = _f(0.00833331048488617)
+_Q4_32 = _f(0.0013933649752289057)
+_Q5_32 = _f(0.00019890991097781807)
+# Below these e^d · 2^K is not normal any more, and its row's probability rounds to zero however it is scaled.
+_LOWEST_32 = _f(-115.0)
+_LOWEST_64 = -797.0
+
+_LOG2E_64 = 1.4426950408889634
+_MAGIC_64 = 1.5 * 2**52
+_LN2_HI_64 = 0.6931471805599453
+_LN2_LO_64 = 2.3190468138462996e-17
+_Q0_64 = 0.5
+_Q1_64 = 0.1666666666666667
+_Q2_64 = 0.04166666666666667
+_Q3_64 = 0.008333333333326136
+_Q4_64 = 0.0013888888888883748
+_Q5_64 = 0.00019841269874820627
+_Q6_64 = 2.4801587325547743e-05
+_Q7_64 = 2.7557255400206422e-06
+_Q8_64 = 2.75572736431103e-07
+_Q9_64 = 2.5105217004720745e-08
+_Q10_64 = 2.0914686968086876e-09
+
+
+@inlined
+def _exp_32(d, d_lo):
+    one = _f(1.0)
+    t = fma(d, _LOG2E_32, _MAGIC_32)
+    k = t - _MAGIC_32
+    r = fma(-k, _LN2_HI_32, d)
+    small = fma(-k, _LN2_LO_32, d_lo)
+    q = fma(_Q5_32, r, _Q4_32)
+    q = fma(q, r, _Q3_32)
+    q = fma(q, r, _Q2_32)
+    q = fma(q, r, _Q1_32)
+    q = fma(q, r, _Q0_32)
+    q = r * r * q
+    hi = one + r
+    lo = r - (hi - one)
+    lo = fma(small, hi + q, lo + q)
+    power = shifted_power_of_two(t)
+    inside = d > _LOWEST_32
+    return (hi * power if inside else _f(0.0)), (lo * power if inside else _f(0.0))
+
+
+@inlined
+def _exp_64(d, d_lo):
+    t = fma(d, _LOG2E_64, _MAGIC_64)
+    k = t - _MAGIC_64
+    r = fma(-k, _LN2_HI_64, d)
+    small = fma(-k, _LN2_LO_64, d_lo)
+    q = fma(_Q10_64, r, _Q9_64)
+    q = fma(q, r, _Q8_64)
+    q = fma(q, r, _Q7_64)
+    q = fma(q, r, _Q6_64)
+    q = fma(q, r, _Q5_64)
+    q = fma(q, r, _Q4_64)
+    q = fma(q, r, _Q3_64)
+    q = fma(q, r, _Q2_64)
+    q = fma(q, r, _Q1_64)
+    q = fma(q, r, _Q0_64)
+    q = r * r * q
+    hi = 1.0 + r
+    lo = r - (hi - 1.0)
+    lo = fma(small, hi + q, lo + q)
+    power = shifted_power_of_two(t)
+    inside = d > _LOWEST_64
+    return (hi * power if inside else 0.0), (lo * power if inside else 0.0)
+
+
+def exp_pair(d, d_lo):
+    """e^(d + d_lo) · 2^K as an unevaluated sum hi + lo with |lo| < hi / 8: four to six bits beyond the dtype's."""
+    raise TypeError("exp_pair runs inside kernels only")
+
+
+@overload(exp_pair, inline="always")
+def _exp_pair(d, d_lo):
+    if d == types.float32:
+        return lambda d, d_lo: _exp_32(d, d_lo)
+    if d == types.float64:
+        return lambda d, d_lo: _exp_64(d, d_lo)
+    return None
+
+
+@inlined
+def scaled_exp(d, d_lo):
+    """e^(d + d_lo) · 2^K, rounded once; 0 where it cannot matter, and for d = −inf."""
+    hi, lo = exp_pair(d, d_lo)
+    return hi + lo
+
+
+_UNSCALE_32 = 2.0**-40
+_UNSCALE_64 = 2.0**-128
+
+
+def unscale(dtype_like):
+    """2^-K, as float64, for the K of an array's dtype."""
+    raise TypeError("unscale runs inside kernels only")
+
+
+@overload(unscale, inline="always")
+def _unscale(dtype_like):
+    if dtype_like.dtype == types.float32:
+        return lambda dtype_like: _UNSCALE_32
+    return lambda dtype_like: _UNSCALE_64

@@ -1,0 +1,117 @@
+"""How the kernels are compiled, and where the compiled code is kept.
+
+Numba's own disk cache looks at one source file: a change in a function that a kernel inlines from another file would
+leave stale code behind. Its index file can also pair a signature with another process's code when two write at once.
+Here one file holds one specialisation, named by a hash of everything that the machine code depends on: all kernel
+sources, the signature, the CPU, and the versions of Numba and Python. A file that cannot be read is compiled again; a
+folder that cannot be written costs the compilation in each process and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import compiler
+from numba.core.caching import _Cache
+from numba.core.serialize import dumps
+
+__all__ = ["cache_folder", "inlined", "kernel"]
+
+
+@functools.cache
+def _sources_hash() -> str:
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Return the folder of the compiled kernels: $SOFTXENT_CACHE_DIR, or softxent/ in the user's cache folder."""
+    own = os.environ.get("SOFTXENT_CACHE_DIR")
+    if own:
+        return Path(own)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "softxent"
+
+
+class _OneFileCache(_Cache):  # type: ignore[misc]  # Numba ships no types
+    """Keeps each compiled specialisation of one function in a file of its own."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
+        self._enabled = True
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_folder())
+
+    def _file(self, signature: Any, codegen: Any) -> Path:
+        key = repr((str(signature), codegen.magic_tuple(), _sources_hash()))
+        return cache_folder() / f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.nbc"
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        if not self._enabled:
+            return None
+        target_context.refresh()
+        try:
+            import pickle
+
+            payload = pickle.loads(self._file(signature, target_context.codegen()).read_bytes())
+            return compiler.CompileResult._rebuild(target_context, *payload)
+        except Exception:  # a missing, damaged or foreign file means only that the kernel is compiled again
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        if not self._enabled:
+            return
+        file = self._file(signature, result.codegen)
+        beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:12]}.tmp")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(dumps(result._reduce()))
+            os.replace(beside, file)
+        except (OSError, RuntimeError):  # RuntimeError: Path.home() where there is none
+            beside.unlink(missing_ok=True) if beside.parent.exists() else None
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def flush(self) -> None:
+        pass
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile function on its first call with each kind of arguments, without the GIL, kept on disk.
+
+    error_model="numpy": a division by zero gives inf or NaN, as the contract's table asks. No fastmath: every rounding
+    is accounted for in the kernels' comments, and the order of every sum is written down.
+    """
+    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    try:
+        dispatcher._cache = _OneFileCache(function)
+    except RuntimeError:  # no home folder: compile in each process
+        pass
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile function into whatever kernel calls it, for loops' bodies."""
+    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)  # type: ignore[no-any-return]

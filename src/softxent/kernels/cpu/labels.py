@@ -1,0 +1,32 @@
+"""Index labels: whether they are classes, and what they weigh together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from softxent.kernels.cpu.floats import two_sum
+from softxent.kernels.cpu.jit import kernel
+
+__all__ = ["scan_labels"]
+
+
+@kernel
+def scan_labels(labels, num_classes, ignore_index, weight):
+    """Return (row, total): the first row whose label is no class, or −1; Σ w_y over the rows that are not ignored.
+
+    labels: (N,) int64; weight: (C,) float64 or None for ones.
+    """
+    total = 0.0
+    lost = 0.0
+    for i in range(labels.size):
+        y = labels[i]
+        if y == ignore_index:
+            continue
+        if y < 0 or y >= num_classes:
+            return i, np.nan
+        if weight is None:
+            total += 1.0
+        else:
+            total, error = two_sum(total, weight[y])
+            lost += error
+    return -1, total + lost

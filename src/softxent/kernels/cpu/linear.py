@@ -1,0 +1,114 @@
+"""A linear output layer in chunks of rows: logits by BLAS, a loss in place of them, gradients by BLAS.
+
+For each chunk of B rows, with W (C, D) and the chunk's logits Z (B, C), then gradients G in the same memory:
+
+    Z = X_B Wᵀ + b          2 B C D flops
+    G = ∂loss/∂Z            B C read and written, in the cache's reach
+    ∂X_B = G W              2 B C D
+    ∂W += Gᵀ X_B            2 B C D, into the accumulator itself (gemm with β = 1): no temporary of W's size
+
+B is chosen by C alone, so that results do not depend on the machine's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["OutputLayer", "rows_per_chunk"]
+
+_CHUNK_BYTES = 1 << 25
+_FEWEST_ROWS = 64
+_CLASSES_PER_TILE = 4096
+
+
+def rows_per_chunk(num_classes: int, itemsize: int) -> int:
+    """The number of rows whose logits fill a chunk: few enough to stay small, enough for BLAS to be fast."""
+    return max(_FEWEST_ROWS, _CHUNK_BYTES // (num_classes * itemsize))
+
+
+def _add_product(a: np.ndarray, b: np.ndarray, target: np.ndarray) -> None:
+    """target += aᵀ b. a: (B, C), b: (B, D), target: (C, D), C-contiguous, of one dtype."""
+    from scipy.linalg import blas
+
+    # BLAS counts columns first: targetᵀ (D, C) += bᵀ a, and the transpose of a C-contiguous array is Fortran's order.
+    gemm = blas.sgemm if target.dtype == np.float32 else blas.dgemm
+    gemm(1.0, b.T, a.T, beta=1.0, c=target.T, trans_b=True, overwrite_c=True)
+
+
+class OutputLayer:
+    """X, W and b of one call, and what is accumulated over the chunks.
+
+    Args:
+        x: (N, D); weight: (C, D); bias: (C,) or None: floating, any layout.
+        dtype: float32 or float64, what is multiplied in.
+        want_grad: whether the loss leaves gradients in the logits' place.
+    """
+
+    def __init__(
+        self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, dtype: np.dtype[Any], want_grad: bool
+    ) -> None:
+        self.x, self.weight, self.dtype = x, weight, dtype
+        self.bias = None if bias is None else bias.astype(dtype)
+        self.bias_dtype = None if bias is None else bias.dtype
+        self.want_grad = want_grad
+        # Weights of another dtype are converted a tile of classes at a time, never as a whole.
+        self.as_is = weight.dtype == dtype and weight.dtype.isnative
+        num_classes = weight.shape[0]
+        self.tiles = [slice(0, num_classes)]
+        if not self.as_is:
+            self.tiles = [slice(c, c + _CLASSES_PER_TILE) for c in range(0, num_classes, _CLASSES_PER_TILE)]
+        if want_grad:
+            self.grad_x = np.zeros(x.shape, x.dtype.newbyteorder("="))
+            self._weight_sum = np.zeros(weight.shape, dtype)
+            self._bias_sum = np.zeros(num_classes)
+
+    def run(self, rows: np.ndarray, loss: Callable[[np.ndarray, np.ndarray], None]) -> None:
+        """Visit the given rows of x chunk by chunk: loss(rows, logits) leaves the gradients in the logits' place."""
+        if not rows.size:
+            return
+        num_classes = self.weight.shape[0]
+        step = min(rows_per_chunk(num_classes, self.dtype.itemsize), rows.size)
+        buffer = np.empty((step, num_classes), self.dtype)
+        for start in range(0, rows.size, step):
+            chunk = rows[start : start + step]
+            contiguous = chunk[-1] - chunk[0] + 1 == chunk.size
+            x = self.x[chunk[0] : chunk[-1] + 1] if contiguous else self.x[chunk]
+            x = np.ascontiguousarray(x, self.dtype)
+            z = buffer[: chunk.size]
+            with np.errstate(all="ignore"):
+                for tile in self.tiles:
+                    np.matmul(x, np.asarray(self.weight[tile], self.dtype).T, out=z[:, tile])
+                if self.bias is not None:
+                    z += self.bias
+                loss(chunk, z)
+                if self.want_grad:
+                    self._add_gradients(chunk, x, z)
+
+    def _add_gradients(self, chunk: np.ndarray, x: np.ndarray, g: np.ndarray) -> None:
+        if self.as_is:
+            grad_x = g @ self.weight
+        else:
+            grad_x = np.zeros(x.shape, self.dtype)
+            for tile in self.tiles:
+                grad_x += g[:, tile] @ np.asarray(self.weight[tile], self.dtype)
+        self.grad_x[chunk] = grad_x
+        _add_product(g, x, self._weight_sum)
+        if self.bias is not None:
+            self._bias_sum += g.sum(axis=0, dtype=np.float64)
+
+    @property
+    def grad_weight(self) -> np.ndarray:
+        """∂loss/∂W in W's dtype."""
+        with np.errstate(all="ignore"):
+            return self._weight_sum.astype(self.weight.dtype.newbyteorder("="), copy=False)
+
+    @property
+    def grad_bias(self) -> np.ndarray | None:
+        """∂loss/∂b in b's dtype, or None."""
+        if self.bias_dtype is None:
+            return None
+        with np.errstate(all="ignore"):
+            return self._bias_sum.astype(self.bias_dtype.newbyteorder("="), copy=False)

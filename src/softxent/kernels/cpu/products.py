@@ -1,0 +1,96 @@
+"""Products with the softmax Jacobian and with the Hessian of the cross-entropy, row by row.
+
+    J v = p ⊙ (v − ⟨p, v⟩)                       the Jacobian is symmetric: one map for JVP and VJP
+    H v = p ⊙ (A (v − ⟨p, v⟩) + 2 λ ⟨p, v⟩) / D,  A = Y + 2 λ lse
+
+v − ⟨p, v⟩ is formed from a dot product whose rounding errors are carried along, so that a large common offset of v
+cancels as far as Σ p = 1 holds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from softxent.kernels.cpu.cross_entropy import weighted_shortfall
+from softxent.kernels.cpu.exp import unscale
+from softxent.kernels.cpu.floats import two_prod, two_sum
+from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.softmax import find, log1p_pair, quotient, row_max, sum_exponentials
+from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+
+__all__ = ["dot", "hvp_rows", "jacobian_product_rows"]
+
+
+@kernel
+def dot(a, b, high, low):
+    """Return Σ a_j b_j as a pair. a, b: (C,); high, low: (BLOCK,) float64 buffers."""
+    s = 0.0
+    lost = 0.0
+    for start in range(0, a.size, BLOCK):
+        n = min(BLOCK, a.size - start)
+        for j in range(n):
+            high[j], low[j] = two_prod(np.float64(a[start + j]), np.float64(b[start + j]))
+        block_s, block_lost = fold(high, low, n)
+        s, lost = accumulate(s, lost, block_s, block_lost)
+    return finish(s, lost)
+
+
+@kernel
+def jacobian_product_rows(p, v, out):
+    """out = p ⊙ (v − ⟨p, v⟩). p, v, out: (N, C), float32 or float64."""
+    high = np.empty(BLOCK)
+    low = np.empty(BLOCK)
+    for i in range(p.shape[0]):
+        mean, mean_lo = dot(p[i], v[i], high, low)
+        for j in range(p.shape[1]):
+            d, d_lo = two_sum(np.float64(v[i, j]), -mean)
+            out[i, j] = np.float64(p[i, j]) * (d + (d_lo - mean_lo))
+
+
+@kernel
+def hvp_rows(z, z_lo, offset, labels, ignore_index, weight, keep, spread, z_loss, divisor, tangent, out):
+    """out = H v of each row's loss. labels: (N,) int64, or (N, C) probabilities; tangent: (N, C).
+
+    The other arguments are those of softxent.kernels.cpu.cross_entropy.
+    """
+    high = np.empty(BLOCK)
+    low = np.empty(BLOCK)
+    back = unscale(z)
+    m_lo = z.dtype.type(0)
+    for i in range(z.shape[0]):
+        if labels.ndim == 1:
+            if labels[i] == ignore_index:
+                out[i, :] = 0.0
+                continue
+        m = row_max(z[i])
+        if not math.isfinite(m):
+            out[i, :] = np.nan
+            continue
+        row_lo = None if z_lo is None else z_lo[i]
+        largest = find(z[i], m)
+        if z_lo is not None:
+            m_lo = z_lo[i, largest]
+        if labels.ndim == 1:
+            total = 0.0
+            if spread != 0.0:
+                _, _, total, _ = weighted_shortfall(z[i], row_lo, m, m_lo, None, weight, keep, spread, high, low)
+            total += keep if weight is None else keep * weight[labels[i]]
+        else:
+            _, _, total, _ = weighted_shortfall(z[i], row_lo, m, m_lo, labels[i], weight, keep, spread, high, low)
+        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, largest, out[i], high, low)
+        s, s_lo = two_sum(1.0 / back, rest)
+        s_lo += rest_lo
+        lse = 0.0
+        if z_loss != 0.0:
+            lse = np.float64(m) + (log1p_pair(rest * back, rest_lo * back) + np.float64(m_lo))
+            if offset is not None:
+                lse += offset[i]
+        mean, _ = dot(out[i], tangent[i], high, low)
+        mean = mean / s
+        factor, _ = quotient(1.0, divisor, s, s_lo)
+        slope = total + 2.0 * z_loss * lse
+        for j in range(z.shape[1]):
+            d = np.float64(tangent[i, j]) - mean
+            out[i, j] = np.float64(out[i, j]) * (factor * (slope * d + 2.0 * z_loss * mean))

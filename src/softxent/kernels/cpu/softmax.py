@@ -1,0 +1,226 @@
+"""Softmax, log-softmax, logsumexp and the softmax Jacobian of rows of logits.
+
+One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one reference class r, S = R + e_r.
+
+    softmax_j     = e_j / S
+    log_softmax_j = (z_j − m) − log1p(R),  r the maximum's class: two terms of one sign, no cancellation
+    logsumexp     = m + log1p(R)
+
+Every kernel takes C-contiguous 2-D arrays of float32 or float64 and writes into arrays that it is given; a row's result
+depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf, −inf).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from softxent.kernels.cpu.exp import exp_pair, scaled_exp, unscale
+from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
+from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+
+__all__ = [
+    "find",
+    "log_softmax_rows",
+    "logsumexp_rows",
+    "quotient",
+    "row_max",
+    "scale_row",
+    "softmax_jacobian_rows",
+    "softmax_rows",
+    "sum_exponentials",
+    "write_exponentials",
+]
+
+
+@kernel
+def row_max(z):
+    """max z, NaN if any is NaN. z: (C,), C ≥ 1."""
+    m = z[0]
+    for j in range(z.size):
+        m = maximum(m, z[j])
+    return m
+
+
+@kernel
+def find(z, value):
+    """The first index at which z holds value. z: (C,)."""
+    for j in range(z.size):
+        if z[j] == value:
+            return j
+    return 0
+
+
+@kernel
+def write_exponentials(z, z_lo, m, m_lo, e):
+    """e_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)), 0.6 ulp. z, e: (n,); z_lo: (n,) or None."""
+    for j in range(z.size):
+        d, d_lo = two_sum(z[j], -m)
+        if z_lo is not None:
+            d_lo = d_lo + (z_lo[j] - m_lo)
+        e[j] = scaled_exp(d, d_lo)
+
+
+@kernel
+def sum_exponentials(z, z_lo, m, m_lo, skip, e, high, low):
+    """Return (R, R_lo) = 2^K · Σ_{j≠skip} exp(z_j − m), normalised, and write 2^K · exp(z_j − m) to e for every j.
+
+    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; high, low: (BLOCK,) float64 buffers.
+    The skipped class is set to zero for the sum instead of split around, so that blocks start at the same classes
+    whatever the label is. e may be z: an element is read before it is written.
+    """
+    s = 0.0
+    lost = 0.0
+    if e is None:
+        scratch = np.empty(BLOCK, z.dtype)
+    for start in range(0, z.size, BLOCK):
+        part = z[start : start + BLOCK]
+        n = part.size
+        part_lo = None if z_lo is None else z_lo[start : start + BLOCK]
+        terms = scratch[:n] if e is None else e[start : start + BLOCK]
+        write_exponentials(part, part_lo, m, m_lo, terms)
+        for i in range(n):
+            high[i] = terms[i]
+            low[i] = 0.0
+        if start <= skip < start + n:
+            high[skip - start] = 0.0
+        block_s, block_lost = fold(high, low, n)
+        s, lost = accumulate(s, lost, block_s, block_lost)
+    return finish(s, lost)
+
+
+@kernel
+def quotient(numerator, d, s, s_lo):
+    """Return numerator / (d · (s + s_lo)) as a pair of float64: one rounding for all three operands together."""
+    p, p_lo = two_prod(d, s)
+    p_lo = fma(d, s_lo, p_lo)
+    q = numerator / p
+    return q, (fma(-q, p, numerator) - q * p_lo) / p
+
+
+@kernel
+def scale_row(e, factor, factor_lo, out):
+    """out_j = e_j · (factor + factor_lo), rounded once. e, out: (C,), the same array allowed."""
+    f = e.dtype.type(factor)
+    f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
+    for j in range(e.size):
+        x = e[j]
+        out[j] = fma(x, f, x * f_lo)
+
+
+@kernel
+def softmax_rows(z, out):
+    """out = softmax of each row. z, out: (N, C), the same array allowed."""
+    high = np.empty(BLOCK)
+    low = np.empty(BLOCK)
+    zero = z.dtype.type(0)
+    for i in range(z.shape[0]):
+        m = row_max(z[i])
+        if not math.isfinite(m):
+            out[i, :] = np.nan
+            continue
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), out[i], high, low)
+        s, s_lo = two_sum(1.0 / unscale(z), r)
+        factor, factor_lo = quotient(1.0, 1.0, s, s_lo + r_lo)
+        scale_row(out[i], factor, factor_lo, out[i])
+
+
+@kernel
+def log1p_pair(r, r_lo):
+    """log(1 + r + r_lo)."""
+    return math.log1p(r) + r_lo / (1.0 + r)
+
+
+@kernel
+def _log_probabilities(z, m, log_s, out):
+    for j in range(z.size):
+        d, d_lo = two_sum(z[j], -m)
+        s, lost = two_sum(np.float64(d), -log_s)
+        # Where z_j − m has overflowed or z_j is −inf, what was lost is NaN and the sum alone is right.
+        out[j] = s + (lost + d_lo) if s > -np.inf else s
+
+
+@kernel
+def log_softmax_rows(z, out):
+    """out = log-softmax of each row. z, out: (N, C), the same array allowed."""
+    high = np.empty(BLOCK)
+    low = np.empty(BLOCK)
+    zero = z.dtype.type(0)
+    for i in range(z.shape[0]):
+        m = row_max(z[i])
+        if not math.isfinite(m):
+            out[i, :] = np.nan
+            continue
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, high, low)
+        _log_probabilities(z[i], m, log1p_pair(r * unscale(z), r_lo * unscale(z)), out[i])
+
+
+@kernel
+def logsumexp_rows(z, out):
+    """out_i = log Σ_j exp z_ij. z: (N, C); out: (N,) float64."""
+    high = np.empty(BLOCK)
+    low = np.empty(BLOCK)
+    zero = z.dtype.type(0)
+    for i in range(z.shape[0]):
+        m = row_max(z[i])
+        if not math.isfinite(m):
+            out[i] = m
+            continue
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, high, low)
+        out[i] = m + log1p_pair(r * unscale(z), r_lo * unscale(z))
+
+
+@kernel
+def softmax_jacobian_rows(z, out):
+    """out_ijk = p_j (δ_jk − p_k), p the softmax of row i. z: (N, C) float64; out: (N, C, C) float64 or float32.
+
+    Off the diagonal a product of two probabilities would carry both their errors, so each is kept as a pair. On the
+    diagonal 1 − p_j is R/S for the largest class and cannot cancel for another.
+    """
+    high = np.empty(BLOCK)
+    low = np.empty(BLOCK)
+    c = z.shape[1]
+    p = np.empty(c)
+    p_lo = np.empty(c)
+    for i in range(z.shape[0]):
+        m = row_max(z[i])
+        if not math.isfinite(m):
+            out[i, :, :] = np.nan
+            continue
+        largest = find(z[i], m)
+        s = 0.0
+        lost = 0.0
+        for start in range(0, c, BLOCK):
+            n = min(BLOCK, c - start)
+            for j in range(n):
+                d, d_lo = two_sum(z[i, start + j], -m)
+                hi, lo = exp_pair(d, d_lo)
+                p[start + j], p_lo[start + j] = quick_two_sum(hi, lo)
+                high[j] = p[start + j]
+                low[j] = p_lo[start + j]
+            if start <= largest < start + n:
+                high[largest - start] = 0.0
+                low[largest - start] = 0.0
+            block_s, block_lost = fold(high, low, n)
+            s, lost = accumulate(s, lost, block_s, block_lost)
+        rest, rest_lo = finish(s, lost)
+        s, lost = two_sum(p[largest], rest)
+        factor, factor_lo = quotient(1.0, 1.0, s, lost + rest_lo + p_lo[largest])
+        for j in range(c):
+            x, x_lo = two_prod(p[j], factor)
+            p[j], p_lo[j] = x, fma(p[j], factor_lo, fma(p_lo[j], factor, x_lo))
+        for j in range(c):
+            for k in range(c):
+                x, x_lo = two_prod(-p[j], p[k])
+                out[i, j, k] = x + (x_lo - (p[j] * p_lo[k] + p_lo[j] * p[k]))
+            if j == largest:
+                # 1 − p_j = R/S; its relative error is a rounding or two.
+                q = rest * factor
+                q_lo = fma(rest, factor, -q) + (rest * factor_lo + rest_lo * factor)
+            else:
+                q, q_lo = two_sum(1.0, -p[j])
+                q_lo -= p_lo[j]
+            x, x_lo = two_prod(p[j], q)
+            out[i, j, j] = x + (x_lo + (p[j] * q_lo + p_lo[j] * q))

@@ -1,0 +1,158 @@
+"""Binary cross-entropy for NumPy arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.errors import DTypeError, ShapeError
+from softxent.numpy.loss import divisor_of, reduce_losses
+from softxent.numpy.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.options import Reduction, check_reduction
+
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_value_and_grad"]
+
+
+def _broadcast_factor(name: str, factor: npt.ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    if factor is None:
+        return None
+    array = np.asarray(factor)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise DTypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError as error:
+        raise ShapeError(f"{name} must broadcast to the logits' shape {shape}; got shape {array.shape}") from error
+
+
+def _evaluate(
+    logits: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    from_logits: bool,
+    weight: npt.ArrayLike | None,
+    pos_weight: npt.ArrayLike | None,
+    reduction: Reduction,
+    want_grad: bool,
+) -> tuple[Any, Any]:
+    check_reduction(reduction)
+    array, labels = as_floating("logits", logits), as_floating("targets", targets)
+    if labels.shape != array.shape:
+        raise ShapeError(f"targets must have the logits' shape {array.shape}; got {labels.shape}")
+    factors = [_broadcast_factor(n, f, array.shape) for n, f in (("weight", weight), ("pos_weight", pos_weight))]
+    if is_longdouble(array.dtype):
+        from softxent import reference
+
+        loss, grad = reference.binary_cross_entropy_value_and_grad(
+            array, labels, from_logits=from_logits, weight=factors[0], pos_weight=factors[1], reduction=reduction
+        )
+        return loss, grad if want_grad else None
+    dtype = working_dtype(array.dtype)
+    divisor = divisor_of(float(array.size), reduction)
+    losses = np.empty(array.size)
+    grad = np.empty(array.shape, array.dtype.newbyteorder("=")) if want_grad else None
+    if array.size:
+        from softxent.kernels.cpu import binary
+
+        kernel = binary.binary_logit_elements if from_logits else binary.binary_probability_elements
+        layout = Layout((array.size, 1), (1,), array.size, 1, 1)
+
+        def rows(a: np.ndarray, working: Any, buffer: str) -> Rows:
+            return Rows(a.reshape(-1, 1), layout, np.dtype(working), buffer)
+
+        x, y = rows(array, dtype, "in"), rows(labels, dtype, "targets")
+        w, q = (None if f is None else rows(f, np.float64, f"factor {i}") for i, f in enumerate(factors))
+        sink = None if grad is None else rows(grad, dtype, "out")
+
+        def work(block: Block) -> None:
+            out = None if sink is None else sink.space(block)
+            kernel(
+                x.read(block).reshape(-1),
+                y.read(block).reshape(-1),
+                None if w is None else w.read(block).reshape(-1),
+                None if q is None else q.read(block).reshape(-1),
+                divisor,
+                losses[block.rows],
+                None if out is None else out.reshape(-1),
+            )
+            if sink is not None and out is not None:
+                sink.write(block, out)
+
+        run_blocks(work, layout)
+    loss_dtype = np.float64 if dtype == np.float64 else np.float32
+    loss = reduce_losses(losses, float(array.size), reduction, array.shape, loss_dtype)
+    return loss, None if grad is None else grad[()]
+
+
+def binary_cross_entropy(
+    logits: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    *,
+    from_logits: bool = True,
+    weight: npt.ArrayLike | None = None,
+    pos_weight: npt.ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    r"""Cross-entropy of independent yes-or-no outputs.
+
+    Let logits x and targets y have shape (…), w = weight, q = pos_weight:
+
+        loss = w · (q y log(1 + exp(−x)) + (1 − y) log(1 + exp(x)))
+
+    Args:
+        logits: any shape; dtypes as cross_entropy.
+        targets: the probability of "yes", of the logits' shape.
+        from_logits: False if `logits` holds probabilities p: loss = −w (q y log p + (1 − y) log(1 − p)), 0·log 0 = 0.
+        weight, pos_weight: broadcast to the logits' shape.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    Returns:
+        A scalar, or with reduction="none" an array of the logits' shape: float64 for float64 logits, else float32.
+
+    Raises:
+        ShapeError: shapes do not fit. DTypeError: an argument is not real. OptionError: an unknown reduction.
+
+    >>> import softxent
+    >>> float(softxent.binary_cross_entropy([40.0], [1.0]))
+    4.248354255291589e-18
+
+    Equals torch.nn.functional.binary_cross_entropy_with_logits, and with from_logits=False binary_cross_entropy, which
+    clips log p at −100. The loss of x is the cross-entropy of the two logits [x, 0].
+    """
+    return _evaluate(logits, targets, from_logits, weight, pos_weight, reduction, want_grad=False)[0]
+
+
+def binary_cross_entropy_value_and_grad(
+    logits: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    *,
+    from_logits: bool = True,
+    weight: npt.ArrayLike | None = None,
+    pos_weight: npt.ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> tuple[Any, Any]:
+    r"""Binary cross-entropy and its gradient.
+
+    Let logits x and targets y have shape (…), w = weight, q = pos_weight, D the number of elements for the mean:
+
+        ∂loss/∂x = w · ((1 − y) σ(x) − q y σ(−x)) / D
+
+    which for q = 1 is w (σ(x) − y)/D without its cancellation.
+
+    Args:
+        logits, targets, from_logits, weight, pos_weight, reduction: as binary_cross_entropy.
+
+    Returns:
+        (loss, grad): grad has the logits' shape and dtype.
+
+    Raises:
+        As binary_cross_entropy.
+
+    >>> import softxent
+    >>> softxent.binary_cross_entropy_value_and_grad([40.0], [1.0])[1]
+    array([-4.24835426e-18])
+
+    Equals torch.autograd.grad of torch.nn.functional.binary_cross_entropy_with_logits.
+    """
+    return _evaluate(logits, targets, from_logits, weight, pos_weight, reduction, want_grad=True)

@@ -1,0 +1,144 @@
+"""The softmax Jacobian, and products with it, for NumPy arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.errors import ShapeError
+from softxent.numpy.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+
+__all__ = ["softmax_jacobian", "softmax_jvp", "softmax_vjp"]
+
+
+def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
+    r"""All partial derivatives of softmax: the two cases of the textbook, in a matrix for each row.
+
+    Let x have shape (…, C, …) with C classes along axis and p = softmax(x):
+
+        J_ij = ∂p_i/∂x_j = p_i (δ_ij − p_j):   p_i (1 − p_i) for i = j,   −p_i p_j for i ≠ j
+
+    Every element is right to 4 ulps; 1 − p_i of a confident row is formed from the other classes.
+
+    Args:
+        x: logits, as softmax (not probabilities).
+        axis: the class axis.
+
+    Returns:
+        An array of shape (…, C, C): the class axis moved last and repeated; x's dtype.
+
+    Raises:
+        As softmax.
+
+    >>> import softxent
+    >>> softxent.softmax_jacobian([4.0, -4.0, 3.0]).round(4)
+    array([[ 0.1967, -0.0002, -0.1965],
+           [-0.0002,  0.0002, -0.0001],
+           [-0.1965, -0.0001,  0.1966]])
+
+    Equals jax.jacobian(jax.nn.softmax)(x) and torch.autograd.functional.jacobian for one row.
+    """
+    array = as_floating("x", x)
+    layout = Layout.of(array.shape, axis, "x")
+    c = layout.num_classes
+    shape = (*layout.row_shape, c, c)
+    rows = layout.cube(array).transpose(0, 2, 1).reshape(-1, c)
+    if is_longdouble(array.dtype):
+        from softxent import reference
+
+        return np.asarray(reference.softmax_jacobian(rows)).reshape(shape)[()]
+    wide = np.array(rows, np.float64, order="C")
+    single = array.dtype.itemsize <= 4
+    result = np.empty((wide.shape[0], c, c), np.float32 if single else np.float64)
+    if result.size:
+        from softxent.kernels.cpu.softmax import softmax_jacobian_rows
+
+        step = Layout.of((wide.shape[0], c * c), -1)
+        run_blocks(lambda block: softmax_jacobian_rows(wide[block.rows], result[block.rows]), step)
+    with np.errstate(under="ignore"):
+        return result.astype(array.dtype.newbyteorder("="), copy=False).reshape(shape)[()]
+
+
+def _jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str) -> Any:
+    probabilities, vector = as_floating("p", p), as_floating(v_name, v)
+    if probabilities.shape != vector.shape:
+        raise ShapeError(f"{v_name} must have the shape of p, {probabilities.shape}; got {vector.shape}")
+    dtype = np.result_type(probabilities.dtype, vector.dtype).newbyteorder("=")
+    layout = Layout.of(probabilities.shape, axis, "p")
+    if is_longdouble(dtype):
+        from softxent import reference
+
+        cubes = [layout.cube(a.astype(dtype)).transpose(0, 2, 1) for a in (probabilities, vector)]
+        result = np.asarray(reference.softmax_vjp(*cubes)).transpose(0, 2, 1)
+        return result.reshape(layout.shape)[()]
+    result = np.empty(layout.shape, dtype)
+    if result.size:
+        from softxent.kernels.cpu.products import jacobian_product_rows
+
+        working = working_dtype(dtype)
+        sources = Rows(probabilities, layout, working, "in"), Rows(vector, layout, working, "vector")
+        sink = Rows(result, layout, working, "out")
+
+        def work(block: Block) -> None:
+            rows = sink.space(block)
+            jacobian_product_rows(sources[0].read(block), sources[1].read(block), rows)
+            sink.write(block, rows)
+
+        run_blocks(work, layout)
+    return result[()]
+
+
+def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike, axis: int = -1) -> Any:
+    """The change of the probabilities when the logits move along a tangent (forward mode).
+
+    Let p = softmax(x) and tangent have shape (…, C, …) with C classes along axis:
+
+        J t = p ⊙ (t − ⟨p, t⟩)
+
+    Args:
+        p: softmax's output (not the logits).
+        tangent: the logits' direction, of p's shape.
+        axis: the class axis.
+
+    Returns:
+        An array of p's shape, of the common dtype of p and tangent.
+
+    Raises:
+        ShapeError: the shapes differ. DTypeError: an argument is not real.
+
+    >>> import softxent
+    >>> softxent.softmax_jvp([0.25, 0.75], [1.0, 0.0])
+    array([ 0.1875, -0.1875])
+
+    Equals jax.jvp(jax.nn.softmax, …)[1], and softmax_vjp: the Jacobian is symmetric.
+    """
+    return _jacobian_product(p, tangent, axis, "tangent")
+
+
+def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> Any:
+    """The gradient with respect to the logits from the gradient with respect to the probabilities (reverse mode).
+
+    Let p = softmax(x) and the cotangent g = ∂E/∂p have shape (…, C, …) with C classes along axis:
+
+        ∂E/∂x = Jᵀ g = p ⊙ (g − ⟨p, g⟩)
+
+    Args:
+        p: softmax's output (not the logits).
+        cotangent: ∂E/∂p, of p's shape.
+        axis: the class axis.
+
+    Returns:
+        An array of p's shape, of the common dtype of p and cotangent.
+
+    Raises:
+        ShapeError: the shapes differ. DTypeError: an argument is not real.
+
+    >>> import softxent
+    >>> softxent.softmax_vjp([0.25, 0.75], [-4.0, 0.0])
+    array([-0.75,  0.75])
+
+    Equals torch.softmax's backward, and softmax_jvp: the Jacobian is symmetric.
+    """
+    return _jacobian_product(p, cotangent, axis, "cotangent")

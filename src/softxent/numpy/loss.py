@@ -1,0 +1,229 @@
+"""The evaluation behind every cross-entropy of logits or probabilities: loss, gradient, Hessian-vector product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.errors import OptionError, ShapeError
+from softxent.numpy.rows import (
+    Axis,
+    Block,
+    Layout,
+    Rows,
+    as_floating,
+    is_longdouble,
+    output_array,
+    run_blocks,
+    working_dtype,
+)
+from softxent.numpy.targets import Targets, prepare_targets
+from softxent.options import LossOptions, Reduction
+
+__all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
+
+
+def divisor_of(total: float, reduction: Reduction) -> float:
+    """What a row's gradient is divided by."""
+    return total if reduction == "mean" else 1.0
+
+
+def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return the rows' losses, their sum, or their sum over total (NaN where total is 0), in the loss's dtype."""
+    with np.errstate(all="ignore"):
+        if reduction == "none":
+            return losses.reshape(shape).astype(dtype, copy=False)[()]
+        value = 0.0
+        if losses.size:
+            from softxent.kernels.cpu.sums import sum_vector
+
+            value = sum_vector(losses)[0]
+        if reduction == "mean":
+            value = float(np.float64(value) / np.float64(total))
+        return np.dtype(dtype).type(value)
+
+
+def loss_rows(
+    z: np.ndarray,
+    targets: Targets,
+    block: slice,
+    options: LossOptions,
+    divisor: float,
+    losses: np.ndarray,
+    grad: np.ndarray | None,
+    soft: np.ndarray | None,
+) -> None:
+    """Losses and gradients of one block of logits, with every modifier.
+
+    z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C) or None. grad
+    may be z.
+    """
+    from softxent.kernels.cpu.cross_entropy import hard_label_rows, soft_label_rows
+
+    z_lo = offset = slope = None
+    if options.transforms_logits:
+        z, z_lo, slope, _, offset = _transformed(z, options, curvature=False)
+    t = targets
+    if soft is None:
+        index = None if t.index is None else t.index[block]
+        hard_label_rows(
+            z, z_lo, offset, index, t.ignore_index, t.weight, t.keep, t.spread, t.z_loss, divisor, None, losses, grad
+        )
+    else:
+        soft_label_rows(z, z_lo, offset, soft, t.weight, t.keep, t.spread, t.z_loss, divisor, losses, grad)
+    if slope is not None and grad is not None:
+        with np.errstate(all="ignore"):
+            np.multiply(grad, slope, out=grad)
+
+
+def _transformed(z: np.ndarray, options: LossOptions, curvature: bool) -> tuple[Any, ...]:
+    from softxent.kernels.cpu.logits import transform_rows
+
+    high, low, slope = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+    bend = np.empty_like(z) if curvature else None
+    offset = np.empty(z.shape[0])
+    transform_rows(z, options.softcap or 0.0, options.temperature, high, low, slope, bend, offset)
+    return high, low, slope, bend, offset
+
+
+def _hvp_rows(
+    z: np.ndarray,
+    targets: Targets,
+    block: slice,
+    options: LossOptions,
+    divisor: float,
+    tangent: np.ndarray,
+    out: np.ndarray,
+    soft: np.ndarray | None,
+) -> None:
+    """Hessian-vector products of one block: z' ⊙ H_z (z' ⊙ v) + z'' ⊙ ∂loss/∂z ⊙ v."""
+    from softxent.kernels.cpu.products import hvp_rows
+
+    t = targets
+    labels = t.index[block] if t.index is not None else soft
+    rest = (t.ignore_index, t.weight, t.keep, t.spread, t.z_loss, divisor)
+    if not options.transforms_logits:
+        hvp_rows(z, None, None, labels, *rest, tangent, out)
+        return
+    high, low, slope, bend, offset = _transformed(z, options, curvature=True)
+    with np.errstate(all="ignore"):
+        hvp_rows(high, low, offset, labels, *rest, tangent * slope, out)
+        np.multiply(out, slope, out=out)
+        if options.softcap is not None:
+            from softxent.kernels.cpu.cross_entropy import hard_label_rows, soft_label_rows
+
+            grad, unused = np.empty_like(z), np.empty(z.shape[0])
+            common = (t.weight, t.keep, t.spread, t.z_loss, divisor)
+            if soft is None:
+                hard_label_rows(high, low, offset, labels, t.ignore_index, *common, None, unused, grad)
+            else:
+                soft_label_rows(high, low, offset, soft, *common, unused, grad)
+            out += grad * bend * tangent
+
+
+def evaluate(
+    logits: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    options: LossOptions,
+    *,
+    axis: Axis,
+    from_logits: bool,
+    want_grad: bool = False,
+    tangent: npt.ArrayLike | None = None,
+    out: np.ndarray | None = None,
+) -> tuple[Any, Any]:
+    """Return (loss, gradient), (loss, None), or with a tangent (loss, Hessian-vector product)."""
+    array = as_floating("logits", logits)
+    layout = Layout.of(array.shape, axis)
+    if not from_logits and (options.transforms_logits or options.z_loss):
+        raise OptionError("z_loss, softcap and temperature act on logits; with from_logits=False leave them out")
+    vector = None
+    if tangent is not None:
+        vector = as_floating("tangent", tangent)
+        if vector.shape != array.shape:
+            raise ShapeError(f"tangent must have the logits' shape {array.shape}; got {vector.shape}")
+    if is_longdouble(array.dtype):
+        return _evaluate_by_reference(array, labels, options, layout, from_logits, want_grad, vector, out)
+
+    dtype = working_dtype(array.dtype)
+    targets = prepare_targets(labels, layout, options, dtype)
+    divisor = divisor_of(targets.total, options.reduction)
+    losses = np.empty(layout.num_rows)
+    result: Any = None
+    sink: Rows | None = None
+    if want_grad or vector is not None:
+        inputs = (array,) if targets.probabilities is None else (array, targets.probabilities)
+        target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), inputs)
+        sink = Rows(target, layout, dtype, "out")
+    if layout.num_rows:
+        source = Rows(array, layout, dtype, "in")
+        tangents = None if vector is None else Rows(vector, layout, dtype, "tangent")
+
+        def work(block: Block) -> None:
+            z = source.read(block)
+            soft = None if targets.rows is None else targets.rows.read(block)
+            out_rows = None if sink is None else sink.space(block)
+            if not from_logits:
+                from softxent.kernels.cpu.probabilities import probability_rows
+
+                t = targets
+                y = t.index[block.rows] if t.index is not None else soft
+                v = None if tangents is None else tangents.read(block)
+                probability_rows(
+                    z, y, t.ignore_index, t.weight, t.keep, t.spread, divisor, v, losses[block.rows], out_rows
+                )
+            elif tangents is not None and out_rows is not None:
+                _hvp_rows(z, targets, block.rows, options, divisor, tangents.read(block), out_rows, soft)
+            else:
+                loss_rows(z, targets, block.rows, options, divisor, losses[block.rows], out_rows, soft)
+            if sink is not None and out_rows is not None:
+                sink.write(block, out_rows)
+
+        run_blocks(work, layout)
+    if want_grad or vector is not None:
+        result = deliver()
+        result = result if out is not None else result[()]
+    if vector is not None:
+        return None, result
+    loss_dtype = np.float64 if dtype == np.float64 else np.float32
+    return reduce_losses(losses, targets.total, options.reduction, layout.row_shape, loss_dtype), result
+
+
+def _evaluate_by_reference(
+    array: np.ndarray,
+    labels: npt.ArrayLike,
+    options: LossOptions,
+    layout: Layout,
+    from_logits: bool,
+    want_grad: bool,
+    tangent: np.ndarray | None,
+    out: np.ndarray | None,
+) -> tuple[Any, Any]:
+    """The same by softxent.reference, for longdouble logits."""
+    from softxent import reference
+
+    targets = prepare_targets(labels, layout, options, np.dtype(np.longdouble))
+
+    def as_rows(a: np.ndarray) -> np.ndarray:
+        return layout.cube(a).transpose(0, 2, 1).reshape(-1, layout.num_classes)
+
+    def as_given(rows: np.ndarray) -> np.ndarray:
+        cube = np.asarray(rows).reshape(layout.outer, layout.inner, layout.num_classes)
+        given = cube.transpose(0, 2, 1).reshape(layout.shape)
+        if out is None:
+            return given[()]
+        target, deliver = output_array(out, layout, array.dtype, ())
+        target[...] = given
+        return deliver()
+
+    y = targets.index if targets.probabilities is None else as_rows(targets.probabilities)
+    z = as_rows(array)
+    if tangent is not None:
+        product = reference.cross_entropy_hvp(z, y, as_rows(tangent), options, from_logits=from_logits)
+        return None, as_given(product)
+    loss, grad = reference.cross_entropy_value_and_grad(z, y, options, from_logits=from_logits)
+    if options.reduction == "none":
+        loss = np.asarray(loss).reshape(layout.row_shape)[()]
+    return loss, as_given(grad) if want_grad else None

@@ -1,0 +1,268 @@
+"""Arrays as rows of classes: any axis, layout and dtype in, C-contiguous blocks of the working dtype to the kernels.
+
+An array whose class axis is somewhere is seen as (outer, C, inner); its rows are the outer · inner vectors along C, in
+C order of the other axes. An array that already is a C-contiguous matrix of the working dtype is handed over as it is;
+anything else (half precision, another byte order, a class axis inside) is copied block by block through a buffer that
+fits the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from softxent.errors import DTypeError, ShapeError
+
+__all__ = [
+    "Axis",
+    "Block",
+    "Layout",
+    "Rows",
+    "as_floating",
+    "is_longdouble",
+    "output_array",
+    "run_blocks",
+    "working_dtype",
+]
+
+Axis = int | tuple[int, ...] | None
+
+# What a block holds: enough that Python's share of a block's time is small, little enough that it stays in the cache.
+ELEMENTS_PER_BLOCK = 1 << 16
+
+_HALF = ("float16", "bfloat16")
+
+
+def is_longdouble(dtype: np.dtype[Any]) -> bool:
+    """Whether dtype is a longdouble that is wider than float64."""
+    return dtype.kind == "f" and dtype.itemsize > 8
+
+
+def as_floating(name: str, value: Any) -> np.ndarray:
+    """Return value as an array of a floating dtype; integers and bool become float64."""
+    array = np.asarray(value)
+    kind = array.dtype.kind
+    if kind in "iub":
+        return array.astype(np.float64)
+    if kind == "f" or array.dtype.name == "bfloat16":
+        return array
+    raise DTypeError(
+        f"{name} must hold real numbers (float16, bfloat16, float32, float64, longdouble, integers or bool); "
+        f"got dtype {array.dtype}"
+    )
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype the kernels compute in: float32 for half precision and float32, float64 for float64."""
+    if dtype.name in _HALF or dtype.itemsize <= 4:
+        return np.dtype(np.float32)
+    return np.dtype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows: all inner positions of several outer ones, or some inner positions of one."""
+
+    outer: slice
+    inner: slice
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> slice:
+        """The rows' place among all rows."""
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the classes of an array of a given shape are, and how its rows are cut into blocks."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    outer: int
+    num_classes: int
+    inner: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], axis: Axis, name: str = "logits") -> Layout:
+        """Return the layout of an array of that shape with its classes along axis (None: all axes)."""
+        if shape == ():
+            # NumPy reduces a scalar along axis 0 or −1, and along none.
+            if axis is not None and not isinstance(axis, tuple):
+                normalize_axis_index(axis, 1)
+            return cls((), (), 1, 1, 1)
+        if axis is None:
+            axes = tuple(range(len(shape)))
+        elif isinstance(axis, tuple):
+            axes = normalize_axis_tuple(axis, len(shape))
+        else:
+            try:
+                axes = (normalize_axis_index(axis, len(shape)),)
+            except TypeError as error:
+                raise DTypeError(f"axis must be an integer, a tuple of integers or None; got {axis!r}") from error
+        num_classes = math.prod(shape[a] for a in axes)
+        if num_classes == 0:
+            raise ShapeError(f"{name} must have at least one class along axis {axis}; got shape {shape}")
+        if len(axes) == 1:
+            return cls(shape, axes, math.prod(shape[: axes[0]]), num_classes, math.prod(shape[axes[0] + 1 :]))
+        return cls(shape, axes, math.prod(shape) // num_classes, num_classes, 1)
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return self.outer * self.inner
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape without the class axes."""
+        return tuple(n for a, n in enumerate(self.shape) if a not in self.axes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the rows of a C-contiguous array lie in it one after the other as (outer, C, inner)."""
+        return len(self.axes) <= 1
+
+    def cube(self, array: np.ndarray) -> np.ndarray:
+        """Return array, of this layout's shape, as (outer, C, inner): a view where NumPy can make one."""
+        if not self.is_plain:
+            array = np.moveaxis(array, self.axes, range(-len(self.axes), 0))
+        return array.reshape(self.outer, self.num_classes, self.inner)
+
+    def blocks(self, rows_per_block: int | None = None) -> list[Block]:
+        """Cut the rows into blocks, by the shape alone."""
+        rows = rows_per_block or max(1, ELEMENTS_PER_BLOCK // self.num_classes)
+        every = slice(0, self.inner)
+        if self.inner <= rows:
+            step = rows // max(self.inner, 1)
+            return [
+                Block(
+                    slice(o, min(o + step, self.outer)), every, o * self.inner, min(o + step, self.outer) * self.inner
+                )
+                for o in range(0, self.outer if self.inner else 0, max(step, 1))
+            ]
+        return [
+            Block(
+                slice(o, o + 1),
+                slice(i, min(i + rows, self.inner)),
+                o * self.inner + i,
+                o * self.inner + min(i + rows, self.inner),
+            )
+            for o in range(self.outer)
+            for i in range(0, self.inner, rows)
+        ]
+
+
+class _Writable:
+    """A read-only array's memory without the flag: Numba would compile every kernel again for read-only arguments."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
+
+
+class Rows:
+    """The rows of one array, read from or written to block by block.
+
+    Args:
+        array: of the layout's shape.
+        layout: where its classes are.
+        dtype: the working dtype, float32 or float64.
+        buffer: names this array's buffer among those that one call uses in a thread.
+    """
+
+    def __init__(self, array: np.ndarray, layout: Layout, dtype: np.dtype[Any], buffer: str) -> None:
+        self.layout = layout
+        self.dtype = dtype
+        self.buffer = buffer
+        self.cube = layout.cube(array)
+        flags = self.cube.flags
+        self.direct = (
+            layout.inner == 1
+            and self.cube.dtype == dtype
+            and self.cube.dtype.isnative
+            and flags.c_contiguous
+            and flags.aligned
+        )
+        if self.direct:
+            matrix = self.cube.reshape(layout.outer, layout.num_classes)
+            self.matrix = matrix if flags.writeable else np.asarray(_Writable(matrix))
+
+    def space(self, block: Block) -> np.ndarray:
+        """Return a (rows, C) array of the working dtype for a block: the array's own memory, or a buffer."""
+        if self.direct:
+            return self.matrix[block.rows]
+        from softxent.kernels.cpu.scheduler import scratch
+
+        count = block.stop - block.start
+        flat: Any = scratch(self.buffer, count * self.layout.num_classes, self.dtype)
+        return flat.reshape(count, self.layout.num_classes)
+
+    def read(self, block: Block) -> np.ndarray:
+        """Return a block's rows."""
+        rows = self.space(block)
+        if not self.direct:
+            part = self.cube[block.outer, :, block.inner]
+            np.copyto(rows.reshape(part.shape[0], part.shape[2], part.shape[1]), part.transpose(0, 2, 1), "same_kind")
+        return rows
+
+    def write(self, block: Block, rows: np.ndarray) -> None:
+        """Store what a kernel wrote into a block's space."""
+        if not self.direct:
+            part = self.cube[block.outer, :, block.inner]
+            with np.errstate(
+                over="ignore", under="ignore"
+            ):  # a result beyond float16's range is inf, as the contract says
+                np.copyto(part.transpose(0, 2, 1), rows.reshape(part.shape[0], part.shape[2], part.shape[1]), "unsafe")
+
+
+def output_array(
+    out: np.ndarray | None, layout: Layout, dtype: np.dtype[Any], inputs: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
+    """Return an array to write a result into, and a function that gives the array the caller gets.
+
+    The result is written into out itself where its memory lies in rows and holds no input, or exactly one in place;
+    otherwise into a fresh array that is copied at the end.
+    """
+    if out is None:
+        fresh = np.empty(layout.shape, dtype)
+        return fresh, lambda: fresh
+    if not isinstance(out, np.ndarray):
+        raise DTypeError(f"out must be a numpy.ndarray; got {type(out).__name__}")
+    if out.shape != layout.shape:
+        raise ShapeError(f"out must have the result's shape {layout.shape}; got {out.shape}")
+    if out.dtype != dtype:
+        raise DTypeError(f"out must have the result's dtype {dtype}; got {out.dtype}")
+    if not out.flags.writeable:
+        raise ShapeError("out must be writable; got a read-only array")
+
+    def same_memory(x: np.ndarray) -> bool:
+        return (
+            x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+            and x.strides == out.strides
+            and x.shape == out.shape
+            and x.dtype == out.dtype
+        )
+
+    overlaps = any(np.may_share_memory(x, out) and not same_memory(x) for x in inputs)
+    if layout.is_plain and out.flags.c_contiguous and not overlaps:
+        return out, lambda: out
+    fresh = np.empty(layout.shape, dtype)
+
+    def deliver() -> np.ndarray:
+        np.copyto(out, fresh)
+        return out
+
+    return fresh, deliver
+
+
+def run_blocks(work: Callable[[Block], None], layout: Layout) -> None:
+    """Call work for every block of the layout's rows, in threads where there are several blocks."""
+    from softxent.kernels.cpu.scheduler import run
+
+    run(work, layout.blocks())

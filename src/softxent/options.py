@@ -1,0 +1,129 @@
+"""LossOptions: the one list of the loss's modifiers, validated once.
+
+What is computed, for a row of logits x with C classes:
+
+    z = x                                   the logits
+    z ← softcap · tanh(z / softcap)         if softcap is given
+    z ← z / temperature
+    t_c = w_c · ((1 − ε) · y_c + ε / C)     y: the labels (one-hot of an index, or probabilities as given);
+                                            w: class weights, 1 if none; ε: label_smoothing
+    loss = Σ_c t_c · (lse(z) − z_c) + z_loss · lse(z)²
+
+A row whose index label equals ignore_index has loss 0 and gradient 0. The mean divides the sum of the rows' losses by
+Σ w_y over the rows that are not ignored (index labels), or by the number of rows (probabilities), as
+torch.nn.functional.cross_entropy does.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.errors import DTypeError, OptionError, ShapeError
+
+__all__ = ["LossOptions", "Reduction", "check_reduction", "class_weights"]
+
+Reduction = Literal["mean", "sum", "none"]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(reduction: object) -> Reduction:
+    """Return reduction if it is a known one, and say which are known otherwise."""
+    if not isinstance(reduction, str):
+        raise DTypeError(f"reduction must be a string, one of {REDUCTIONS}; got {reduction!r}")
+    if reduction not in REDUCTIONS:
+        raise OptionError(f"reduction must be one of {REDUCTIONS}; got {reduction!r}")
+    return cast(Reduction, reduction)
+
+
+def _finite_number(name: str, value: object) -> float:
+    if isinstance(value, (str, bytes, complex)) or value is None:
+        raise DTypeError(f"{name} must be a real number; got {value!r}")
+    try:
+        number = float(value)  # type: ignore[arg-type]  # whatever has __float__ is a number to NumPy's users
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{name} must be a real number; got {value!r}") from error
+    if math.isnan(number):
+        raise OptionError(f"{name} must be a number; got nan")
+    return number
+
+
+def class_weights(weight: npt.ArrayLike | None, num_classes: int, name: str = "weight") -> np.ndarray | None:
+    """Return the class weights as a float64 array of shape (num_classes,), or None where there are none."""
+    if weight is None:
+        return None
+    array = np.asarray(weight)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise DTypeError(f"{name} must hold real numbers, one a class; got dtype {array.dtype}")
+    if array.shape != (num_classes,):
+        raise ShapeError(f"{name} must have shape ({num_classes},), one number a class; got shape {array.shape}")
+    weights = np.array(array, dtype=np.float64)
+    if not np.isfinite(weights).all():
+        raise OptionError(f"{name} must be finite; got {weights[~np.isfinite(weights)][0]} among the class weights")
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class LossOptions:
+    """The modifiers of the cross-entropy, each in its range (see the module's docstring for the formula).
+
+    Args:
+        weight: shape (C,), one number a class, or None. Its length is checked by `class_weights` once C is known.
+        ignore_index: rows with this index label count nothing. Any integer.
+        label_smoothing: ε in [0, 1].
+        z_loss: λ ≥ 0, finite.
+        softcap: c > 0, or None for none.
+        temperature: T > 0; inf is allowed and gives uniform probabilities.
+        reduction: "mean", "sum" or "none".
+        weight_name: what the caller calls its class weights, for the messages.
+
+    Raises:
+        OptionError (a ValueError) where a value is out of its range, DTypeError (a TypeError) where it is no number.
+    """
+
+    weight: Any = None
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    softcap: float | None = None
+    temperature: float = 1.0
+    reduction: Reduction = "mean"
+    weight_name: str = field(default="weight", repr=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        try:
+            put(self, "ignore_index", operator.index(self.ignore_index))
+        except TypeError as error:
+            raise DTypeError(f"ignore_index must be an integer; got {self.ignore_index!r}") from error
+        put(self, "label_smoothing", _finite_number("label_smoothing", self.label_smoothing))
+        if not 0.0 <= self.label_smoothing <= 1.0:
+            raise OptionError(f"label_smoothing must be in [0, 1]; got {self.label_smoothing}")
+        put(self, "z_loss", _finite_number("z_loss", self.z_loss))
+        if not 0.0 <= self.z_loss < math.inf:
+            raise OptionError(f"z_loss must be finite and at least 0; got {self.z_loss}")
+        if self.softcap is not None:
+            put(self, "softcap", _finite_number("softcap", self.softcap))
+            if not 0.0 < self.softcap < math.inf:  # type: ignore[operator]  # a float since the line above
+                raise OptionError(f"softcap must be finite and above 0, or None for no cap; got {self.softcap}")
+        put(self, "temperature", _finite_number("temperature", self.temperature))
+        if not self.temperature > 0.0:
+            raise OptionError(
+                f"temperature must be above 0; got {self.temperature}. For the limit T → 0 use softxent.hardmax"
+            )
+        check_reduction(self.reduction)
+
+    @property
+    def transforms_logits(self) -> bool:
+        """Whether z differs from the logits as given."""
+        return self.softcap is not None or self.temperature != 1.0
+
+    def class_weights(self, num_classes: int) -> np.ndarray | None:
+        """Return the class weights as float64 of shape (num_classes,), or None."""
+        return class_weights(self.weight, num_classes, self.weight_name)
