@@ -110,7 +110,7 @@ class LossOptions:
             raise OptionError(f"z_loss must be finite and at least 0; got {self.z_loss}")
         if self.softcap is not None:
             put(self, "softcap", _finite_number("softcap", self.softcap))
-            if not 0.0 < self.softcap < math.inf:  # type: ignore[operator]  # a float since the line above
+            if not 0.0 < self.softcap < math.inf:
                 raise OptionError(f"softcap must be finite and above 0, or None for no cap; got {self.softcap}")
         put(self, "temperature", _finite_number("temperature", self.temperature))
         if not self.temperature > 0.0:

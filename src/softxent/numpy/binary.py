@@ -44,10 +44,10 @@ def _evaluate(
     if is_longdouble(array.dtype):
         from softxent import reference
 
-        loss, grad = reference.binary_cross_entropy_value_and_grad(
+        both = reference.binary_cross_entropy_value_and_grad(
             array, labels, from_logits=from_logits, weight=factors[0], pos_weight=factors[1], reduction=reduction
         )
-        return loss, grad if want_grad else None
+        return both[0], both[1] if want_grad else None
     dtype = working_dtype(array.dtype)
     divisor = divisor_of(float(array.size), reduction)
     losses = np.empty(array.size)

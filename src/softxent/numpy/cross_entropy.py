@@ -71,9 +71,9 @@ def cross_entropy(
     4.248354255291589e-18
 
     Source: Blanchard, Higham and Higham (IMA J. Numer. Anal. 41, 2021) for the shifted sums; Szegedy et al.,
-    "Rethinking the Inception architecture" (2016) for smoothing. Equals torch.nn.functional.cross_entropy with the class
-    axis at `axis`; it differs where a probability of 0 meets a logit of −inf (0 here, NaN there) and in the half precisions'
-    loss dtype (float32 here).
+    "Rethinking the Inception architecture" (2016) for smoothing. Equals torch.nn.functional.cross_entropy with the
+    class axis at `axis`; it differs where a probability of 0 meets a logit of −inf (0 here, NaN there) and in the half
+    precisions' loss dtype (float32 here).
     """
     options = LossOptions(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     return evaluate(logits, labels, options, axis=axis, from_logits=from_logits)[0]

@@ -33,10 +33,9 @@ def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
         As softmax.
 
     >>> import softxent
-    >>> softxent.softmax_jacobian([4.0, -4.0, 3.0]).round(4)
-    array([[ 0.1967, -0.0002, -0.1965],
-           [-0.0002,  0.0002, -0.0001],
-           [-0.1965, -0.0001,  0.1966]])
+    >>> softxent.softmax_jacobian([3.0, 3.0])
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
 
     Equals jax.jacobian(jax.nn.softmax)(x) and torch.autograd.functional.jacobian for one row.
     """

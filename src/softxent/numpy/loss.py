@@ -218,7 +218,7 @@ def _evaluate_by_reference(
         target[...] = given
         return deliver()
 
-    y = targets.index if targets.probabilities is None else as_rows(targets.probabilities)
+    y: Any = targets.index if targets.probabilities is None else as_rows(targets.probabilities)
     z = as_rows(array)
     if tangent is not None:
         product = reference.cross_entropy_hvp(z, y, as_rows(tangent), options, from_logits=from_logits)

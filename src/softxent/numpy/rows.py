@@ -200,7 +200,7 @@ class Rows:
         from softxent.kernels.cpu.scheduler import scratch
 
         count = block.stop - block.start
-        flat: Any = scratch(self.buffer, count * self.layout.num_classes, self.dtype)
+        flat = scratch(self.buffer, count * self.layout.num_classes, self.dtype)
         return flat.reshape(count, self.layout.num_classes)
 
     def read(self, block: Block) -> np.ndarray:

@@ -154,7 +154,8 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
 
     Returns:
         An array of x's shape without the class axis, x's dtype. −inf for a row of −inf, +inf for one with a +inf, NaN
-        for one with a NaN.
+        for one with a NaN;
+        −inf for an empty array with axis=None, the sum of nothing (SciPy's convention).
 
     Raises:
         As softmax.
@@ -166,11 +167,14 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
     Source: as softmax. Equals scipy.special.logsumexp without b= and return_sign, but for its default axis.
     """
     array = as_floating("x", x)
+    if axis is None and array.size == 0:
+        # Without an axis there is no class axis to be empty, only a sum of nothing.
+        return np.full((1,) * array.ndim if keepdims else (), -np.inf, array.dtype.newbyteorder("="))[()]
     layout = Layout.of(array.shape, axis, "x")
     if is_longdouble(array.dtype):
         from softxent import reference
 
-        values = np.asarray(reference.logsumexp(layout.cube(array).transpose(0, 2, 1))).reshape(-1)
+        values: np.ndarray = np.asarray(reference.logsumexp(layout.cube(array).transpose(0, 2, 1))).reshape(-1)
     else:
         values = np.empty(layout.num_rows)
         if array.size:

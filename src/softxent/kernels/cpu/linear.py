@@ -5,7 +5,7 @@ For each chunk of B rows, with W (C, D) and the chunk's logits Z (B, C), then gr
     Z = X_B Wᵀ + b          2 B C D flops
     G = ∂loss/∂Z            B C read and written, in the cache's reach
     ∂X_B = G W              2 B C D
-    ∂W += Gᵀ X_B            2 B C D, into the accumulator itself (gemm with β = 1): no temporary of W's size
+    ∂W += Gᵀ X_B            2 B C D, a tile of classes at a time: no temporary of W's size
 
 B is chosen by C alone, so that results do not depend on the machine's memory.
 """
@@ -27,15 +27,6 @@ _CLASSES_PER_TILE = 4096
 def rows_per_chunk(num_classes: int, itemsize: int) -> int:
     """The number of rows whose logits fill a chunk: few enough to stay small, enough for BLAS to be fast."""
     return max(_FEWEST_ROWS, _CHUNK_BYTES // (num_classes * itemsize))
-
-
-def _add_product(a: np.ndarray, b: np.ndarray, target: np.ndarray) -> None:
-    """target += aᵀ b. a: (B, C), b: (B, D), target: (C, D), C-contiguous, of one dtype."""
-    from scipy.linalg import blas
-
-    # BLAS counts columns first: targetᵀ (D, C) += bᵀ a, and the transpose of a C-contiguous array is Fortran's order.
-    gemm = blas.sgemm if target.dtype == np.float32 else blas.dgemm
-    gemm(1.0, b.T, a.T, beta=1.0, c=target.T, trans_b=True, overwrite_c=True)
 
 
 class OutputLayer:
@@ -95,7 +86,8 @@ class OutputLayer:
             for tile in self.tiles:
                 grad_x += g[:, tile] @ np.asarray(self.weight[tile], self.dtype)
         self.grad_x[chunk] = grad_x
-        _add_product(g, x, self._weight_sum)
+        for c in range(0, self.weight.shape[0], _CLASSES_PER_TILE):
+            self._weight_sum[c : c + _CLASSES_PER_TILE] += g[:, c : c + _CLASSES_PER_TILE].T @ x
         if self.bias is not None:
             self._bias_sum += g.sum(axis=0, dtype=np.float64)
 

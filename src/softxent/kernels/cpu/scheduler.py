@@ -12,7 +12,9 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from softxent.errors import OptionError
 
@@ -111,13 +113,11 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
             future.result()
 
 
-def scratch(name: str, size: int, dtype: object) -> object:
+def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
     """Return this thread's buffer of that name, an array of size elements whose content is whatever it was."""
-    import numpy as np
-
-    key = (name, dtype)
-    buffers = _local.__dict__
-    buffer = buffers.get(key)
+    key = f"{name} {dtype.str}"
+    buffer: np.ndarray | None = getattr(_local, key, None)
     if buffer is None or buffer.size < size:
-        buffer = buffers[key] = np.empty(size, dtype)
+        buffer = np.empty(size, dtype)
+        setattr(_local, key, buffer)
     return buffer[:size]
