@@ -52,7 +52,7 @@ def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
     single = array.dtype.itemsize <= 4
     result = np.empty((wide.shape[0], c, c), np.float32 if single else np.float64)
     if result.size:
-        from softxent.kernels.cpu.softmax import softmax_jacobian_rows
+        from softxent.kernels.cpu.jacobian import softmax_jacobian_rows
 
         step = Layout.of((wide.shape[0], c * c), -1)
         run_blocks(lambda block: softmax_jacobian_rows(wide[block.rows], result[block.rows]), step)

@@ -8,6 +8,7 @@ fits the cache.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def as_floating(name: str, value: Any) -> np.ndarray:
     )
 
 
+@functools.lru_cache(maxsize=64)
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype the kernels compute in: float32 for half precision and float32, float64 for float64."""
     if dtype.name in _HALF or dtype.itemsize <= 4:

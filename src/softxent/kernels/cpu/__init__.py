@@ -2,7 +2,7 @@
 
 jit             how kernels are compiled and kept                floats, double_double   exact arithmetic
 exp, sums       the exponential and the sums of all kernels      softmax                 softmax, log-softmax, logsumexp
-cross_entropy   losses and gradients                             products                JVP, VJP, HVP
+cross_entropy   losses and gradients                             jacobian, products      Jacobian, JVP, VJP, HVP
 logits          softcap and temperature                          probabilities           from_logits=False, K-L
 binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks
 blocks          a whole matrix at once, for solvers

@@ -36,7 +36,7 @@ _Q3_32 = _f(0.00833331048488617)
 _Q4_32 = _f(0.0013933649752289057)
 _Q5_32 = _f(0.00019890991097781807)
 # Below these e^d · 2^K is not normal any more, and its row's probability rounds to zero however it is scaled.
-_LOWEST_32 = _f(-115.0)
+_LOWEST_32 = _f(-131.0)
 _LOWEST_64 = -797.0
 
 _LOG2E_64 = 1.4426950408889634
@@ -123,7 +123,7 @@ def scaled_exp(d, d_lo):
     return hi + lo
 
 
-_UNSCALE_32 = 2.0**-40
+_UNSCALE_32 = 2.0**-64
 _UNSCALE_64 = 2.0**-128
 
 

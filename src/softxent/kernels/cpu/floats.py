@@ -27,7 +27,7 @@ __all__ = [
 # exp() below returns e^d · 2^K, so that no row's exponentials are subnormal before they are divided by their sum:
 # e^d ≥ 2^-150 (float32) and 2^-1075 (float64) are all that can matter, and 2^K moves them into the normal range with
 # room for class weights above 1.
-SCALE_EXPONENT_32 = 40
+SCALE_EXPONENT_32 = 64
 SCALE_EXPONENT_64 = 128
 
 

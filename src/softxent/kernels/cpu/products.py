@@ -14,10 +14,10 @@ import math
 import numpy as np
 
 from softxent.kernels.cpu.cross_entropy import weighted_shortfall
-from softxent.kernels.cpu.exp import unscale
-from softxent.kernels.cpu.floats import two_prod, two_sum
+from softxent.kernels.cpu.floats import fma, two_prod, two_sum
+from softxent.kernels.cpu.jacobian import probability_pairs
 from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.softmax import find, log1p_pair, quotient, row_max, sum_exponentials
+from softxent.kernels.cpu.softmax import find, row_max
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["dot", "hvp_rows", "jacobian_product_rows"]
@@ -32,6 +32,23 @@ def dot(a, b, high, low):
         n = min(BLOCK, a.size - start)
         for j in range(n):
             high[j], low[j] = two_prod(np.float64(a[start + j]), np.float64(b[start + j]))
+        block_s, block_lost = fold(high, low, n)
+        s, lost = accumulate(s, lost, block_s, block_lost)
+    return finish(s, lost)
+
+
+@kernel
+def _mean(p, p_lo, v, high, low):
+    """Return Σ (p_j + p_lo_j) v_j as a pair."""
+    s = 0.0
+    lost = 0.0
+    for start in range(0, p.size, BLOCK):
+        n = min(BLOCK, p.size - start)
+        for j in range(n):
+            c = start + j
+            x, x_lo = two_prod(p[c], np.float64(v[c]))
+            high[j] = x
+            low[j] = x_lo + p_lo[c] * np.float64(v[c])
         block_s, block_lost = fold(high, low, n)
         s, lost = accumulate(s, lost, block_s, block_lost)
     return finish(s, lost)
@@ -57,7 +74,8 @@ def hvp_rows(z, z_lo, offset, labels, ignore_index, weight, keep, spread, z_loss
     """
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
-    back = unscale(z)
+    p = np.empty(z.shape[1])
+    p_lo = np.empty(z.shape[1])
     m_lo = z.dtype.type(0)
     for i in range(z.shape[0]):
         if labels.ndim == 1:
@@ -79,18 +97,18 @@ def hvp_rows(z, z_lo, offset, labels, ignore_index, weight, keep, spread, z_loss
             total += keep if weight is None else keep * weight[labels[i]]
         else:
             _, _, total, _ = weighted_shortfall(z[i], row_lo, m, m_lo, labels[i], weight, keep, spread, high, low)
-        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, largest, out[i], high, low)
-        s, s_lo = two_sum(1.0 / back, rest)
-        s_lo += rest_lo
+        rest, rest_lo = probability_pairs(z[i], row_lo, largest, p, p_lo, high, low)
+        twice = 0.0
         lse = 0.0
         if z_loss != 0.0:
-            lse = np.float64(m) + (log1p_pair(rest * back, rest_lo * back) + np.float64(m_lo))
+            # 1/p of the largest class is S, and S − 1 = (1 − p)/p.
+            lse = np.float64(m) + (math.log1p((rest + rest_lo) / p[largest]) + np.float64(m_lo))
             if offset is not None:
                 lse += offset[i]
-        mean, _ = dot(out[i], tangent[i], high, low)
-        mean = mean / s
-        factor, _ = quotient(1.0, divisor, s, s_lo)
-        slope = total + 2.0 * z_loss * lse
+            twice = 2.0 * z_loss
+        mean, mean_lo = _mean(p, p_lo, tangent[i], high, low)
+        slope = total + twice * lse
         for j in range(z.shape[1]):
-            d = np.float64(tangent[i, j]) - mean
-            out[i, j] = np.float64(out[i, j]) * (factor * (slope * d + 2.0 * z_loss * mean))
+            d, d_lo = two_sum(np.float64(tangent[i, j]), -mean)
+            t = fma(slope, d, slope * (d_lo - mean_lo) + twice * mean)
+            out[i, j] = (p[j] * t + p_lo[j] * t) / divisor

@@ -1,4 +1,4 @@
-"""Softmax, log-softmax, logsumexp and the softmax Jacobian of rows of logits.
+"""Softmax, log-softmax and logsumexp of rows of logits.
 
 One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one reference class r, S = R + e_r.
 
@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exp import exp_pair, scaled_exp, unscale
-from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
+from softxent.kernels.cpu.exp import scaled_exp, unscale
+from softxent.kernels.cpu.floats import fma, maximum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
@@ -28,11 +28,12 @@ __all__ = [
     "quotient",
     "row_max",
     "scale_row",
-    "softmax_jacobian_rows",
     "softmax_rows",
     "sum_exponentials",
     "write_exponentials",
 ]
+
+_LEAST_FACTOR = 2.0**-100
 
 
 @kernel
@@ -103,11 +104,17 @@ def quotient(numerator, d, s, s_lo):
 @kernel
 def scale_row(e, factor, factor_lo, out):
     """out_j = e_j · (factor + factor_lo), rounded once. e, out: (C,), the same array allowed."""
-    f = e.dtype.type(factor)
-    f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
-    for j in range(e.size):
-        x = e[j]
-        out[j] = fma(x, f, x * f_lo)
+    if abs(factor) >= _LEAST_FACTOR:
+        f = e.dtype.type(factor)
+        f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
+        for j in range(e.size):
+            x = e[j]
+            out[j] = fma(x, f, x * f_lo)
+    else:
+        # Near float32's smallest numbers the factor would lose bits of its own (class weights of 1e-30, and zero).
+        for j in range(e.size):
+            x = np.float64(e[j])
+            out[j] = fma(x, factor, x * factor_lo)
 
 
 @kernel
@@ -170,57 +177,3 @@ def logsumexp_rows(z, out):
             continue
         r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, high, low)
         out[i] = m + log1p_pair(r * unscale(z), r_lo * unscale(z))
-
-
-@kernel
-def softmax_jacobian_rows(z, out):
-    """out_ijk = p_j (δ_jk − p_k), p the softmax of row i. z: (N, C) float64; out: (N, C, C) float64 or float32.
-
-    Off the diagonal a product of two probabilities would carry both their errors, so each is kept as a pair. On the
-    diagonal 1 − p_j is R/S for the largest class and cannot cancel for another.
-    """
-    high = np.empty(BLOCK)
-    low = np.empty(BLOCK)
-    c = z.shape[1]
-    p = np.empty(c)
-    p_lo = np.empty(c)
-    for i in range(z.shape[0]):
-        m = row_max(z[i])
-        if not math.isfinite(m):
-            out[i, :, :] = np.nan
-            continue
-        largest = find(z[i], m)
-        s = 0.0
-        lost = 0.0
-        for start in range(0, c, BLOCK):
-            n = min(BLOCK, c - start)
-            for j in range(n):
-                d, d_lo = two_sum(z[i, start + j], -m)
-                hi, lo = exp_pair(d, d_lo)
-                p[start + j], p_lo[start + j] = quick_two_sum(hi, lo)
-                high[j] = p[start + j]
-                low[j] = p_lo[start + j]
-            if start <= largest < start + n:
-                high[largest - start] = 0.0
-                low[largest - start] = 0.0
-            block_s, block_lost = fold(high, low, n)
-            s, lost = accumulate(s, lost, block_s, block_lost)
-        rest, rest_lo = finish(s, lost)
-        s, lost = two_sum(p[largest], rest)
-        factor, factor_lo = quotient(1.0, 1.0, s, lost + rest_lo + p_lo[largest])
-        for j in range(c):
-            x, x_lo = two_prod(p[j], factor)
-            p[j], p_lo[j] = x, fma(p[j], factor_lo, fma(p_lo[j], factor, x_lo))
-        for j in range(c):
-            for k in range(c):
-                x, x_lo = two_prod(-p[j], p[k])
-                out[i, j, k] = x + (x_lo - (p[j] * p_lo[k] + p_lo[j] * p[k]))
-            if j == largest:
-                # 1 − p_j = R/S; its relative error is a rounding or two.
-                q = rest * factor
-                q_lo = fma(rest, factor, -q) + (rest * factor_lo + rest_lo * factor)
-            else:
-                q, q_lo = two_sum(1.0, -p[j])
-                q_lo -= p_lo[j]
-            x, x_lo = two_prod(p[j], q)
-            out[i, j, j] = x + (x_lo + (p[j] * q_lo + p_lo[j] * q))
