@@ -68,14 +68,10 @@ def loss_rows(
     t = targets
     if soft is None:
         index = None if t.index is None else t.index[block]
-        hard_label_rows(
-            z, z_lo, offset, index, t.ignore_index, t.weight, t.keep, t.spread, t.z_loss, divisor, None, losses, grad
-        )
+        rest = (t.weight, t.keep, t.spread, t.z_loss, divisor, None, losses, grad)
+        hard_label_rows(z, z_lo, offset, slope, index, t.ignore_index, *rest)
     else:
-        soft_label_rows(z, z_lo, offset, soft, t.weight, t.keep, t.spread, t.z_loss, divisor, losses, grad)
-    if slope is not None and grad is not None:
-        with np.errstate(all="ignore"):
-            np.multiply(grad, slope, out=grad)
+        soft_label_rows(z, z_lo, offset, slope, soft, t.weight, t.keep, t.spread, t.z_loss, divisor, losses, grad)
 
 
 def _transformed(z: np.ndarray, options: LossOptions, curvature: bool) -> tuple[Any, ...]:
@@ -105,22 +101,22 @@ def _hvp_rows(
     labels = t.index[block] if t.index is not None else soft
     rest = (t.ignore_index, t.weight, t.keep, t.spread, t.z_loss, divisor)
     if not options.transforms_logits:
-        hvp_rows(z, None, None, labels, *rest, tangent, out)
+        hvp_rows(z, None, None, None, labels, *rest, tangent, out)
         return
     high, low, slope, bend, offset = _transformed(z, options, curvature=True)
-    with np.errstate(all="ignore"):
-        hvp_rows(high, low, offset, labels, *rest, tangent * slope, out)
-        np.multiply(out, slope, out=out)
-        if options.softcap is not None:
-            from softxent.kernels.cpu.cross_entropy import hard_label_rows, soft_label_rows
+    hvp_rows(high, low, offset, slope, labels, *rest, tangent, out)
+    if options.softcap is not None:
+        from softxent.kernels.cpu.cross_entropy import hard_label_rows, soft_label_rows
 
-            grad, unused = np.empty_like(z), np.empty(z.shape[0])
-            common = (t.weight, t.keep, t.spread, t.z_loss, divisor)
+        curved, unused = np.empty_like(z), np.empty(z.shape[0])
+        common = (t.weight, t.keep, t.spread, t.z_loss, divisor)
+        with np.errstate(all="ignore"):
+            bend *= tangent
             if soft is None:
-                hard_label_rows(high, low, offset, labels, t.ignore_index, *common, None, unused, grad)
+                hard_label_rows(high, low, offset, bend, labels, t.ignore_index, *common, None, unused, curved)
             else:
-                soft_label_rows(high, low, offset, soft, *common, unused, grad)
-            out += grad * bend * tangent
+                soft_label_rows(high, low, offset, bend, soft, *common, unused, curved)
+            out += curved
 
 
 def evaluate(

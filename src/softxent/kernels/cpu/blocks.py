@@ -32,6 +32,6 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         scale = None if row_scale is None else row_scale[rows]
         z = logits[rows]
         # ignore_index −1 matches no label.
-        hard_label_rows(z, None, None, labels[rows], -1, None, 1.0, 0.0, 0.0, 1.0, scale, losses[rows], z)
+        hard_label_rows(z, None, None, None, labels[rows], -1, None, 1.0, 0.0, 0.0, 1.0, scale, losses[rows], z)
 
     run(work, [slice(start, min(start + step, num_rows)) for start in range(0, num_rows, step)])

@@ -16,6 +16,7 @@ L is log1p(R) where r is the maximum's class; elsewhere (m − z_r) + log S is a
 Arguments that all kernels here share:
     z: (N, C) logits, float32 or float64; z_lo: (N, C) of the same dtype, what z has lost by rounding, or None
     offset: (N,) float64, to be added to the row's lse, or None (logits that were shifted by their maximum)
+    slope: (N, C) of the same dtype, what the gradient is multiplied by (∂z/∂x of softcap and temperature), or None
     weight: (C,) float64 class weights, or None for ones
     keep, spread: float64, (1 − ε) and ε/C of label smoothing
     z_loss: float64, λ;  divisor: float64, D
@@ -82,18 +83,20 @@ def weighted_shortfall(z, z_lo, m, m_lo, targets, weight, keep, spread, high, lo
 
 
 @kernel
-def _subtract_targets(grad, targets, weight, keep, spread, divisor):
-    """grad_c −= t_c / D."""
+def _subtract_targets(grad, targets, weight, keep, spread, slope, divisor):
+    """grad_c −= t_c · slope_c / D."""
     for c in range(grad.size):
         t = spread if targets is None else keep * targets[c] + spread
         if weight is not None:
             t *= weight[c]
+        if slope is not None:
+            t *= slope[c]
         grad[c] -= t / divisor
 
 
 @kernel
 def hard_label_rows(
-    z, z_lo, offset, labels, ignore_index, weight, keep, spread, z_loss, divisor, row_scale, losses, grad
+    z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread, z_loss, divisor, row_scale, losses, grad
 ):
     """Losses and gradients of rows with index labels.
 
@@ -163,10 +166,15 @@ def hard_label_rows(
         if grad is not None:
             others = (shares - spread * w) + 2.0 * z_loss * lse
             t_y = (keep + spread) * w
+            row_slope = None if slope is None else slope[i]
             factor, factor_lo = quotient((t_y + others) * scale, divisor, s, s_lo)
-            scale_row(grad[i], factor, factor_lo, grad[i])
+            scale_row(grad[i], row_slope, factor, factor_lo, grad[i])
             if spread != 0.0:
-                _subtract_targets(grad[i], None, weight, keep, spread, divisor / scale)
+                _subtract_targets(grad[i], None, weight, keep, spread, row_slope, divisor / scale)
+            if slope is not None:
+                e_y *= slope[i, y]
+                rest *= slope[i, y]
+                rest_lo *= slope[i, y]
             factor, factor_lo = quotient(t_y * scale, divisor, s, s_lo)
             pull = fma(rest, factor, rest * factor_lo + rest_lo * factor)
             # 0 − pull and not −pull: a single class has the gradient +0.
@@ -174,7 +182,7 @@ def hard_label_rows(
 
 
 @kernel
-def soft_label_rows(z, z_lo, offset, targets, weight, keep, spread, z_loss, divisor, losses, grad):
+def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_loss, divisor, losses, grad):
     """Losses and gradients of rows whose labels are probabilities, which need not sum to 1.
 
     targets: (N, C) like z. The other arguments: see the module.
@@ -217,10 +225,14 @@ def soft_label_rows(z, z_lo, offset, targets, weight, keep, spread, z_loss, divi
         if grad is not None:
             extra = 2.0 * z_loss * lse
             factor, factor_lo = quotient(total + (total_lo + extra), divisor, s, s_lo)
-            scale_row(grad[i], factor, factor_lo, grad[i])
-            _subtract_targets(grad[i], targets[i], weight, keep, spread, divisor)
+            row_slope = None if slope is None else slope[i]
+            scale_row(grad[i], row_slope, factor, factor_lo, grad[i])
+            _subtract_targets(grad[i], targets[i], weight, keep, spread, row_slope, divisor)
             t_r = keep * targets[i, largest] + spread
             if weight is not None:
                 t_r *= weight[largest]
             others = (total - t_r) + (total_lo + extra)
-            grad[i, largest] = (others * e_r - t_r * rest) / (divisor * s)
+            pull = others * e_r - t_r * rest
+            if slope is not None:
+                pull *= slope[i, largest]
+            grad[i, largest] = pull / (divisor * s)

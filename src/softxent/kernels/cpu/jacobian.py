@@ -17,12 +17,16 @@ from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.softmax import find, quotient, row_max
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
-__all__ = ["probability_pairs", "softmax_jacobian_rows"]
+__all__ = ["LESS", "probability_pairs", "softmax_jacobian_rows"]
+
+LESS = 2.0**-128
 
 
 @kernel
 def probability_pairs(z, z_lo, largest, p, p_lo, high, low):
-    """Write softmax(z + z_lo) as pairs p + p_lo; return the pair 1 − p of the largest class, Σ of the others.
+    """Write 2^128 · softmax(z + z_lo) as pairs p + p_lo; return the pair 2^128 · (1 − p) of the largest class.
+
+    The power of two keeps what is formed from a pair out of the subnormal numbers until it is taken back by LESS.
 
     z: (C,) float32 or float64; z_lo: (C,) or None; largest: the index of max z; p, p_lo: (C,) float64;
     high, low: (BLOCK,) float64 buffers.
@@ -49,7 +53,7 @@ def probability_pairs(z, z_lo, largest, p, p_lo, high, low):
         s, lost = accumulate(s, lost, block_s, block_lost)
     rest, rest_lo = finish(s, lost)
     s, lost = two_sum(p[largest], rest)
-    factor, factor_lo = quotient(1.0, 1.0, s, lost + rest_lo + p_lo[largest])
+    factor, factor_lo = quotient(1.0 / LESS, 1.0, s, lost + rest_lo + p_lo[largest])
     for c in range(z.size):
         x, x_lo = two_prod(p[c], factor)
         p[c], p_lo[c] = x, fma(p[c], factor_lo, fma(p_lo[c], factor, x_lo))
@@ -78,11 +82,11 @@ def softmax_jacobian_rows(z, out):
         for j in range(c):
             for k in range(c):
                 x, x_lo = two_prod(-p[j], p[k])
-                out[i, j, k] = x + (x_lo - (p[j] * p_lo[k] + p_lo[j] * p[k]))
+                out[i, j, k] = (x + (x_lo - (p[j] * p_lo[k] + p_lo[j] * p[k]))) * (LESS * LESS)
             if j == largest:
                 q, q_lo = rest, rest_lo
             else:
-                q, q_lo = two_sum(1.0, -p[j])
+                q, q_lo = two_sum(1.0 / LESS, -p[j])
                 q_lo -= p_lo[j]
             x, x_lo = two_prod(p[j], q)
-            out[i, j, j] = x + (x_lo + (p[j] * q_lo + p_lo[j] * q))
+            out[i, j, j] = (x + (x_lo + (p[j] * q_lo + p_lo[j] * q))) * (LESS * LESS)

@@ -1,7 +1,7 @@
 """Products with the softmax Jacobian and with the Hessian of the cross-entropy, row by row.
 
     J v = p ⊙ (v − ⟨p, v⟩)                       the Jacobian is symmetric: one map for JVP and VJP
-    H v = p ⊙ (A (v − ⟨p, v⟩) + 2 λ ⟨p, v⟩) / D,  A = Y + 2 λ lse
+    H v = p ⊙ (A (v − ⟨p, v⟩) + 2 λ ⟨p, v⟩) / D,  A = Y + 2 λ lse;  with a slope s: s ⊙ H (s ⊙ v)
 
 v − ⟨p, v⟩ is formed from a dot product whose rounding errors are carried along, so that a large common offset of v
 cancels as far as Σ p = 1 holds.
@@ -15,7 +15,7 @@ import numpy as np
 
 from softxent.kernels.cpu.cross_entropy import weighted_shortfall
 from softxent.kernels.cpu.floats import fma, two_prod, two_sum
-from softxent.kernels.cpu.jacobian import probability_pairs
+from softxent.kernels.cpu.jacobian import LESS, probability_pairs
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.softmax import find, row_max
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
@@ -38,17 +38,20 @@ def dot(a, b, high, low):
 
 
 @kernel
-def _mean(p, p_lo, v, high, low):
-    """Return Σ (p_j + p_lo_j) v_j as a pair."""
+def _mean(p, p_lo, v, slope, high, low):
+    """Return Σ (p_j + p_lo_j) v_j slope_j as a pair."""
     s = 0.0
     lost = 0.0
     for start in range(0, p.size, BLOCK):
         n = min(BLOCK, p.size - start)
         for j in range(n):
             c = start + j
-            x, x_lo = two_prod(p[c], np.float64(v[c]))
+            t = np.float64(v[c])
+            if slope is not None:
+                t *= slope[c]
+            x, x_lo = two_prod(p[c], t)
             high[j] = x
-            low[j] = x_lo + p_lo[c] * np.float64(v[c])
+            low[j] = x_lo + p_lo[c] * t
         block_s, block_lost = fold(high, low, n)
         s, lost = accumulate(s, lost, block_s, block_lost)
     return finish(s, lost)
@@ -67,7 +70,7 @@ def jacobian_product_rows(p, v, out):
 
 
 @kernel
-def hvp_rows(z, z_lo, offset, labels, ignore_index, weight, keep, spread, z_loss, divisor, tangent, out):
+def hvp_rows(z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread, z_loss, divisor, tangent, out):
     """out = H v of each row's loss. labels: (N,) int64, or (N, C) probabilities; tangent: (N, C).
 
     The other arguments are those of softxent.kernels.cpu.cross_entropy.
@@ -106,9 +109,16 @@ def hvp_rows(z, z_lo, offset, labels, ignore_index, weight, keep, spread, z_loss
             if offset is not None:
                 lse += offset[i]
             twice = 2.0 * z_loss
-        mean, mean_lo = _mean(p, p_lo, tangent[i], high, low)
-        slope = total + twice * lse
+        mean, mean_lo = _mean(p, p_lo, tangent[i], None if slope is None else slope[i], high, low)
+        mean *= LESS
+        mean_lo *= LESS
+        factor = total + twice * lse
         for j in range(z.shape[1]):
-            d, d_lo = two_sum(np.float64(tangent[i, j]), -mean)
-            t = fma(slope, d, slope * (d_lo - mean_lo) + twice * mean)
-            out[i, j] = (p[j] * t + p_lo[j] * t) / divisor
+            v = np.float64(tangent[i, j])
+            if slope is not None:
+                v *= slope[i, j]
+            d, d_lo = two_sum(v, -mean)
+            t = fma(factor, d, factor * (d_lo - mean_lo) + twice * mean) / divisor
+            if slope is not None:
+                t *= slope[i, j]
+            out[i, j] = (p[j] * t + p_lo[j] * t) * LESS

@@ -102,18 +102,23 @@ def quotient(numerator, d, s, s_lo):
 
 
 @kernel
-def scale_row(e, factor, factor_lo, out):
-    """out_j = e_j · (factor + factor_lo), rounded once. e, out: (C,), the same array allowed."""
+def scale_row(e, slope, factor, factor_lo, out):
+    """out_j = e_j · slope_j · (factor + factor_lo). e, out: (C,), the same array allowed; slope: (C,), or None for ones.
+
+    The slope comes first: e_j carries 2^K, so that only the last product can be subnormal.
+    """
     if abs(factor) >= _LEAST_FACTOR:
         f = e.dtype.type(factor)
         f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
         for j in range(e.size):
-            x = e[j]
+            x = e[j] if slope is None else e[j] * slope[j]
             out[j] = fma(x, f, x * f_lo)
     else:
-        # Near float32's smallest numbers the factor would lose bits of its own (class weights of 1e-30, and zero).
+        # Near float32's smallest numbers the factor would lose bits of its own (a class weight of 1e-30).
         for j in range(e.size):
             x = np.float64(e[j])
+            if slope is not None:
+                x *= slope[j]
             out[j] = fma(x, factor, x * factor_lo)
 
 
@@ -131,7 +136,7 @@ def softmax_rows(z, out):
         r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), out[i], high, low)
         s, s_lo = two_sum(1.0 / unscale(z), r)
         factor, factor_lo = quotient(1.0, 1.0, s, s_lo + r_lo)
-        scale_row(out[i], factor, factor_lo, out[i])
+        scale_row(out[i], None, factor, factor_lo, out[i])
 
 
 @kernel
