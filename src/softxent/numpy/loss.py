@@ -150,8 +150,8 @@ def evaluate(
     result: Any = None
     sink: Rows | None = None
     if want_grad or vector is not None:
-        inputs = (array,) if targets.probabilities is None else (array, targets.probabilities)
-        target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), inputs)
+        others = () if targets.probabilities is None else (targets.probabilities,)
+        target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), array, others)
         sink = Rows(target, layout, dtype, "out")
     if layout.num_rows:
         source = Rows(array, layout, dtype, "in")
@@ -210,7 +210,7 @@ def _evaluate_by_reference(
         given = cube.transpose(0, 2, 1).reshape(layout.shape)
         if out is None:
             return given[()]
-        target, deliver = output_array(out, layout, array.dtype, ())
+        target, deliver = output_array(out, layout, array.dtype)
         target[...] = given
         return deliver()
 

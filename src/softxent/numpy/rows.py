@@ -224,12 +224,16 @@ class Rows:
 
 
 def output_array(
-    out: np.ndarray | None, layout: Layout, dtype: np.dtype[Any], inputs: tuple[np.ndarray, ...]
+    out: np.ndarray | None,
+    layout: Layout,
+    dtype: np.dtype[Any],
+    in_place: np.ndarray | None = None,
+    others: tuple[np.ndarray, ...] = (),
 ) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
     """Return an array to write a result into, and a function that gives the array the caller gets.
 
-    The result is written into out itself where its memory lies in rows and holds no input, or exactly one in place;
-    otherwise into a fresh array that is copied at the end.
+    The result is written into out itself where its memory lies in rows and holds no input but `in_place`, element on
+    element; otherwise into a fresh array that is copied at the end. (Other inputs are read after the first writes.)
     """
     if out is None:
         fresh = np.empty(layout.shape, dtype)
@@ -244,14 +248,16 @@ def output_array(
         raise ShapeError("out must be writable; got a read-only array")
 
     def same_memory(x: np.ndarray) -> bool:
-        return (
+        return bool(
             x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
             and x.strides == out.strides
             and x.shape == out.shape
             and x.dtype == out.dtype
         )
 
-    overlaps = any(np.may_share_memory(x, out) and not same_memory(x) for x in inputs)
+    overlaps = any(np.may_share_memory(x, out) for x in others)
+    if in_place is not None and np.may_share_memory(in_place, out) and not same_memory(in_place):
+        overlaps = True
     if layout.is_plain and out.flags.c_contiguous and not overlaps:
         return out, lambda: out
     fresh = np.empty(layout.shape, dtype)

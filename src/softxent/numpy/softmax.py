@@ -45,11 +45,11 @@ def _map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name:
 
         result = _with_class_axis_last(array, layout, getattr(reference, kernel_name))
         if out is not None:
-            target, deliver = output_array(out, layout, array.dtype, ())
+            target, deliver = output_array(out, layout, array.dtype)
             target[...] = result
             return deliver()
         return result[()]
-    target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), (array,))
+    target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), array)
     if array.size:
         from softxent.kernels.cpu import softmax as kernels
 

@@ -69,12 +69,14 @@ def transform_rows(x, softcap, temperature, z, z_lo, slope, curvature, offset):
                     t, t_lo = dd_div(v, 0.0, softcap, 0.0)
                     t, t_lo, derivative, derivative_lo = _tanh_pair(t, t_lo)
                     v, v_lo = dd_mul(t, t_lo, softcap, 0.0)
+                    bend, bend_lo = dd_mul(t, t_lo, derivative, derivative_lo)
+                    bend = -2.0 * dd_div(bend, bend_lo, softcap, 0.0)[0]
                 else:
                     t = math.tanh(v / softcap)
                     e = math.exp(-2.0 * abs(v / softcap))
                     derivative = 4.0 * e / ((1.0 + e) * (1.0 + e))
                     v = softcap * t
-                bend = -2.0 / softcap * t * derivative
+                    bend = -2.0 / softcap * t * derivative
             if temperature != 1.0 and math.isfinite(v):
                 if math.isinf(temperature):
                     v, v_lo = 0.0, 0.0

@@ -46,12 +46,12 @@ def _mean(p, p_lo, v, slope, high, low):
         n = min(BLOCK, p.size - start)
         for j in range(n):
             c = start + j
-            t = np.float64(v[c])
+            t, t_lo = np.float64(v[c]), 0.0
             if slope is not None:
-                t *= slope[c]
+                t, t_lo = two_prod(t, np.float64(slope[c]))
             x, x_lo = two_prod(p[c], t)
             high[j] = x
-            low[j] = x_lo + p_lo[c] * t
+            low[j] = x_lo + (p_lo[c] * t + p[c] * t_lo)
         block_s, block_lost = fold(high, low, n)
         s, lost = accumulate(s, lost, block_s, block_lost)
     return finish(s, lost)
@@ -114,11 +114,11 @@ def hvp_rows(z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread,
         mean_lo *= LESS
         factor = total + twice * lse
         for j in range(z.shape[1]):
-            v = np.float64(tangent[i, j])
+            v, v_lo = np.float64(tangent[i, j]), 0.0
             if slope is not None:
-                v *= slope[i, j]
+                v, v_lo = two_prod(v, np.float64(slope[i, j]))
             d, d_lo = two_sum(v, -mean)
-            t = fma(factor, d, factor * (d_lo - mean_lo) + twice * mean) / divisor
+            t = fma(factor, d, factor * ((d_lo - mean_lo) + v_lo) + twice * mean) / divisor
             if slope is not None:
                 t *= slope[i, j]
             out[i, j] = (p[j] * t + p_lo[j] * t) * LESS

@@ -103,7 +103,7 @@ def quotient(numerator, d, s, s_lo):
 
 @kernel
 def scale_row(e, slope, factor, factor_lo, out):
-    """out_j = e_j · slope_j · (factor + factor_lo). e, out: (C,), the same array allowed; slope: (C,), or None for ones.
+    """out_j = e_j · slope_j · (factor + factor_lo). e, out: (C,), maybe the same array; slope: (C,), or None for ones.
 
     The slope comes first: e_j carries 2^K, so that only the last product can be subnormal.
     """
