@@ -51,13 +51,14 @@ def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
     wide = np.array(rows, np.float64, order="C")
     single = array.dtype.itemsize <= 4
     result = np.empty((wide.shape[0], c, c), np.float32 if single else np.float64)
+    from softxent.kernels.cpu.half import round_to
+
     if result.size:
         from softxent.kernels.cpu.jacobian import softmax_jacobian_rows
 
         step = Layout.of((wide.shape[0], c * c), -1)
         run_blocks(lambda block: softmax_jacobian_rows(wide[block.rows], result[block.rows]), step)
-    with np.errstate(under="ignore"):
-        return result.astype(array.dtype.newbyteorder("="), copy=False).reshape(shape)[()]
+    return round_to(array.dtype.newbyteorder("="), result).reshape(shape)[()]
 
 
 def _jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str) -> Any:

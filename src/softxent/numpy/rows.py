@@ -191,6 +191,11 @@ class Rows:
             and flags.c_contiguous
             and flags.aligned
         )
+        self.half = False
+        if dtype == np.float32 and self.cube.dtype.itemsize == 2:
+            from softxent.kernels.cpu.half import is_half
+
+            self.half = is_half(self.cube)
         if self.direct:
             matrix = self.cube.reshape(layout.outer, layout.num_classes)
             self.matrix = matrix if flags.writeable else np.asarray(_Writable(matrix))
@@ -209,18 +214,28 @@ class Rows:
         """Return a block's rows."""
         rows = self.space(block)
         if not self.direct:
-            part = self.cube[block.outer, :, block.inner]
-            np.copyto(rows.reshape(part.shape[0], part.shape[2], part.shape[1]), part.transpose(0, 2, 1), "same_kind")
+            part = self.cube[block.outer, :, block.inner].transpose(0, 2, 1)
+            if self.half:
+                from softxent.kernels.cpu.half import read_half
+
+                read_half(part, rows.reshape(part.shape))
+            else:
+                np.copyto(rows.reshape(part.shape), part, "same_kind")
         return rows
 
     def write(self, block: Block, rows: np.ndarray) -> None:
         """Store what a kernel wrote into a block's space."""
-        if not self.direct:
-            part = self.cube[block.outer, :, block.inner]
-            with np.errstate(
-                over="ignore", under="ignore"
-            ):  # a result beyond float16's range is inf, as the contract says
-                np.copyto(part.transpose(0, 2, 1), rows.reshape(part.shape[0], part.shape[2], part.shape[1]), "unsafe")
+        if self.direct:
+            return
+        part = self.cube[block.outer, :, block.inner].transpose(0, 2, 1)
+        if self.half:
+            from softxent.kernels.cpu.half import write_half
+
+            write_half(part, rows.reshape(part.shape))
+        else:
+            # A result beyond float16's range is inf, as the contract says.
+            with np.errstate(over="ignore", under="ignore"):
+                np.copyto(part, rows.reshape(part.shape), "unsafe")
 
 
 def output_array(

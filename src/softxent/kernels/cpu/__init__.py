@@ -5,7 +5,7 @@ exp, sums       the exponential and the sums of all kernels      softmax        
 cross_entropy   losses and gradients                             jacobian, products      Jacobian, JVP, VJP, HVP
 logits          softcap and temperature                          probabilities           from_logits=False, K-L
 binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks
-blocks          a whole matrix at once, for solvers
+blocks          a whole matrix at once, for solvers              half                    float16 and bfloat16 in and out
 scheduler       blocks to threads
 """
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from softxent.kernels.cpu.half import round_to
+
 __all__ = ["OutputLayer", "rows_per_chunk"]
 
 _CHUNK_BYTES = 1 << 25
@@ -85,7 +87,7 @@ class OutputLayer:
             grad_x = np.zeros(x.shape, self.dtype)
             for tile in self.tiles:
                 grad_x += g[:, tile] @ np.asarray(self.weight[tile], self.dtype)
-        self.grad_x[chunk] = grad_x
+        self.grad_x[chunk] = round_to(self.grad_x.dtype, grad_x)
         for c in range(0, self.weight.shape[0], _CLASSES_PER_TILE):
             self._weight_sum[c : c + _CLASSES_PER_TILE] += g[:, c : c + _CLASSES_PER_TILE].T @ x
         if self.bias is not None:
@@ -94,13 +96,11 @@ class OutputLayer:
     @property
     def grad_weight(self) -> np.ndarray:
         """∂loss/∂W in W's dtype."""
-        with np.errstate(all="ignore"):
-            return self._weight_sum.astype(self.weight.dtype.newbyteorder("="), copy=False)
+        return round_to(self.weight.dtype.newbyteorder("="), self._weight_sum)
 
     @property
     def grad_bias(self) -> np.ndarray | None:
         """∂loss/∂b in b's dtype, or None."""
         if self.bias_dtype is None:
             return None
-        with np.errstate(all="ignore"):
-            return self._bias_sum.astype(self.bias_dtype.newbyteorder("="), copy=False)
+        return round_to(self.bias_dtype.newbyteorder("="), self._bias_sum)
