@@ -110,6 +110,7 @@ def _hvp_rows(
 
         curved, unused = np.empty_like(z), np.empty(z.shape[0])
         common = (t.weight, t.keep, t.spread, t.z_loss, divisor)
+        # The gradient that softcap bends: z'' ⊙ ∂loss/∂z ⊙ v, with z'' ⊙ v for the slope.
         with np.errstate(all="ignore"):
             bend *= tangent
             if soft is None:

@@ -1,7 +1,7 @@
 """Numba kernels over blocks of rows: validated 2-D arrays and scalars in, arrays out; one idea a file.
 
 jit             how kernels are compiled and kept                floats, double_double   exact arithmetic
-exp, sums       the exponential and the sums of all kernels      softmax                 softmax, log-softmax, logsumexp
+exp, log, sums  the exponential, logarithm and sums of all       softmax                 softmax, log-softmax, logsumexp
 cross_entropy   losses and gradients                             jacobian, products      Jacobian, JVP, VJP, HVP
 logits          softcap and temperature                          probabilities           from_logits=False, K-L
 binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks

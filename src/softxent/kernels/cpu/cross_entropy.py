@@ -16,7 +16,8 @@ L is log1p(R) where r is the maximum's class; elsewhere (m − z_r) + log S is a
 Arguments that all kernels here share:
     z: (N, C) logits, float32 or float64; z_lo: (N, C) of the same dtype, what z has lost by rounding, or None
     offset: (N,) float64, to be added to the row's lse, or None (logits that were shifted by their maximum)
-    slope: (N, C) of the same dtype, what the gradient is multiplied by (∂z/∂x of softcap and temperature), or None
+    slope: (N, C) of the same dtype, what the gradient is multiplied by (∂z/∂x of softcap and temperature) in units of
+        slope_unit, or None
     weight: (C,) float64 class weights, or None for ones
     keep, spread: float64, (1 − ε) and ε/C of label smoothing
     z_loss: float64, λ;  divisor: float64, D
@@ -29,10 +30,11 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exp import scaled_exp, unscale
-from softxent.kernels.cpu.floats import fma, two_prod, two_sum
+from softxent.kernels.cpu.exp import exp_pair, unscale
+from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.softmax import find, log1p_pair, quotient, row_max, scale_row, sum_exponentials
+from softxent.kernels.cpu.log import log1p_pair, log_pair
+from softxent.kernels.cpu.softmax import find, low_row, quotient, row_max, scale_row, slope_unit, sum_exponentials
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["hard_label_rows", "soft_label_rows", "times", "weighted_shortfall"]
@@ -90,8 +92,18 @@ def _subtract_targets(grad, targets, weight, keep, spread, slope, divisor):
         if weight is not None:
             t *= weight[c]
         if slope is not None:
-            t *= slope[c]
+            t *= slope[c] * slope_unit(grad)
         grad[c] -= t / divisor
+
+
+@kernel
+def _with_logarithm(apart, apart_lo, total, total_lo, log_s, log_s_lo):
+    """Return Σ t_c (m − z_c) + Y log S as a pair; the first sum may be infinite, or NaN."""
+    if not math.isfinite(apart):
+        return apart, 0.0
+    p, p_lo = two_prod(total, log_s)
+    s, lost = two_sum(apart, p)
+    return s, lost + (p_lo + (apart_lo + (total_lo * log_s + total * log_s_lo)))
 
 
 @kernel
@@ -106,6 +118,7 @@ def hard_label_rows(
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
     back = unscale(z)
+    e_lo = low_row(z)
     m_lo = z.dtype.type(0)
     for i in range(z.shape[0]):
         y = labels[i]
@@ -140,21 +153,23 @@ def hard_label_rows(
                 z[i], row_lo, m, m_lo, None, weight, keep, spread, high, low
             )
 
-        e_y = np.float64(scaled_exp(d, d_lo))
-        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, y, row_grad, high, low)
+        hi, lo = exp_pair(d, d_lo)
+        e_y, e_y_lo = quick_two_sum(np.float64(hi), np.float64(lo))
+        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, y, row_grad, e_lo, high, low)
         s, s_lo = two_sum(rest, e_y)
-        s_lo += rest_lo
+        s_lo += rest_lo + e_y_lo
         if label_is_largest:
-            log_s = log1p_pair(rest * back, rest_lo * back)
-            loss = log_s
+            log_s, log_s_lo = log1p_pair(z, rest * back, rest_lo * back)
+            loss = log_s + log_s_lo
         else:
-            log_s = math.log(s * back) + s_lo / s
+            log_s, log_s_lo = log_pair(z, s * back, s_lo * back)
             loss, lost = two_sum(-np.float64(d), log_s)
             if loss < np.inf:
-                loss += lost - d_lo
+                loss += lost + (log_s_lo - d_lo)
         loss = times(keep * w, loss)
         if spread != 0.0:
-            loss = (loss + (apart + shares * log_s)) + apart_lo if apart < np.inf else apart
+            smooth, smooth_lo = _with_logarithm(apart, apart_lo, shares, 0.0, log_s, log_s_lo)
+            loss = (loss + smooth) + smooth_lo
         lse = 0.0
         if z_loss != 0.0:
             lse = np.float64(m) + (log_s + np.float64(m_lo))
@@ -168,17 +183,20 @@ def hard_label_rows(
             t_y = (keep + spread) * w
             row_slope = None if slope is None else slope[i]
             factor, factor_lo = quotient((t_y + others) * scale, divisor, s, s_lo)
-            scale_row(grad[i], row_slope, factor, factor_lo, grad[i])
+            scale_row(grad[i], e_lo, row_slope, factor, factor_lo, grad[i])
             if spread != 0.0:
                 _subtract_targets(grad[i], None, weight, keep, spread, row_slope, divisor / scale)
+            unit = 1.0
             if slope is not None:
+                unit = slope_unit(z)
                 e_y *= slope[i, y]
-                rest *= slope[i, y]
-                rest_lo *= slope[i, y]
+                rest, lost = two_prod(rest, np.float64(slope[i, y]))
+                rest_lo = lost + rest_lo * slope[i, y]
             factor, factor_lo = quotient(t_y * scale, divisor, s, s_lo)
             pull = fma(rest, factor, rest * factor_lo + rest_lo * factor)
-            # 0 − pull and not −pull: a single class has the gradient +0.
-            grad[i, y] = others * scale * e_y / (divisor * s) - pull if others != 0.0 else 0.0 - pull
+            # push − pull and not −pull: a single class has the gradient +0.
+            push = others * scale * e_y / (divisor * s) if others != 0.0 else 0.0
+            grad[i, y] = (push - pull) * unit
 
 
 @kernel
@@ -190,6 +208,7 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
     back = unscale(z)
+    e_lo = low_row(z)
     m_lo = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = row_max(z[i])
@@ -206,14 +225,13 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
         apart, apart_lo, total, total_lo = weighted_shortfall(
             z[i], row_lo, m, m_lo, targets[i], weight, keep, spread, high, low
         )
-        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, largest, row_grad, high, low)
+        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, largest, row_grad, e_lo, high, low)
         e_r = 1.0 / back
         s, s_lo = two_sum(e_r, rest)
         s_lo += rest_lo
-        log_s = log1p_pair(rest * back, rest_lo * back)
-        loss = apart
-        if math.isfinite(apart):
-            loss = (apart + total * log_s) + (apart_lo + total_lo * log_s)
+        log_s, log_s_lo = log1p_pair(z, rest * back, rest_lo * back)
+        loss, loss_lo = _with_logarithm(apart, apart_lo, total, total_lo, log_s, log_s_lo)
+        loss += loss_lo
         lse = 0.0
         if z_loss != 0.0:
             lse = np.float64(m) + (log_s + np.float64(m_lo))
@@ -226,7 +244,7 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
             extra = 2.0 * z_loss * lse
             factor, factor_lo = quotient(total + (total_lo + extra), divisor, s, s_lo)
             row_slope = None if slope is None else slope[i]
-            scale_row(grad[i], row_slope, factor, factor_lo, grad[i])
+            scale_row(grad[i], e_lo, row_slope, factor, factor_lo, grad[i])
             _subtract_targets(grad[i], targets[i], weight, keep, spread, row_slope, divisor)
             t_r = keep * targets[i, largest] + spread
             if weight is not None:
@@ -235,4 +253,5 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
             pull = others * e_r - t_r * rest
             if slope is not None:
                 pull *= slope[i, largest]
+                pull *= slope_unit(z)
             grad[i, largest] = pull / (divisor * s)

@@ -89,20 +89,20 @@ def _reduce(x, x_lo):
 
 
 @kernel
-def dd_exp(x, x_lo):
-    """e^(x + x_lo), x ≤ 0; 0 below −1100."""
+def dd_exp(x, x_lo, up):
+    """2^up · e^(x + x_lo), x ≤ 700; 0 below −1100."""
     if x < -1100.0:
         return 0.0, 0.0
     k, r, r_lo = _reduce(x, x_lo)
     e, e_lo = _expm1_reduced(r, r_lo)
     e, e_lo = dd_add(1.0, 0.0, e, e_lo)
-    return math.ldexp(e, int(k)), math.ldexp(e_lo, int(k))
+    return math.ldexp(e, int(k) + up), math.ldexp(e_lo, int(k) + up)
 
 
 @kernel
 def dd_expm1(x, x_lo):
-    """e^(x + x_lo) − 1, x ≤ 0, to about 2^-100 of itself."""
-    if x > -0.34:
+    """e^(x + x_lo) − 1, x ≤ 700, to about 2^-100 of itself."""
+    if abs(x) < 0.34:
         return _expm1_reduced(x, x_lo)
-    e, e_lo = dd_exp(x, x_lo)
+    e, e_lo = dd_exp(x, x_lo, 0)
     return dd_add(-1.0, 0.0, e, e_lo)

@@ -17,7 +17,7 @@ from softxent.kernels.cpu.cross_entropy import weighted_shortfall
 from softxent.kernels.cpu.floats import fma, two_prod, two_sum
 from softxent.kernels.cpu.jacobian import LESS, probability_pairs
 from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.softmax import find, row_max
+from softxent.kernels.cpu.softmax import find, row_max, slope_unit
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["dot", "hvp_rows", "jacobian_product_rows"]
@@ -120,5 +120,8 @@ def hvp_rows(z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread,
             d, d_lo = two_sum(v, -mean)
             t = fma(factor, d, factor * ((d_lo - mean_lo) + v_lo) + twice * mean) / divisor
             if slope is not None:
+                # Both slopes' units are taken back at the very end.
                 t *= slope[i, j]
-            out[i, j] = (p[j] * t + p_lo[j] * t) * LESS
+                out[i, j] = (p[j] * t + p_lo[j] * t) * (LESS * slope_unit(z) * slope_unit(z))
+            else:
+                out[i, j] = (p[j] * t + p_lo[j] * t) * LESS

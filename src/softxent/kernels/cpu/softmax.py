@@ -15,19 +15,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
-from softxent.kernels.cpu.exp import scaled_exp, unscale
-from softxent.kernels.cpu.floats import fma, maximum, two_prod, two_sum
+from softxent.kernels.cpu.exp import exp_pair, scaled_exp, unscale
+from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.log import log1p_pair
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = [
     "find",
     "log_softmax_rows",
     "logsumexp_rows",
+    "low_row",
     "quotient",
     "row_max",
     "scale_row",
+    "slope_unit",
     "softmax_rows",
     "sum_exponentials",
     "write_exponentials",
@@ -54,23 +59,55 @@ def find(z, value):
     return 0
 
 
-@kernel
-def write_exponentials(z, z_lo, m, m_lo, e):
-    """e_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)), 0.6 ulp. z, e: (n,); z_lo: (n,) or None."""
-    for j in range(z.size):
-        d, d_lo = two_sum(z[j], -m)
-        if z_lo is not None:
-            d_lo = d_lo + (z_lo[j] - m_lo)
-        e[j] = scaled_exp(d, d_lo)
+def write_exponentials(z, z_lo, m, m_lo, e, e_lo):
+    """Write e_j + e_lo_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)).
+
+    z, e: (n,); z_lo: (n,) or None; e_lo: (n,) float64. In float64 a pair, right to about 2^-59; in float32 e_lo is 0.
+    """
+    raise TypeError("write_exponentials runs inside kernels only")
+
+
+@overload(write_exponentials)
+def _write_exponentials(z, z_lo, m, m_lo, e, e_lo):
+    def single(z, z_lo, m, m_lo, e, e_lo):
+        for j in range(z.size):
+            d, d_lo = two_sum(z[j], -m)
+            if z_lo is not None:
+                d_lo = d_lo + (z_lo[j] - m_lo)
+            e[j] = scaled_exp(d, d_lo)
+            e_lo[j] = 0.0
+
+    def double(z, z_lo, m, m_lo, e, e_lo):
+        for j in range(z.size):
+            d, d_lo = two_sum(z[j], -m)
+            if z_lo is not None:
+                d_lo = d_lo + (z_lo[j] - m_lo)
+            hi, lo = exp_pair(d, d_lo)
+            e[j], e_lo[j] = quick_two_sum(hi, lo)
+
+    return single if z.dtype == types.float32 else double
+
+
+def low_row(z):
+    """Return a buffer for the low parts of a row's exponentials: (C,) float64, or None for float32."""
+    raise TypeError("low_row runs inside kernels only")
+
+
+@overload(low_row, inline="always")
+def _low_row(z):
+    if z.dtype == types.float32:
+        return lambda z: None
+    return lambda z: np.empty(z.shape[1])
 
 
 @kernel
-def sum_exponentials(z, z_lo, m, m_lo, skip, e, high, low):
+def sum_exponentials(z, z_lo, m, m_lo, skip, e, e_lo, high, low):
     """Return (R, R_lo) = 2^K · Σ_{j≠skip} exp(z_j − m), normalised, and write 2^K · exp(z_j − m) to e for every j.
 
-    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; high, low: (BLOCK,) float64 buffers.
-    The skipped class is set to zero for the sum instead of split around, so that blocks start at the same classes
-    whatever the label is. e may be z: an element is read before it is written.
+    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; e_lo: (C,) float64 for the exponentials'
+    low parts, or None; high, low: (BLOCK,) float64 buffers. The skipped class is set to zero for the sum instead of
+    split around, so that blocks start at the same classes whatever the label is. e may be z: an element is read before
+    it is written.
     """
     s = 0.0
     lost = 0.0
@@ -81,12 +118,15 @@ def sum_exponentials(z, z_lo, m, m_lo, skip, e, high, low):
         n = part.size
         part_lo = None if z_lo is None else z_lo[start : start + BLOCK]
         terms = scratch[:n] if e is None else e[start : start + BLOCK]
-        write_exponentials(part, part_lo, m, m_lo, terms)
+        write_exponentials(part, part_lo, m, m_lo, terms, low[:n])
         for i in range(n):
             high[i] = terms[i]
-            low[i] = 0.0
+        if e_lo is not None:
+            for i in range(n):
+                e_lo[start + i] = low[i]
         if start <= skip < start + n:
             high[skip - start] = 0.0
+            low[skip - start] = 0.0
         block_s, block_lost = fold(high, low, n)
         s, lost = accumulate(s, lost, block_s, block_lost)
     return finish(s, lost)
@@ -101,24 +141,47 @@ def quotient(numerator, d, s, s_lo):
     return q, (fma(-q, p, numerator) - q * p_lo) / p
 
 
-@kernel
-def scale_row(e, slope, factor, factor_lo, out):
-    """out_j = e_j · slope_j · (factor + factor_lo). e, out: (C,), maybe the same array; slope: (C,), or None for ones.
+def slope_unit(z):
+    """Return what a slope of 1 stands for in an array of slopes: they are kept larger, out of the subnormal numbers."""
+    raise TypeError("slope_unit runs inside kernels only")
 
-    The slope comes first: e_j carries 2^K, so that only the last product can be subnormal.
+
+@overload(slope_unit, inline="always")
+def _slope_unit(z):
+    if z.dtype == types.float32:
+        return lambda z: 2.0**-24
+    return lambda z: 2.0**-200
+
+
+@kernel
+def scale_row(e, e_lo, slope, factor, factor_lo, out):
+    """out_j = (e_j + e_lo_j) · slope_j · (factor + factor_lo). e, out: (C,), maybe the same array.
+
+    e_lo: (C,) float64, or None for zeros; slope: (C,) in units of slope_unit, or None for ones. Only the last product
+    can be subnormal.
     """
-    if abs(factor) >= _LEAST_FACTOR:
+    if slope is not None:
+        factor *= slope_unit(e)
+        factor_lo *= slope_unit(e)
+        for j in range(e.size):
+            x, x_lo = two_prod(np.float64(e[j]), np.float64(slope[j]))
+            if e_lo is not None:
+                x_lo += e_lo[j] * slope[j]
+            out[j] = fma(x, factor, fma(x, factor_lo, x_lo * factor))
+    elif e_lo is not None:
+        for j in range(e.size):
+            x = e[j]
+            out[j] = fma(x, factor, fma(x, factor_lo, e_lo[j] * factor))
+    elif abs(factor) >= _LEAST_FACTOR:
         f = e.dtype.type(factor)
         f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
         for j in range(e.size):
-            x = e[j] if slope is None else e[j] * slope[j]
+            x = e[j]
             out[j] = fma(x, f, x * f_lo)
     else:
         # Near float32's smallest numbers the factor would lose bits of its own (a class weight of 1e-30).
         for j in range(e.size):
             x = np.float64(e[j])
-            if slope is not None:
-                x *= slope[j]
             out[j] = fma(x, factor, x * factor_lo)
 
 
@@ -127,31 +190,26 @@ def softmax_rows(z, out):
     """out = softmax of each row. z, out: (N, C), the same array allowed."""
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
+    e_lo = low_row(z)
     zero = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = row_max(z[i])
         if not math.isfinite(m):
             out[i, :] = np.nan
             continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), out[i], high, low)
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), out[i], e_lo, high, low)
         s, s_lo = two_sum(1.0 / unscale(z), r)
         factor, factor_lo = quotient(1.0, 1.0, s, s_lo + r_lo)
-        scale_row(out[i], None, factor, factor_lo, out[i])
+        scale_row(out[i], e_lo, None, factor, factor_lo, out[i])
 
 
 @kernel
-def log1p_pair(r, r_lo):
-    """log(1 + r + r_lo)."""
-    return math.log1p(r) + r_lo / (1.0 + r)
-
-
-@kernel
-def _log_probabilities(z, m, log_s, out):
+def _log_probabilities(z, m, log_s, log_s_lo, out):
     for j in range(z.size):
         d, d_lo = two_sum(z[j], -m)
         s, lost = two_sum(np.float64(d), -log_s)
         # Where z_j − m has overflowed or z_j is −inf, what was lost is NaN and the sum alone is right.
-        out[j] = s + (lost + d_lo) if s > -np.inf else s
+        out[j] = s + (lost + (d_lo - log_s_lo)) if s > -np.inf else s
 
 
 @kernel
@@ -165,8 +223,9 @@ def log_softmax_rows(z, out):
         if not math.isfinite(m):
             out[i, :] = np.nan
             continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, high, low)
-        _log_probabilities(z[i], m, log1p_pair(r * unscale(z), r_lo * unscale(z)), out[i])
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, None, high, low)
+        log_s, log_s_lo = log1p_pair(z, r * unscale(z), r_lo * unscale(z))
+        _log_probabilities(z[i], m, log_s, log_s_lo, out[i])
 
 
 @kernel
@@ -180,5 +239,7 @@ def logsumexp_rows(z, out):
         if not math.isfinite(m):
             out[i] = m
             continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, high, low)
-        out[i] = m + log1p_pair(r * unscale(z), r_lo * unscale(z))
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, None, high, low)
+        log_s, log_s_lo = log1p_pair(z, r * unscale(z), r_lo * unscale(z))
+        s, lost = two_sum(np.float64(m), log_s)
+        out[i] = s + (lost + log_s_lo)

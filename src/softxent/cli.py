@@ -1,0 +1,205 @@
+"""The command line: arguments and printing only; every heavy import is inside the command that needs it.
+
+Exit codes: 0 done, 2 a file, an argument or data that cannot be used (one line on stderr says which), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from softxent.errors import DataError, SoftxentError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Softmax regression on your own files, and predictions from it.",
+)
+
+
+@app.callback()
+def _softxent() -> None:
+    """Softmax regression on your own files, and predictions from it."""
+
+
+@contextmanager
+def _one_clear_line() -> Iterator[None]:
+    """Turn what softxent refuses into one line on stderr and exit code 2, and Ctrl-C into a quiet 130."""
+    try:
+        yield
+    except SoftxentError as error:
+        print(f"softxent: error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    except MemoryError as error:
+        print("softxent: error: not enough memory for this data", file=sys.stderr)
+        raise typer.Exit(2) from error
+    except BrokenPipeError as error:
+        # Whoever reads us (head, less) has seen enough; the interpreter must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from error
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(130) from interrupt
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app(prog_name="softxent")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def fit(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A file (.csv, .tsv, .parquet, .npz, .svm, .libsvm) or one of digits, iris, wine, breast_cancer."
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The column of labels (a table), or their key (.npz).")] = None,
+    images: Annotated[Path | None, typer.Option(help="IDX file of images, plain or .gz, in place of SOURCE.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="IDX file of the images' labels.")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="A file to test on, like SOURCE, in place of a held-out part.")
+    ] = None,
+    test_images: Annotated[Path | None, typer.Option(help="IDX file of images to test on.")] = None,
+    test_labels: Annotated[Path | None, typer.Option(help="IDX file of their labels.")] = None,
+    test_size: Annotated[float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Which rows are held out.")] = 0,
+    C: Annotated[float, typer.Option("--C", help="Inverse strength of the penalty; inf for none.")] = 1.0,
+    max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations.")] = 100,
+    tol: Annotated[float, typer.Option(min=0.0, help="Stop once no component of the gradient is larger.")] = 1e-4,
+    delimiter: Annotated[str | None, typer.Option(help="What separates a CSV's columns, if it is not guessed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the model here: a .safetensors file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Fit a softmax regression, and show how it does on rows that it has not seen.
+
+    Table columns are standardised, images' bytes scaled to [0, 1], sparse data left as it is; the model file holds it.
+    """
+    started = time.perf_counter()
+    with _one_clear_line():
+        if not C > 0:
+            raise DataError(f"--C must be above 0; got {C}")
+        if not 0 <= test_size < 1:
+            raise DataError(f"--test-size must be at least 0 and below 1; got {test_size}")
+        if out is not None:
+            _check_out(out, (".safetensors",))
+        data = _read(source, images, labels, "SOURCE", "--images", "--labels", label=label, delimiter=delimiter)
+        held_out = None
+        if test is not None or test_images is not None or test_labels is not None:
+            held_out = _read(
+                test, test_images, test_labels, "--test", "--test-images", "--test-labels",
+                label=label, delimiter=delimiter, like=data,
+            )  # fmt: skip
+        from softxent.report import as_json, progress_bar, show
+        from softxent.training import train
+
+        with progress_bar() as callback:
+            training = train(
+                data, held_out, test_size=test_size, seed=seed, C=C, max_iter=max_iter, tol=tol,
+                callback=None if json else callback,
+            )  # fmt: skip
+        if out is not None:
+            from softxent.model_file import write_model
+
+            write_model(out, training.model)
+        seconds = time.perf_counter() - started
+        if json:
+            import json as json_format
+
+            print(json_format.dumps(as_json(training, data.name, seconds), ensure_ascii=False, indent=1))
+        else:
+            show(training, data.name, seconds)
+            if out is not None:
+                print(f"model: {out}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model file that softxent fit wrote.")],
+    source: Annotated[
+        str | None, typer.Argument(help="A file of the kind trained on; columns are matched by name.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="IDX file of images, in place of SOURCE.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What separates a CSV's columns, if it is not guessed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write here, .csv or .parquet; stdout (CSV) if not given.")] = None,
+) -> None:
+    """Write the label and the probability of each class for every row of a file.
+
+    Columns that the model does not know, such as the label, are ignored.
+    """
+    with _one_clear_line():
+        from softxent.model_file import read_model
+        from softxent.predictions import write_predictions
+
+        if out is not None:
+            _check_out(out, (".csv", ".parquet", ".pq"))
+        fitted = read_model(model)
+        data = _read(
+            source, images, None, "SOURCE", "--images", "", with_labels=False, delimiter=delimiter, like=fitted
+        )
+        if data.X.shape[1] != fitted.num_features:
+            raise DataError(f"{data.name}: has {data.X.shape[1]} features, the model {model} has {fitted.num_features}")
+        write_predictions(fitted, data, out)
+
+
+def _check_out(out: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a result's name before the work, not after it."""
+    if out.suffix.lower() not in endings:
+        raise DataError(f"--out {out}: must end in {' or '.join(endings)}")
+    if not out.parent.is_dir():
+        raise DataError(f"--out {out}: the folder {out.parent} does not exist; make it first")
+
+
+def _read(
+    source: str | None,
+    images: Path | None,
+    labels: Path | None,
+    source_name: str,
+    images_name: str,
+    labels_name: str,
+    *,
+    label: str | None = None,
+    with_labels: bool = True,
+    delimiter: str | None = None,
+    like: Any = None,
+) -> Any:
+    """Read what the arguments name; like is what it has to match: the training data, or a model."""
+    from softxent.data import load, read_idx
+
+    if images is None and labels is None:
+        if source is None:
+            raise DataError(f"say what to read: {source_name}, or {images_name} for IDX files")
+        if delimiter is not None and len(delimiter) != 1:
+            raise DataError(f"--delimiter must be one character; got {delimiter!r}")
+        named = like is not None and like.feature_names is not None
+        return load(
+            source,
+            label=label,
+            with_labels=with_labels,
+            features=like.feature_names if named else None,
+            num_features=None if like is None or named else _num_features(like),
+            index_base=None if like is None else like.index_base,
+            delimiter=delimiter,
+        )
+    if source is not None:
+        raise DataError(f"give either {source_name} or {images_name}, not both")
+    if images is None or (labels is None and with_labels):
+        raise DataError(f"IDX files come in pairs: give both {images_name} and {labels_name}")
+    return read_idx(images, labels)
+
+
+def _num_features(like: Any) -> int:
+    return int(like.X.shape[1] if hasattr(like, "X") else like.num_features)

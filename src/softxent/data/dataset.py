@@ -1,0 +1,54 @@
+"""Dataset: the features and labels of a file, as every reader returns them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from softxent.errors import DataError
+
+__all__ = ["Dataset", "check_finite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Rows of numbers and, where they are known, their labels.
+
+    Attributes:
+        name: what messages call it: the file, or the embedded set.
+        X: shape (n, p): a NumPy array (uint8 pixels, or floats), or a SciPy CSR array.
+        y: shape (n,), integers, floats, bools or strings; None where there are none.
+        feature_names: p names, or None where the format has no names.
+        index_base: 0 or 1, where a sparse file's first column is counted from; None for other formats.
+    """
+
+    name: str
+    X: Any
+    y: np.ndarray | None
+    feature_names: tuple[str, ...] | None = None
+    index_base: int | None = None
+
+    @property
+    def sparse(self) -> bool:
+        """Whether X is sparse."""
+        return not isinstance(self.X, np.ndarray)
+
+
+def check_finite(name: str, X: np.ndarray, feature_names: tuple[str, ...] | None = None) -> None:
+    """Refuse NaN and infinities; the message names the first one's row and column. Rows are counted from 1."""
+    if X.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(X, dtype=np.float64)):
+            return  # a finite sum has finite terms; the other way round it may only have overflowed
+    finite = np.isfinite(X)
+    if finite.all():
+        return
+    row, column = (int(i) for i in np.argwhere(~finite)[0])
+    which = f"column {feature_names[column]!r}" if feature_names else f"column {column + 1}"
+    raise DataError(
+        f"{name}: row {row + 1}, {which} is {X[row, column]}; every feature must be a finite number. "
+        "Fill in or drop missing values first"
+    )

@@ -1,0 +1,66 @@
+"""What is done to features before they meet the model: learnt from the training rows, kept in the model file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from softxent.data.dataset import Dataset
+from softxent.errors import DataError
+
+__all__ = ["Preprocessing", "learn_preprocessing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """x ← (x − mean) / scale, a column at a time.
+
+    Attributes:
+        kind: "standardize" (mean 0, variance 1), "pixels" (bytes to [0, 1], float32) or "none" (sparse data).
+        mean, scale: (p,) float64, or None where there is none.
+    """
+
+    kind: str
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+    def apply(self, X: Any) -> Any:
+        """Return new, contiguous, transformed features; X itself is left alone. Sparse X comes back as it is."""
+        if self.kind == "none":
+            return X
+        if self.kind == "pixels":
+            return np.multiply(X, np.float32(1 / 255), dtype=np.float32)
+        assert self.mean is not None  # the two kinds above have no mean, this one has
+        dtype = X.dtype if X.dtype.kind == "f" else np.float64
+        result = np.subtract(X, self.mean.astype(dtype), dtype=dtype, casting="same_kind")
+        result /= np.asarray(self.scale, dtype)
+        return result
+
+
+def learn_preprocessing(data: Dataset, rows: np.ndarray | slice) -> Preprocessing:
+    """Return the preprocessing that these rows of the data ask for.
+
+    Bytes are pixels. Sparse data stays as it is, for centring would fill it. Everything else is standardised; a column
+    that is constant is only centred.
+    """
+    if data.sparse:
+        return Preprocessing("none")
+    if data.X.dtype == np.uint8:
+        return Preprocessing("pixels")
+    X = data.X[rows]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = X.mean(axis=0, dtype=np.float64)
+        scale = X.std(axis=0, dtype=np.float64, mean=mean[None, :])
+    if not np.isfinite(scale).all():
+        column = int(np.flatnonzero(~np.isfinite(scale))[0])
+        which = repr(data.feature_names[column]) if data.feature_names else str(column + 1)
+        raise DataError(
+            f"{data.name}: the numbers of column {which} are too large to standardise; give it another unit"
+        )
+    # What rounding leaves of a constant column's variance is no scale.
+    constant = X.min(axis=0) == X.max(axis=0)
+    mean[constant] = X[0, constant]
+    scale[constant | (scale == 0)] = 1.0
+    return Preprocessing("standardize", mean, scale)

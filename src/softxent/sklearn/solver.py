@@ -1,0 +1,110 @@
+"""Minimise the objective by L-BFGS (SciPy's L-BFGS-B without bounds) in the metric of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from softxent.sklearn.metric import Metric
+from softxent.sklearn.objective import Objective
+
+__all__ = ["Progress", "Solution", "minimize"]
+
+# What L-BFGS-B remembers, how long it searches along a line, and when the objective no longer moves: scikit-learn's.
+CORRECTIONS = 10
+LINE_SEARCH_STEPS = 50
+RELATIVE_DECREASE = 64 * float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the solver stands after an iteration."""
+
+    iteration: int
+    max_iter: int
+    objective: float  # loss plus penalty
+    loss: float
+    gradient_norm: float  # the largest absolute component, with respect to coefficients and intercepts
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Where the solver stopped, and why."""
+
+    parameters: np.ndarray  # (K, q)
+    progress: Progress
+    converged: bool
+    message: str
+
+
+def minimize(
+    objective: Objective,
+    metric: Metric,
+    start: np.ndarray,
+    *,
+    tol: float,
+    max_iter: int,
+    report: Callable[[Progress], None] | None = None,
+) -> Solution:
+    """Return the minimum of the objective, or the best point within max_iter iterations.
+
+    Args:
+        objective: what to minimise.
+        metric: the coordinates to do it in.
+        start: parameters of shape (K, q), float64.
+        tol: stop once no component of the gradient is larger, nor its norm in the metric than metric.tolerance · tol.
+        max_iter: at most so many iterations.
+        report: called after each iteration.
+    """
+    from scipy.optimize import minimize as scipy_minimize
+
+    def evaluate(parameters: np.ndarray, iteration: int) -> tuple[Solution, np.ndarray]:
+        value, loss, gradient = objective.value_and_gradient(parameters)
+        inner = metric.gradient(gradient)
+        largest = float(np.abs(gradient).max())
+        converged = largest <= tol and float(np.linalg.norm(inner)) <= metric.tolerance * tol
+        return Solution(parameters, Progress(iteration, max_iter, value, loss, largest), converged, ""), inner
+
+    accepted, _ = evaluate(start, 0)
+    if accepted.converged or max_iter == 0:
+        return accepted
+    latest, latest_variables = accepted, metric.variables(start).ravel()
+
+    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal latest, latest_variables
+        parameters = metric.parameters(flat.reshape(objective.shape))
+        latest, inner = evaluate(parameters, accepted.progress.iteration + 1)
+        latest_variables = flat.copy()
+        return latest.progress.objective, inner.ravel()
+
+    def after_iteration(intermediate_result: object) -> None:
+        nonlocal accepted
+        reached = intermediate_result.x  # type: ignore[attr-defined]  # a scipy.optimize.OptimizeResult
+        if not np.array_equal(reached, latest_variables):
+            value_and_gradient(reached)
+        accepted = latest
+        if report is not None:
+            report(accepted.progress)
+        if accepted.converged:
+            raise StopIteration
+
+    result = scipy_minimize(
+        value_and_gradient,
+        latest_variables,
+        jac=True,
+        method="L-BFGS-B",
+        callback=after_iteration,
+        options={
+            "maxiter": max_iter,
+            "maxfun": max_iter * (LINE_SEARCH_STEPS + 1),
+            "maxcor": CORRECTIONS,
+            "maxls": LINE_SEARCH_STEPS,
+            "gtol": 0.0,  # the rule above decides
+            "ftol": RELATIVE_DECREASE,
+        },
+    )
+    # Status 0: the objective does not move any more. That is as far as this arithmetic goes.
+    converged = accepted.converged or result.status == 0
+    return Solution(accepted.parameters, accepted.progress, converged, str(result.message))

@@ -1,0 +1,144 @@
+"""What importing softxent costs, what it names, and which way its imports point."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import softxent
+
+SOURCE = Path(softxent.__file__).parent
+
+
+def run(code: str) -> str:
+    """Run code in a fresh interpreter and return what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_loads_numpy_and_nothing_heavier():
+    """`import softxent` loads NumPy and no other third-party package: Numba and the frameworks come when needed."""
+    code = """
+import sys
+before = set(sys.modules)
+import softxent
+import importlib.metadata, pathlib
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(n for n in new if n not in sys.stdlib_module_names and not n.startswith("_")))
+"""
+    assert run(code) == "['numpy', 'softxent']"
+
+
+@pytest.mark.parametrize("call", ["softxent.hardmax([1.0, 2.0])", "softxent.one_hot([0], 2)"])
+def test_light_functions_stay_light(call):
+    """What needs no kernel loads no compiler."""
+    assert run(f"import sys, softxent; {call}; print('numba' in sys.modules)") == "False"
+
+
+def test_kernels_load_no_framework():
+    """Computing loads Numba (which loads SciPy itself), and neither scikit-learn nor a deep-learning framework."""
+    heavy = ("sklearn", "torch", "jax", "tensorflow", "pyarrow", "rich", "typer")
+    code = f"""
+import sys, softxent
+softxent.cross_entropy_value_and_grad([[0.0, 1.0]], [0])
+softxent.softmax([0.0, 1.0])
+print([m for m in {heavy!r} if m in sys.modules])
+"""
+    assert run(code) == "[]"
+
+
+def test_all_is_sorted_and_complete():
+    """__all__ is sorted, and is what the package defines: the contract's names and the exceptions."""
+    assert softxent.__all__ == sorted(softxent.__all__)
+    modules = {path.stem for path in SOURCE.iterdir()}
+    public = {name for name in vars(softxent) if not name.startswith("_")} - modules
+    assert public == set(softxent.__all__)
+    contract = {
+        "softmax", "log_softmax", "logsumexp", "hardmax", "one_hot", "sigmoid", "log_sigmoid", "softmax_jacobian",
+        "softmax_jvp", "softmax_vjp", "cross_entropy", "cross_entropy_value_and_grad", "cross_entropy_hvp",
+        "binary_cross_entropy", "binary_cross_entropy_value_and_grad", "kl_divergence", "linear_cross_entropy",
+        "linear_cross_entropy_value_and_grad", "LinearGradients", "SoftxentError",
+    }  # fmt: skip
+    assert contract <= set(softxent.__all__)
+
+
+@pytest.mark.parametrize("name", softxent.__all__)
+def test_public_names_are_documented(name):
+    """Every public name has a docstring."""
+    assert (getattr(softxent, name).__doc__ or "").strip()
+
+
+# The layer of a module is that of its first package below softxent; an import points to a layer in its set or its own.
+LAYERS = {
+    "errors": set(),
+    "options": {"errors"},
+    "reference": {"errors", "options"},
+    "kernels": {"errors", "options"},
+    "numpy": {"errors", "options", "kernels", "reference"},
+    "torch": {"errors", "options", "kernels", "reference"},
+    "jax": {"errors", "options", "kernels", "reference"},
+    "tensorflow": {"errors", "options", "kernels", "reference"},
+    "data": {"errors", "options"},
+    "check": {"errors", "options", "reference"},
+    "explain": {"errors", "options", "reference"},
+    "sklearn": {"errors", "options", "kernels", "numpy", "data"},
+}
+# Top-level packages that a layer may import besides the standard library and NumPy.
+PACKAGES = {
+    "errors": set(),
+    "options": set(),
+    "reference": set(),
+    "numpy": set(),
+    "kernels": {"numba", "llvmlite", "triton", "torch", "scipy"},
+    "torch": {"torch"},
+    "jax": {"jax"},
+    "tensorflow": {"tensorflow", "keras"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            if node.module == "softxent":
+                # A public function is its front end's: `from softxent import softmax` is an import of softxent.numpy.
+                modules = {a.name if a.name not in softxent.__all__ else "numpy" for a in node.names}
+                names |= {f"softxent.{name}" for name in modules}
+            elif node.module is not None:
+                names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_one_way(path):
+    """errors ← options ← reference ← check, explain; errors ← options ← kernels ← front ends ← sklearn ← cli."""
+    layer = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    names = imports_of(path)
+    own = {name.split(".")[1] for name in names if name.startswith("softxent.")}
+    if layer in LAYERS:
+        assert own <= LAYERS[layer] | {layer}
+    if layer in PACKAGES:
+        others = {name.partition(".")[0] for name in names} - {"softxent", "numpy"} - sys.stdlib_module_names
+        assert others <= PACKAGES[layer]
+
+
+def test_the_judge_is_independent():
+    """The reference and the kernels never import each other."""
+    for folder, other in (("reference", "kernels"), ("kernels", "reference")):
+        for path in (SOURCE / folder).rglob("*.py"):
+            assert not any(name.startswith(f"softxent.{other}") for name in imports_of(path)), path
+
+
+def test_files_stay_small():
+    """No source or test file is over 400 lines: a file holds one idea."""
+    for path in [*SOURCE.rglob("*.py"), *Path(__file__).parent.glob("*.py")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
