@@ -78,7 +78,7 @@ def fit(
     test_size: Annotated[float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Which rows are held out.")] = 0,
     C: Annotated[float, typer.Option("--C", help="Inverse strength of the penalty; inf for none.")] = 1.0,
-    max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations.")] = 100,
+    max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations.")] = 200,
     tol: Annotated[float, typer.Option(min=0.0, help="Stop once no component of the gradient is larger.")] = 1e-4,
     delimiter: Annotated[str | None, typer.Option(help="What separates a CSV's columns, if it is not guessed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the model here: a .safetensors file.")] = None,

@@ -22,7 +22,7 @@ from softxent.kernels.cpu.exp import exp_pair, scaled_exp, unscale
 from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold_others
 
 __all__ = [
     "find",
@@ -60,9 +60,9 @@ def find(z, value):
 
 
 def write_exponentials(z, z_lo, m, m_lo, e, e_lo):
-    """Write e_j + e_lo_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)).
+    """Write e_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)), in float64 as a pair e_j + e_lo_j right to about 2^-59.
 
-    z, e: (n,); z_lo: (n,) or None; e_lo: (n,) float64. In float64 a pair, right to about 2^-59; in float32 e_lo is 0.
+    z, e: (n,); z_lo: (n,) or None; e_lo: (n,) float64, left alone in float32.
     """
     raise TypeError("write_exponentials runs inside kernels only")
 
@@ -75,7 +75,6 @@ def _write_exponentials(z, z_lo, m, m_lo, e, e_lo):
             if z_lo is not None:
                 d_lo = d_lo + (z_lo[j] - m_lo)
             e[j] = scaled_exp(d, d_lo)
-            e_lo[j] = 0.0
 
     def double(z, z_lo, m, m_lo, e, e_lo):
         for j in range(z.size):
@@ -119,15 +118,9 @@ def sum_exponentials(z, z_lo, m, m_lo, skip, e, e_lo, high, low):
         part_lo = None if z_lo is None else z_lo[start : start + BLOCK]
         terms = scratch[:n] if e is None else e[start : start + BLOCK]
         write_exponentials(part, part_lo, m, m_lo, terms, low[:n])
-        for i in range(n):
-            high[i] = terms[i]
         if e_lo is not None:
-            for i in range(n):
-                e_lo[start + i] = low[i]
-        if start <= skip < start + n:
-            high[skip - start] = 0.0
-            low[skip - start] = 0.0
-        block_s, block_lost = fold(high, low, n)
+            e_lo[start : start + n] = low[:n]
+        block_s, block_lost = fold_others(terms, skip - start, high, low)
         s, lost = accumulate(s, lost, block_s, block_lost)
     return finish(s, lost)
 

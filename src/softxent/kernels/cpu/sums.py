@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from softxent.kernels.cpu.floats import quick_two_sum, two_sum
 from softxent.kernels.cpu.jit import kernel
 
-__all__ = ["BLOCK", "accumulate", "finish", "fold", "sum_vector"]
+__all__ = ["BLOCK", "accumulate", "finish", "fold", "fold_others", "sum_vector"]
 
 # Long enough that the loops' set-up does not count, short enough that the buffers stay in the first-level cache.
 BLOCK = 512
@@ -50,6 +52,49 @@ def fold(high, low, n):
         s, lost = two_sum(s, high[i])
         e += low[i] + lost
     return s, e
+
+
+def fold_others(terms, skip, high, low):
+    """Return Σ_{i≠skip} of a block's terms as a pair. terms: (n,), their low parts in low; skip may lie outside."""
+    raise TypeError("fold_others runs inside kernels only")
+
+
+@overload(fold_others)
+def _fold_others(terms, skip, high, low):
+    def single(terms, skip, high, low):
+        # In float64 a block of float32 terms sums to 2^-49 of itself without any correction.
+        inside = 0 <= skip < terms.size
+        if inside:
+            kept = terms[skip]
+            terms[skip] = 0
+        width = terms.size // 2
+        a, b = terms[:width], terms[width : 2 * width]
+        for i in range(a.size):
+            high[i] = np.float64(a[i]) + np.float64(b[i])
+        s = np.float64(terms[terms.size - 1]) if terms.size % 2 == 1 else 0.0
+        while width > 4:
+            if width % 2 == 1:
+                s += high[width - 1]
+            width = width // 2
+            c, d = high[:width], high[width : 2 * width]
+            for i in range(c.size):
+                c[i] = c[i] + d[i]
+        for i in range(width):
+            s += high[i]
+        if inside:
+            terms[skip] = kept
+        return s, 0.0
+
+    def double(terms, skip, high, low):
+        n = terms.size
+        for i in range(n):
+            high[i] = terms[i]
+        if 0 <= skip < n:
+            high[skip] = 0.0
+            low[skip] = 0.0
+        return fold(high, low, n)
+
+    return single if terms.dtype == types.float32 else double
 
 
 @kernel
