@@ -34,7 +34,7 @@ from softxent.kernels.cpu.exp import exp_pair, unscale
 from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.log import log1p_pair, log_pair
-from softxent.kernels.cpu.softmax import find, low_row, quotient, row_max, scale_row, slope_unit, sum_exponentials
+from softxent.kernels.cpu.softmax import find, quotient, row_max, scale_row, slope_unit, sum_exponentials
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["hard_label_rows", "soft_label_rows", "times", "weighted_shortfall"]
@@ -118,7 +118,7 @@ def hard_label_rows(
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
     back = unscale(z)
-    e_lo = low_row(z)
+    e_lo = np.empty(BLOCK if grad is None else z.shape[1], z.dtype)
     m_lo = z.dtype.type(0)
     for i in range(z.shape[0]):
         y = labels[i]
@@ -208,7 +208,7 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
     back = unscale(z)
-    e_lo = low_row(z)
+    e_lo = np.empty(BLOCK if grad is None else z.shape[1], z.dtype)
     m_lo = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = row_max(z[i])

@@ -73,6 +73,7 @@ def kl_rows(z, targets, from_logits, losses):
     """losses_i = Σ_c y_c (log y_c − log p_c), 0·log 0 = 0; p: softmax of z, or z itself. z, targets: (N, C)."""
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
+    e_lo = np.empty(BLOCK, z.dtype)
     zero = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = z.dtype.type(0)
@@ -82,7 +83,7 @@ def kl_rows(z, targets, from_logits, losses):
             if not math.isfinite(m):
                 losses[i] = np.nan
                 continue
-            rest, rest_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, None, high, low)
+            rest, rest_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, e_lo, high, low)
             log_s, _ = log1p_pair(z, rest * unscale(z), rest_lo * unscale(z))
         s = 0.0
         lost = 0.0

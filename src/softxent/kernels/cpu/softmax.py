@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.exp import exp_pair, scaled_exp, unscale
+from softxent.kernels.cpu.exp import exp_pair, unscale
 from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.log import log1p_pair
@@ -28,7 +28,6 @@ __all__ = [
     "find",
     "log_softmax_rows",
     "logsumexp_rows",
-    "low_row",
     "quotient",
     "row_max",
     "scale_row",
@@ -59,54 +58,28 @@ def find(z, value):
     return 0
 
 
+@kernel
 def write_exponentials(z, z_lo, m, m_lo, e, e_lo):
-    """Write e_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)), in float64 as a pair e_j + e_lo_j right to about 2^-59.
+    """Write e_j + e_lo_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)), to four bits (float32) or six beyond the dtype.
 
-    z, e: (n,); z_lo: (n,) or None; e_lo: (n,) float64, left alone in float32.
+    z, e, e_lo: (n,) of one dtype; z_lo: (n,) or None.
     """
-    raise TypeError("write_exponentials runs inside kernels only")
-
-
-@overload(write_exponentials)
-def _write_exponentials(z, z_lo, m, m_lo, e, e_lo):
-    def single(z, z_lo, m, m_lo, e, e_lo):
-        for j in range(z.size):
-            d, d_lo = two_sum(z[j], -m)
-            if z_lo is not None:
-                d_lo = d_lo + (z_lo[j] - m_lo)
-            e[j] = scaled_exp(d, d_lo)
-
-    def double(z, z_lo, m, m_lo, e, e_lo):
-        for j in range(z.size):
-            d, d_lo = two_sum(z[j], -m)
-            if z_lo is not None:
-                d_lo = d_lo + (z_lo[j] - m_lo)
-            hi, lo = exp_pair(d, d_lo)
-            e[j], e_lo[j] = quick_two_sum(hi, lo)
-
-    return single if z.dtype == types.float32 else double
-
-
-def low_row(z):
-    """Return a buffer for the low parts of a row's exponentials: (C,) float64, or None for float32."""
-    raise TypeError("low_row runs inside kernels only")
-
-
-@overload(low_row, inline="always")
-def _low_row(z):
-    if z.dtype == types.float32:
-        return lambda z: None
-    return lambda z: np.empty(z.shape[1])
+    for j in range(z.size):
+        d, d_lo = two_sum(z[j], -m)
+        if z_lo is not None:
+            d_lo = d_lo + (z_lo[j] - m_lo)
+        hi, lo = exp_pair(d, d_lo)
+        e[j], e_lo[j] = quick_two_sum(hi, lo)
 
 
 @kernel
 def sum_exponentials(z, z_lo, m, m_lo, skip, e, e_lo, high, low):
-    """Return (R, R_lo) = 2^K · Σ_{j≠skip} exp(z_j − m), normalised, and write 2^K · exp(z_j − m) to e for every j.
+    """Return (R, R_lo) = 2^K · Σ_{j≠skip} exp(z_j − m), normalised; write 2^K · exp(z_j − m) to e + e_lo for every j.
 
-    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; e_lo: (C,) float64 for the exponentials'
-    low parts, or None; high, low: (BLOCK,) float64 buffers. The skipped class is set to zero for the sum instead of
-    split around, so that blocks start at the same classes whatever the label is. e may be z: an element is read before
-    it is written.
+    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; e_lo: (C,), or (BLOCK,) with it; both of
+    z's dtype; high, low: (BLOCK,) float64 buffers. The skipped class is set to zero for the sum instead of split
+    around, so that blocks start at the same classes whatever the label is. e may be z: an element is read before it is
+    written.
     """
     s = 0.0
     lost = 0.0
@@ -117,10 +90,9 @@ def sum_exponentials(z, z_lo, m, m_lo, skip, e, e_lo, high, low):
         n = part.size
         part_lo = None if z_lo is None else z_lo[start : start + BLOCK]
         terms = scratch[:n] if e is None else e[start : start + BLOCK]
-        write_exponentials(part, part_lo, m, m_lo, terms, low[:n])
-        if e_lo is not None:
-            e_lo[start : start + n] = low[:n]
-        block_s, block_lost = fold_others(terms, skip - start, high, low)
+        terms_lo = e_lo[:n] if e is None else e_lo[start : start + BLOCK]
+        write_exponentials(part, part_lo, m, m_lo, terms, terms_lo)
+        block_s, block_lost = fold_others(terms, terms_lo, skip - start, high, low)
         s, lost = accumulate(s, lost, block_s, block_lost)
     return finish(s, lost)
 
@@ -150,32 +122,25 @@ def _slope_unit(z):
 def scale_row(e, e_lo, slope, factor, factor_lo, out):
     """out_j = (e_j + e_lo_j) · slope_j · (factor + factor_lo). e, out: (C,), maybe the same array.
 
-    e_lo: (C,) float64, or None for zeros; slope: (C,) in units of slope_unit, or None for ones. Only the last product
-    can be subnormal.
+    slope: (C,) in units of slope_unit, or None for ones. Only the last product can be subnormal.
     """
     if slope is not None:
         factor *= slope_unit(e)
         factor_lo *= slope_unit(e)
         for j in range(e.size):
             x, x_lo = two_prod(np.float64(e[j]), np.float64(slope[j]))
-            if e_lo is not None:
-                x_lo += e_lo[j] * slope[j]
+            x_lo += np.float64(e_lo[j]) * slope[j]
             out[j] = fma(x, factor, fma(x, factor_lo, x_lo * factor))
-    elif e_lo is not None:
-        for j in range(e.size):
-            x = e[j]
-            out[j] = fma(x, factor, fma(x, factor_lo, e_lo[j] * factor))
-    elif abs(factor) >= _LEAST_FACTOR:
+    elif e.itemsize == 8 or abs(factor) >= _LEAST_FACTOR:
         f = e.dtype.type(factor)
         f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
         for j in range(e.size):
             x = e[j]
-            out[j] = fma(x, f, x * f_lo)
+            out[j] = fma(x, f, fma(x, f_lo, e_lo[j] * f))
     else:
         # Near float32's smallest numbers the factor would lose bits of its own (a class weight of 1e-30).
         for j in range(e.size):
-            x = np.float64(e[j])
-            out[j] = fma(x, factor, x * factor_lo)
+            out[j] = (np.float64(e[j]) + np.float64(e_lo[j])) * factor
 
 
 @kernel
@@ -183,7 +148,7 @@ def softmax_rows(z, out):
     """out = softmax of each row. z, out: (N, C), the same array allowed."""
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
-    e_lo = low_row(z)
+    e_lo = np.empty(z.shape[1], z.dtype)
     zero = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = row_max(z[i])
@@ -210,13 +175,14 @@ def log_softmax_rows(z, out):
     """out = log-softmax of each row. z, out: (N, C), the same array allowed."""
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
+    e_lo = np.empty(BLOCK, z.dtype)
     zero = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = row_max(z[i])
         if not math.isfinite(m):
             out[i, :] = np.nan
             continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, None, high, low)
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, e_lo, high, low)
         log_s, log_s_lo = log1p_pair(z, r * unscale(z), r_lo * unscale(z))
         _log_probabilities(z[i], m, log_s, log_s_lo, out[i])
 
@@ -226,13 +192,14 @@ def logsumexp_rows(z, out):
     """out_i = log Σ_j exp z_ij. z: (N, C); out: (N,) float64."""
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
+    e_lo = np.empty(BLOCK, z.dtype)
     zero = z.dtype.type(0)
     for i in range(z.shape[0]):
         m = row_max(z[i])
         if not math.isfinite(m):
             out[i] = m
             continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, None, high, low)
+        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, e_lo, high, low)
         log_s, log_s_lo = log1p_pair(z, r * unscale(z), r_lo * unscale(z))
         s, lost = two_sum(np.float64(m), log_s)
         out[i] = s + (lost + log_s_lo)

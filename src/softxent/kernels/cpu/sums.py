@@ -54,41 +54,37 @@ def fold(high, low, n):
     return s, e
 
 
-def fold_others(terms, skip, high, low):
-    """Return Σ_{i≠skip} of a block's terms as a pair. terms: (n,), their low parts in low; skip may lie outside."""
+def fold_others(terms, terms_lo, skip, high, low):
+    """Return Σ_{i≠skip} (terms_i + terms_lo_i) of a block as a pair. terms, terms_lo: (n,); skip may lie outside."""
     raise TypeError("fold_others runs inside kernels only")
 
 
 @overload(fold_others)
-def _fold_others(terms, skip, high, low):
-    def single(terms, skip, high, low):
+def _fold_others(terms, terms_lo, skip, high, low):
+    def single(terms, terms_lo, skip, high, low):
         # In float64 a block of float32 terms sums to 2^-49 of itself without any correction.
-        inside = 0 <= skip < terms.size
-        if inside:
-            kept = terms[skip]
-            terms[skip] = 0
-        width = terms.size // 2
-        a, b = terms[:width], terms[width : 2 * width]
-        for i in range(a.size):
-            high[i] = np.float64(a[i]) + np.float64(b[i])
-        s = np.float64(terms[terms.size - 1]) if terms.size % 2 == 1 else 0.0
-        while width > 4:
-            if width % 2 == 1:
-                s += high[width - 1]
-            width = width // 2
-            c, d = high[:width], high[width : 2 * width]
+        n = terms.size
+        for i in range(n):
+            high[i] = np.float64(terms[i]) + np.float64(terms_lo[i])
+        if 0 <= skip < n:
+            high[skip] = 0.0
+        s = 0.0
+        while n > 4:
+            if n % 2 == 1:
+                s += high[n - 1]
+            n = n // 2
+            c, d = high[:n], high[n : 2 * n]
             for i in range(c.size):
                 c[i] = c[i] + d[i]
-        for i in range(width):
+        for i in range(n):
             s += high[i]
-        if inside:
-            terms[skip] = kept
         return s, 0.0
 
-    def double(terms, skip, high, low):
+    def double(terms, terms_lo, skip, high, low):
         n = terms.size
         for i in range(n):
             high[i] = terms[i]
+            low[i] = terms_lo[i]
         if 0 <= skip < n:
             high[skip] = 0.0
             low[skip] = 0.0
