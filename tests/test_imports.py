@@ -87,6 +87,10 @@ LAYERS = {
     "check": {"errors", "options", "reference"},
     "explain": {"errors", "options", "reference"},
     "sklearn": {"errors", "options", "kernels", "numpy", "data"},
+    "model_file": {"errors", "data"},
+    "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
+    "predictions": {"errors", "data", "model_file", "numpy"},
+    "report": {"errors", "training", "sklearn"},
 }
 # Top-level packages that a layer may import besides the standard library and NumPy.
 PACKAGES = {
