@@ -22,6 +22,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/loss.py
+	$(BIN)/python benchmarks/fit.py
 
 # A stamp a set of extras: rebuilt when pyproject.toml changes.
 $(VENV)/.demo: pyproject.toml

@@ -98,7 +98,7 @@ PACKAGES = {
     "options": set(),
     "reference": set(),
     "numpy": set(),
-    "kernels": {"numba", "llvmlite", "triton", "torch", "scipy"},
+    "kernels": {"numba", "llvmlite", "triton", "torch", "scipy", "threadpoolctl"},
     "torch": {"torch"},
     "jax": {"jax"},
     "tensorflow": {"tensorflow", "keras"},

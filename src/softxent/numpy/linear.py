@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from softxent.errors import DTypeError, ShapeError
 from softxent.numpy.loss import divisor_of, loss_rows, reduce_losses
 from softxent.numpy.rows import Block, Layout, as_floating, is_longdouble, working_dtype
-from softxent.numpy.targets import Targets, prepare_targets
+from softxent.numpy.targets import prepare_targets
 from softxent.options import LossOptions, Reduction
 
 __all__ = ["LinearGradients", "linear_cross_entropy", "linear_cross_entropy_value_and_grad"]
@@ -74,19 +75,7 @@ def _evaluate(
         """Replace a chunk's logits by their gradients, and note its losses."""
         soft = None if targets.probabilities is None else _soft_rows(targets.probabilities, rows, dtype)
         chunk_losses = np.empty(rows.size)
-        chunk_targets = targets
-        if targets.index is not None:
-            chunk_targets = Targets(
-                targets.index[rows],
-                None,
-                None,
-                targets.ignore_index,
-                targets.weight,
-                targets.keep,
-                targets.spread,
-                targets.z_loss,
-                targets.total,
-            )
+        chunk_targets = targets if targets.index is None else replace(targets, index=targets.index[rows])
 
         def work(block: Block) -> None:
             part = z[block.rows]

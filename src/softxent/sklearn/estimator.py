@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -15,20 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
 from softxent import log_softmax, softmax
+from softxent.kernels.cpu.blas import single_threaded_blas
 from softxent.sklearn.metric import choose_metric
 from softxent.sklearn.objective import Objective
 from softxent.sklearn.solver import Progress, minimize
 
 __all__ = ["SoftmaxRegression"]
-
-
-@functools.cache
-def _threadpools() -> ThreadpoolController:
-    # Looking for the loaded BLAS libraries takes longer than a small fit.
-    return ThreadpoolController()
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -136,7 +129,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         )
         start = self._start(objective, classes)
         # Blocks of rows go to threads of our own; a BLAS that splits each product again only makes them wait.
-        with _threadpools().limit(limits=1, user_api="blas"):
+        with single_threaded_blas():
             solution = minimize(
                 objective,
                 choose_metric(objective),
