@@ -56,7 +56,7 @@ def _evaluate(
         from softxent.kernels.cpu import binary
 
         kernel = binary.binary_logit_elements if from_logits else binary.binary_probability_elements
-        layout = Layout((array.size, 1), (1,), array.size, 1, 1)
+        layout = Layout.of((array.size, 1), 1)
 
         def rows(a: np.ndarray, working: Any, buffer: str) -> Rows:
             return Rows(a.reshape(-1, 1), layout, np.dtype(working), buffer)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.errors import OptionError, ShapeError
+from softxent.numpy.label_loss import is_label_loss, label_losses
 from softxent.numpy.rows import (
     Axis,
     Block,
@@ -15,6 +16,7 @@ from softxent.numpy.rows import (
     Rows,
     as_floating,
     is_longdouble,
+    native,
     output_array,
     run_blocks,
     working_dtype,
@@ -60,7 +62,7 @@ def loss_rows(
     z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C) or None. grad
     may be z.
     """
-    from softxent.kernels.cpu.cross_entropy import hard_label_rows, soft_label_rows
+    from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
 
     z_lo = offset = slope = None
     if options.transforms_logits:
@@ -106,7 +108,7 @@ def _hvp_rows(
     high, low, slope, bend, offset = _transformed(z, options, curvature=True)
     hvp_rows(high, low, offset, slope, labels, *rest, tangent, out)
     if options.softcap is not None:
-        from softxent.kernels.cpu.cross_entropy import hard_label_rows, soft_label_rows
+        from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
 
         curved, unused = np.empty_like(z), np.empty(z.shape[0])
         common = (t.weight, t.keep, t.spread, t.z_loss, divisor)
@@ -152,10 +154,12 @@ def evaluate(
     sink: Rows | None = None
     if want_grad or vector is not None:
         others = () if targets.probabilities is None else (targets.probabilities,)
-        target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), array, others)
-        sink = Rows(target, layout, dtype, "out")
-    if layout.num_rows:
+        target, deliver = output_array(out, layout, native(array.dtype), array, others)
+    if layout.num_rows and targets.index is not None and from_logits and vector is None and is_label_loss(options):
+        label_losses(array, layout, targets, divisor, losses, None if not want_grad else target)
+    elif layout.num_rows:
         source = Rows(array, layout, dtype, "in")
+        sink = Rows(target, layout, dtype, "out") if want_grad or vector is not None else None
         tangents = None if vector is None else Rows(vector, layout, dtype, "tangent")
 
         def work(block: Block) -> None:

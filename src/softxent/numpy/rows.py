@@ -25,7 +25,9 @@ __all__ = [
     "Layout",
     "Rows",
     "as_floating",
+    "as_writable",
     "is_longdouble",
+    "native",
     "output_array",
     "run_blocks",
     "working_dtype",
@@ -66,6 +68,11 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return dtype in the CPU's byte order."""
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Some rows: all inner positions of several outer ones, or some inner positions of one."""
@@ -90,15 +97,17 @@ class Layout:
     outer: int
     num_classes: int
     inner: int
+    row_shape: tuple[int, ...]  # the shape without the class axes
 
     @classmethod
+    @functools.lru_cache(maxsize=1024)
     def of(cls, shape: tuple[int, ...], axis: Axis, name: str = "logits") -> Layout:
         """Return the layout of an array of that shape with its classes along axis (None: all axes)."""
         if shape == ():
             # NumPy reduces a scalar along axis 0 or −1, and along none.
             if axis is not None and not isinstance(axis, tuple):
                 normalize_axis_index(axis, 1)
-            return cls((), (), 1, 1, 1)
+            return cls((), (), 1, 1, 1, ())
         if axis is None:
             axes = tuple(range(len(shape)))
         elif isinstance(axis, tuple):
@@ -111,9 +120,10 @@ class Layout:
         num_classes = math.prod(shape[a] for a in axes)
         if num_classes == 0:
             raise ShapeError(f"{name} must have at least one class along axis {axis}; got shape {shape}")
+        rest = tuple(n for a, n in enumerate(shape) if a not in axes)
         if len(axes) == 1:
-            return cls(shape, axes, math.prod(shape[: axes[0]]), num_classes, math.prod(shape[axes[0] + 1 :]))
-        return cls(shape, axes, math.prod(shape) // num_classes, num_classes, 1)
+            return cls(shape, axes, math.prod(shape[: axes[0]]), num_classes, math.prod(shape[axes[0] + 1 :]), rest)
+        return cls(shape, axes, math.prod(rest), num_classes, 1, rest)
 
     @property
     def num_rows(self) -> int:
@@ -121,9 +131,9 @@ class Layout:
         return self.outer * self.inner
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        """The shape without the class axes."""
-        return tuple(n for a, n in enumerate(self.shape) if a not in self.axes)
+    def cube_shape(self) -> tuple[int, int, int]:
+        """The shape as (outer, C, inner)."""
+        return self.outer, self.num_classes, self.inner
 
     @property
     def is_plain(self) -> bool:
@@ -134,7 +144,7 @@ class Layout:
         """Return array, of this layout's shape, as (outer, C, inner): a view where NumPy can make one."""
         if not self.is_plain:
             array = np.moveaxis(array, self.axes, range(-len(self.axes), 0))
-        return array.reshape(self.outer, self.num_classes, self.inner)
+        return array.reshape(self.cube_shape)
 
     def blocks(self, rows_per_block: int | None = None) -> list[Block]:
         """Cut the rows into blocks, by the shape alone."""
@@ -161,11 +171,14 @@ class Layout:
 
 
 class _Writable:
-    """A read-only array's memory without the flag: Numba would compile every kernel again for read-only arguments."""
-
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
         self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
+
+
+def as_writable(array: np.ndarray) -> np.ndarray:
+    """Return a read-only array's memory without the flag: Numba would compile every kernel again for one with it."""
+    return np.asarray(_Writable(array))
 
 
 class Rows:
@@ -198,7 +211,7 @@ class Rows:
             self.half = is_half(self.cube)
         if self.direct:
             matrix = self.cube.reshape(layout.outer, layout.num_classes)
-            self.matrix = matrix if flags.writeable else np.asarray(_Writable(matrix))
+            self.matrix = matrix if flags.writeable else as_writable(matrix)
 
     def space(self, block: Block) -> np.ndarray:
         """Return a (rows, C) array of the working dtype for a block: the array's own memory, or a buffer."""

@@ -23,7 +23,7 @@ def _map_elements(x: npt.ArrayLike, kernel_name: str) -> Any:
         from softxent.kernels.cpu import binary
 
         kernel = getattr(binary, f"{kernel_name}_elements")
-        layout = Layout((array.size, 1), (1,), array.size, 1, 1)
+        layout = Layout.of((array.size, 1), 1)
         dtype = working_dtype(array.dtype)
         source = Rows(array.reshape(-1, 1), layout, dtype, "in")
         sink = Rows(result.reshape(-1, 1), layout, dtype, "out")

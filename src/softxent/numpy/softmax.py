@@ -8,17 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.numpy.rows import (
-    Axis,
-    Block,
-    Layout,
-    Rows,
-    as_floating,
-    is_longdouble,
-    output_array,
-    run_blocks,
-    working_dtype,
-)
+from softxent.numpy.rows import Axis, Layout, as_floating, is_longdouble, native, output_array
+from softxent.numpy.visits import plan, strided, visit
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
@@ -49,23 +40,23 @@ def _map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name:
             target[...] = result
             return deliver()
         return result[()]
-    target, deliver = output_array(out, layout, array.dtype.newbyteorder("="), array)
+    target, deliver = output_array(out, layout, native(array.dtype), array)
     if array.size:
         from softxent.kernels.cpu import softmax as kernels
+        from softxent.kernels.cpu.scheduler import get_num_threads
 
         kernel = getattr(kernels, f"{kernel_name}_rows")
-        dtype = working_dtype(array.dtype)
-        source, sink = Rows(array, layout, dtype, "in"), Rows(target, layout, dtype, "out")
-        if not layout.is_plain:
-            result = np.empty((layout.outer, layout.num_classes, 1), target.dtype)
-            sink = Rows(result, Layout.of(result.shape, 1), dtype, "out")
+        result = target if layout.is_plain else np.empty(layout.cube_shape, target.dtype)
+        z = strided(array, layout)
+        to = strided(result, layout if layout.is_plain else Layout.of(result.shape, 1))
+        size, inner, n = z.base.dtype.itemsize, layout.inner, layout.num_classes
+        contiguous = z.classes == size == to.classes
+        how = plan(layout.num_rows, n, inner, size, contiguous, target is array, get_num_threads())
 
-        def work(block: Block) -> None:
-            rows = sink.space(block)
-            kernel(source.read(block), rows)
-            sink.write(block, rows)
+        def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
+            kernel(*z, *to, inner, n, first, last, tile, stride, streams)
 
-        run_blocks(work, layout)
+        visit(work, how, z.base.dtype)
         if not layout.is_plain:
             moved = np.moveaxis(target, layout.axes, range(-len(layout.axes), 0))
             moved[...] = result.reshape(moved.shape)
@@ -178,10 +169,17 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
     else:
         values = np.empty(layout.num_rows)
         if array.size:
+            from softxent.kernels.cpu.scheduler import get_num_threads
             from softxent.kernels.cpu.softmax import logsumexp_rows
 
-            source = Rows(array, layout, working_dtype(array.dtype), "in")
-            run_blocks(lambda block: logsumexp_rows(source.read(block), values[block.rows]), layout)
+            z = strided(array, layout)
+            size, inner, n = z.base.dtype.itemsize, layout.inner, layout.num_classes
+            how = plan(layout.num_rows, n, inner, size, z.classes == size, True, get_num_threads())
+
+            def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
+                logsumexp_rows(*z, inner, n, first, last, tile, stride, values)
+
+            visit(work, how, z.base.dtype)
     shape = layout.row_shape
     if keepdims:
         shape = tuple(1 if a in layout.axes else n for a, n in enumerate(layout.shape))

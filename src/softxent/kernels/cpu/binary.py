@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.cross_entropy import times
+from softxent.kernels.cpu.general import times
 from softxent.kernels.cpu.exp import scaled_exp, unscale
 from softxent.kernels.cpu.jit import kernel
 

@@ -7,6 +7,7 @@ import numpy as np
 __all__ = ["hard_label_block"]
 
 _ELEMENTS_PER_TASK = 1 << 15
+_TILED_ROW_BYTES, _TILE_BYTES = 480, 24 << 10
 
 
 def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarray | None, losses: np.ndarray) -> None:
@@ -22,16 +23,27 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         row_scale: (N,) float64, contiguous, or None.
         losses: (N,) float64, contiguous; overwritten. Sum them in a fixed order (softxent.kernels.cpu.sums.sum_vector).
     """
-    from softxent.kernels.cpu.cross_entropy import hard_label_rows
-    from softxent.kernels.cpu.scheduler import run
+    from softxent.kernels.cpu.cross_entropy import label_rows
+    from softxent.kernels.cpu.scheduler import run, scratch
 
     num_rows, num_classes = logits.shape
-    step = max(1, _ELEMENTS_PER_TASK // num_classes)
+    size = logits.itemsize
+    lanes = 8 if size == 8 else 16
+    step = -(-max(1, _ELEMENTS_PER_TASK // num_classes) // lanes) * lanes
+    stride = 0
+    if num_classes * size <= _TILED_ROW_BYTES:
+        stride = max(1, _TILE_BYTES // (num_classes * size * lanes)) // 2 * 2 * lanes + lanes
+    base, nothing = logits.reshape(-1), np.empty(0)
+    scales = nothing if row_scale is None else row_scale
+    place = (base, num_classes * size, size, size)
 
-    def work(rows: slice) -> None:
-        scale = None if row_scale is None else row_scale[rows]
-        z = logits[rows]
+    def work(first: int) -> None:
+        tile = scratch("tile", max(1, -(-num_classes // lanes) * lanes * stride), logits.dtype)
+        last = min(first + step, num_rows)
         # ignore_index −1 matches no label.
-        hard_label_rows(z, None, None, None, labels[rows], -1, None, 1.0, 0.0, 0.0, 1.0, scale, losses[rows], z)
+        label_rows(
+            *place, *place, 1, num_classes, first, last, tile, stride, False,
+            labels, -1, nothing, scales, 0.0, 1.0, losses, True,
+        )  # fmt: skip
 
-    run(work, [slice(start, min(start + step, num_rows)) for start in range(0, num_rows, step)])
+    run(work, range(0, num_rows, step))

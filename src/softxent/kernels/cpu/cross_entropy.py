@@ -1,257 +1,207 @@
-"""Cross-entropy of rows of logits, with index labels or probabilities: losses, and gradients in the same visit.
+"""Cross-entropy of rows with index labels: losses, and gradients in the same visit.
 
-One row, with t_c the weighted, smoothed target (softxent.options), Y = Σ t_c, D what the reduction divides by:
+One row with label y, in the row's frame (softxent.kernels.cpu.frames), where w is the label's weight, s the row's
+scale, λ the z-loss and D what the reduction divides by:
 
-    e_c = exp(z_c − m),  S = Σ e_c,  L = log S,  lse = m + L
-    loss      = Σ t_c ((m − z_c) + L) + λ lse²
-    ∂loss/∂z_c = (A e_c / S − t_c) / D,   A = Y + 2 λ lse
+    e_c = exp(z_c),  R = Σ_{c≠y} e_c,  S = R + e_y,  L = log(S / e_m),  lse = m + L
+    loss       = s (w ((m − z_y) + L) + λ lse²)
+    ∂loss/∂z_c = s A e_c / (S D),  A = w + 2 λ lse         c ≠ y
+    ∂loss/∂z_y = s (2 λ lse e_y − w R) / (S D)             no p_y − 1 that cancels
 
-and for one class r, the label's (index labels) or the maximum's (probabilities), with R = Σ_{c≠r} e_c, without the
-cancellation of p_r − 1:
-
-    ∂loss/∂z_r = ((A − t_r) e_r − t_r R) / (S D)
-
-L is log1p(R) where r is the maximum's class; elsewhere (m − z_r) + log S is a sum of two positive terms.
-
-Arguments that all kernels here share:
-    z: (N, C) logits, float32 or float64; z_lo: (N, C) of the same dtype, what z has lost by rounding, or None
-    offset: (N,) float64, to be added to the row's lse, or None (logits that were shifted by their maximum)
-    slope: (N, C) of the same dtype, what the gradient is multiplied by (∂z/∂x of softcap and temperature) in units of
-        slope_unit, or None
-    weight: (C,) float64 class weights, or None for ones
-    keep, spread: float64, (1 − ε) and ε/C of label smoothing
-    z_loss: float64, λ;  divisor: float64, D
-    losses: (N,) float64, out;  grad: (N, C) like z, out (z itself allowed), or None where it is not wanted
+L is log1p(x) with x = R/e_m where y is a largest class, so that a confident row's loss keeps its digits; elsewhere
+x = (S − e_m)/e_m, and (m − z_y) + L is a sum of two positive terms. What else modifies a loss is in
+softxent.kernels.cpu.general.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from softxent.kernels.cpu.exp import exp_pair, unscale
-from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.log import log1p_pair, log_pair
-from softxent.kernels.cpu.softmax import find, quotient, row_max, scale_row, slope_unit, sum_exponentials
-from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.exponentials import quotient
+from softxent.kernels.cpu.floats import absolute, fma, quick_two_sum, two_sum
+from softxent.kernels.cpu.frames import exp_in_frame, is_finite
+from softxent.kernels.cpu.groups import (
+    ARGUMENT,
+    BOOK_LINES,
+    IGNORED,
+    MAXIMUM,
+    SHIFT,
+    SKIP,
+    SUM,
+    SUM_LO,
+    K,
+    entry,
+    note_scaling,
+    read,
+    row_offset,
+    rows_at_once,
+    set_entry,
+    statistics,
+    write,
+    write_results,
+)
+from softxent.kernels.cpu.jit import inlined, inner, kernel
+from softxent.kernels.cpu.lanes import convert, lane_count, select
+from softxent.kernels.cpu.log import log1p_pair
+from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, store_scalar
+from softxent.kernels.cpu.tile import pack, unpack
 
-__all__ = ["hard_label_rows", "soft_label_rows", "times", "weighted_shortfall"]
+__all__ = ["label_rows"]
+
+# The caller's lines of a book.
+_LABEL_LOGIT, _WEIGHT, _SCALE, _LOSS, _AT_LABEL = (ARGUMENT + k for k in range(5))
+# A numerator below 1 is made larger by 2^_UP, so that its quotient is a normal number.
+_UP = 200
 
 
-@kernel
-def times(t, x):
+@inlined
+def _times(t, x):
     """t·x with 0·∞ = 0: what weighs nothing adds nothing."""
-    return t * x if t != 0.0 else 0.0
+    return select(t == 0.0, 0.0, t * x)
 
 
-@kernel
-def weighted_shortfall(z, z_lo, m, m_lo, targets, weight, keep, spread, high, low):
-    """Return the pairs Σ t_c (m − z_c) and Σ t_c, t_c = w_c (keep · y_c + spread).
+@inner
+def _finish(zero, book, z_loss, divisor, want_grad):
+    """From sums to losses, factors and the gradient at the label."""
+    wide = convert(np.float64, zero)
+    m, z_y, k = read(book, MAXIMUM, wide), read(book, _LABEL_LOGIT, wide), read(book, K, wide)
+    shift = read(book, SHIFT, wide)
+    rest, rest_lo = read(book, SUM, wide), read(book, SUM_LO, wide)
+    weight, scale = read(book, _WEIGHT, wide), read(book, _SCALE, wide)
+    ignored = read(book, SKIP, wide) == IGNORED
 
-    targets: (C,) the y_c, or None where y = 0 (the smoothing's share alone). high, low: (BLOCK,) float64 buffers.
-    """
-    total = 0.0
-    total_lost = 0.0
-    s = 0.0
-    lost = 0.0
-    for start in range(0, z.size, BLOCK):
-        n = min(BLOCK, z.size - start)
-        for j in range(n):
-            c = start + j
-            high[j] = spread if targets is None else keep * targets[c] + spread
-            if weight is not None:
-                high[j] *= weight[c]
-            low[j] = 0.0
-        block_s, block_lost = fold(high, low, n)
-        total, total_lost = accumulate(total, total_lost, block_s, block_lost)
-        for j in range(n):
-            c = start + j
-            t = spread if targets is None else keep * targets[c] + spread
-            if weight is not None:
-                t *= weight[c]
-            d, d_lo = two_sum(m, -z[c])
-            if z_lo is not None:
-                d_lo = d_lo + (m_lo - z_lo[c])
-            p, p_lo = two_prod(t, np.float64(d))
-            high[j] = p if t != 0.0 else 0.0
-            low[j] = p_lo + t * d_lo if t != 0.0 else 0.0
-        block_s, block_lost = fold(high, low, n)
-        s, lost = accumulate(s, lost, block_s, block_lost)
-    s, lost = finish(s, lost)
-    total, total_lost = finish(total, total_lost)
-    return s, lost, total, total_lost
+    e_m, e_m_lo = exp_in_frame(m - shift, k)
+    e_y, e_y_lo = exp_in_frame(z_y - shift, k)
+    s, s_lo = two_sum(rest, e_y)
+    s, s_lo = quick_two_sum(s, s_lo + (rest_lo + e_y_lo))
+    bad = ~(is_finite(s) & is_finite(m) & (z_y <= m))
+    others, others_lo = two_sum(s, -e_m)
+    others, others_lo = quick_two_sum(others, others_lo + (s_lo - e_m_lo))
+    largest = z_y == m
+    others = select(largest, rest, others)
+    others_lo = select(largest, rest_lo, others_lo)
+    x = others / e_m
+    x_lo = (fma(-x, e_m, others) + (others_lo - x * e_m_lo)) / e_m
+    log, log_lo = log1p_pair(x, x_lo)
 
+    d, d_lo = two_sum(m, -z_y)
+    loss, lost = two_sum(d, log)
+    loss = select(loss < np.inf, loss + (lost + (d_lo + log_lo)), loss)
+    lse = m + log
+    loss = (_times(weight, loss) + _times(wide + z_loss, lse * lse)) * scale
+    loss = select(bad, np.nan, loss)
+    write(book, _LOSS, select(ignored, 0.0, loss))
+    if not want_grad:
+        return
 
-@kernel
-def _subtract_targets(grad, targets, weight, keep, spread, slope, divisor):
-    """grad_c −= t_c · slope_c / D."""
-    for c in range(grad.size):
-        t = spread if targets is None else keep * targets[c] + spread
-        if weight is not None:
-            t *= weight[c]
-        if slope is not None:
-            t *= slope[c] * slope_unit(grad)
-        grad[c] -= t / divisor
-
-
-@kernel
-def _with_logarithm(apart, apart_lo, total, total_lo, log_s, log_s_lo):
-    """Return Σ t_c (m − z_c) + Y log S as a pair; the first sum may be infinite, or NaN."""
-    if not math.isfinite(apart):
-        return apart, 0.0
-    p, p_lo = two_prod(total, log_s)
-    s, lost = two_sum(apart, p)
-    return s, lost + (p_lo + (apart_lo + (total_lo * log_s + total * log_s_lo)))
+    extra = _times(wide + 2.0 * z_loss, lse)
+    push, pull = (weight + extra) * scale, weight * scale
+    lifted = absolute(push) < 1.0
+    lift = select(lifted, 2.0**_UP, wide + 1.0)
+    f, f_lo = quotient(push * lift, divisor, s, s_lo)
+    g, g_lo = quotient(pull * lift, divisor, s, s_lo)
+    down = fma(rest, g, fma(rest, g_lo, rest_lo * g))
+    # up − down and not −down: a single class has the gradient +0.
+    up = _times(extra * scale * lift, e_y / (divisor * s))
+    at_label = (up - down) * select(lifted, 2.0**-_UP, wide + 1.0)
+    bad = bad | ~is_finite(f)
+    write(book, _AT_LABEL, select(bad, np.nan, at_label))
+    zeros = convert(np.int64, wide)
+    value = select(ignored, 0.0, wide + np.nan)
+    note_scaling(zero, book, f, f_lo, select(lifted, zeros + _UP, zeros), bad | ignored, value)
 
 
-@kernel
-def hard_label_rows(
-    z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread, z_loss, divisor, row_scale, losses, grad
-):
-    """Losses and gradients of rows with index labels.
-
-    labels: (N,) int64, each a class or ignore_index; row_scale: (N,) float64 factors of the rows' losses and
-    gradients, or None for ones. The other arguments: see the module.
-    """
-    high = np.empty(BLOCK)
-    low = np.empty(BLOCK)
-    back = unscale(z)
-    e_lo = np.empty(BLOCK if grad is None else z.shape[1], z.dtype)
-    m_lo = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        y = labels[i]
+@inner
+def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, row_scale, scaled, book):
+    """Note the labels of a group, their logits and weights, and the rows' scales."""
+    lanes = lane_count(like(z))
+    nothing = convert(np.float64, like(z))
+    write(book, SKIP, nothing + IGNORED)
+    write(book, _WEIGHT, nothing + 1.0)
+    write(book, _SCALE, nothing + 1.0)
+    for slot in range(count):
+        y = load_scalar(labels, (row + slot) * 8)
         if y == ignore_index:
-            losses[i] = 0.0
-            if grad is not None:
-                grad[i, :] = 0.0
             continue
-        m = row_max(z[i])
-        if not math.isfinite(m):
-            losses[i] = np.nan
-            if grad is not None:
-                grad[i, :] = np.nan
-            continue
-        row_lo = None if z_lo is None else z_lo[i]
-        row_grad = None if grad is None else grad[i]
-        label_is_largest = z[i, y] == m
-        if z_lo is not None:
-            m_lo = z_lo[i, y if label_is_largest else find(z[i], m)]
-        d, d_lo = two_sum(z[i, y], -m)
-        if z_lo is not None:
-            d_lo = d_lo + (z_lo[i, y] - m_lo)
-        w = 1.0 if weight is None else weight[y]
-        scale = 1.0 if row_scale is None else row_scale[i]
-
-        # What smoothing spreads: Σ t_c ((m − z_c) + L), before the exponentials may be written over the logits.
-        apart = 0.0
-        apart_lo = 0.0
-        shares = 0.0
-        if spread != 0.0:
-            apart, apart_lo, shares, _ = weighted_shortfall(
-                z[i], row_lo, m, m_lo, None, weight, keep, spread, high, low
-            )
-
-        hi, lo = exp_pair(d, d_lo)
-        e_y, e_y_lo = quick_two_sum(np.float64(hi), np.float64(lo))
-        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, y, row_grad, e_lo, high, low)
-        s, s_lo = two_sum(rest, e_y)
-        s_lo += rest_lo + e_y_lo
-        if label_is_largest:
-            log_s, log_s_lo = log1p_pair(z, rest * back, rest_lo * back)
-            loss = log_s + log_s_lo
-        else:
-            log_s, log_s_lo = log_pair(z, s * back, s_lo * back)
-            loss, lost = two_sum(-np.float64(d), log_s)
-            if loss < np.inf:
-                loss += lost + (log_s_lo - d_lo)
-        loss = times(keep * w, loss)
-        if spread != 0.0:
-            smooth, smooth_lo = _with_logarithm(apart, apart_lo, shares, 0.0, log_s, log_s_lo)
-            loss = (loss + smooth) + smooth_lo
-        lse = 0.0
-        if z_loss != 0.0:
-            lse = np.float64(m) + (log_s + np.float64(m_lo))
-            if offset is not None:
-                lse += offset[i]
-            loss += z_loss * (lse * lse)
-        losses[i] = loss * scale
-
-        if grad is not None:
-            others = (shares - spread * w) + 2.0 * z_loss * lse
-            t_y = (keep + spread) * w
-            row_slope = None if slope is None else slope[i]
-            factor, factor_lo = quotient((t_y + others) * scale, divisor, s, s_lo)
-            scale_row(grad[i], e_lo, row_slope, factor, factor_lo, grad[i])
-            if spread != 0.0:
-                _subtract_targets(grad[i], None, weight, keep, spread, row_slope, divisor / scale)
-            unit = 1.0
-            if slope is not None:
-                unit = slope_unit(z)
-                e_y *= slope[i, y]
-                rest, lost = two_prod(rest, np.float64(slope[i, y]))
-                rest_lo = lost + rest_lo * slope[i, y]
-            factor, factor_lo = quotient(t_y * scale, divisor, s, s_lo)
-            pull = fma(rest, factor, rest * factor_lo + rest_lo * factor)
-            # push − pull and not −pull: a single class has the gradient +0.
-            push = others * scale * e_y / (divisor * s) if others != 0.0 else 0.0
-            grad[i, y] = (push - pull) * unit
+        set_entry(book, SKIP, slot, lanes, y)
+        z_y = load_scalar(z, row_offset(row + slot, inner, zo, zi) + y * zc)
+        set_entry(book, _LABEL_LOGIT, slot, lanes, z_y)
+        if weighted:
+            set_entry(book, _WEIGHT, slot, lanes, load_scalar(weight, y * 8))
+        if scaled:
+            set_entry(book, _SCALE, slot, lanes, load_scalar(row_scale, (row + slot) * 8))
 
 
 @kernel
-def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_loss, divisor, losses, grad):
-    """Losses and gradients of rows whose labels are probabilities, which need not sum to 1.
+def label_rows(
+    logits,
+    zo,
+    zc,
+    zi,
+    results,
+    oo,
+    oc,
+    oi,
+    inner,
+    n,
+    first,
+    last,
+    tiles,
+    stride,
+    streams,
+    index_labels,
+    ignore_index,
+    class_weight,
+    row_scales,
+    z_loss,
+    divisor,
+    row_losses,
+    want_grad,
+):
+    """Losses of rows first … last, and where they are wanted their gradients, into results, which may be the logits.
 
-    targets: (N, C) like z. The other arguments: see the module.
+    index_labels: (N,) int64, each a class or ignore_index; class_weight: (C,) float64, row_scales: (N,) float64, each of
+    size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
+    softxent.kernels.cpu.groups, the arrays by one element at their beginning.
     """
-    high = np.empty(BLOCK)
-    low = np.empty(BLOCK)
-    back = unscale(z)
-    e_lo = np.empty(BLOCK if grad is None else z.shape[1], z.dtype)
-    m_lo = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        m = row_max(z[i])
-        if not math.isfinite(m):
-            losses[i] = np.nan
-            if grad is not None:
-                grad[i, :] = np.nan
-            continue
-        row_lo = None if z_lo is None else z_lo[i]
-        row_grad = None if grad is None else grad[i]
-        largest = find(z[i], m)
-        if z_lo is not None:
-            m_lo = z_lo[i, largest]
-        apart, apart_lo, total, total_lo = weighted_shortfall(
-            z[i], row_lo, m, m_lo, targets[i], weight, keep, spread, high, low
-        )
-        rest, rest_lo = sum_exponentials(z[i], row_lo, m, m_lo, largest, row_grad, e_lo, high, low)
-        e_r = 1.0 / back
-        s, s_lo = two_sum(e_r, rest)
-        s_lo += rest_lo
-        log_s, log_s_lo = log1p_pair(z, rest * back, rest_lo * back)
-        loss, loss_lo = _with_logarithm(apart, apart_lo, total, total_lo, log_s, log_s_lo)
-        loss += loss_lo
-        lse = 0.0
-        if z_loss != 0.0:
-            lse = np.float64(m) + (log_s + np.float64(m_lo))
-            if offset is not None:
-                lse += offset[i]
-            loss += z_loss * (lse * lse)
-        losses[i] = loss
-
-        if grad is not None:
-            extra = 2.0 * z_loss * lse
-            factor, factor_lo = quotient(total + (total_lo + extra), divisor, s, s_lo)
-            row_slope = None if slope is None else slope[i]
-            scale_row(grad[i], e_lo, row_slope, factor, factor_lo, grad[i])
-            _subtract_targets(grad[i], targets[i], weight, keep, spread, row_slope, divisor)
-            t_r = keep * targets[i, largest] + spread
-            if weight is not None:
-                t_r *= weight[largest]
-            others = (total - t_r) + (total_lo + extra)
-            pull = others * e_r - t_r * rest
-            if slope is not None:
-                pull *= slope[i, largest]
-                pull *= slope_unit(z)
-            grad[i, largest] = pull / (divisor * s)
+    z, out, tile = pointer(logits), pointer(results), pointer(tiles)
+    labels, losses, weight, scales = pointer(index_labels), pointer(row_losses), pointer(class_weight), pointer(row_scales)
+    weighted, scaled = class_weight.size > 0, row_scales.size > 0
+    zero = like(z)
+    lanes = lane_count(zero)
+    size = item_size(z)
+    lines = np.empty(BOOK_LINES * lanes)
+    book = pointer(lines)
+    group, chunk = rows_at_once(z, n), last - first
+    if stride > 0:
+        group, chunk = lanes, stride
+    for start in range(first, last, chunk):
+        stop = min(start + chunk, last)
+        if stride > 0:
+            pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
+        for row in range(start, stop, group):
+            count, at = min(group, stop - row), (row - start) * size
+            ahead = row + group if row + 2 * group <= stop else row
+            _note_labels(
+                z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
+            )
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
+            _finish(zero, book, z_loss, divisor, want_grad)
+            for slot in range(count):
+                store_scalar(losses, (row + slot) * 8, entry(book, _LOSS, slot, lanes))
+            if not want_grad:
+                continue
+            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
+            for slot in range(count):
+                y = np.int64(entry(book, SKIP, slot, lanes))
+                if y == IGNORED:
+                    continue
+                value = entry(book, _AT_LABEL, slot, lanes)
+                if stride > 0:
+                    store_scalar(tile, at + slot * size + y * stride * size, value)
+                else:
+                    store_scalar(out, row_offset(row + slot, inner, oo, oi) + y * oc, value)
+        if stride > 0 and want_grad:
+            unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
+    if streams and want_grad:
+        fence()

@@ -19,10 +19,12 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.floats import fma, quick_two_sum, shifted_power_of_two, two_prod
+from softxent.kernels.cpu.floats import SCALE_EXPONENT_32, SCALE_EXPONENT_64, fma, quick_two_sum, two_prod
 from softxent.kernels.cpu.jit import inlined
+from softxent.kernels.cpu.lanes import power_of_low_bits
+from softxent.kernels.cpu.vector import dtype_of
 
-__all__ = ["exp_pair", "scaled_exp", "unscale"]
+__all__ = ["exp_pair", "power", "reduced", "scaled_exp", "significand", "small_part", "unscale"]
 
 _f = np.float32
 _LOG2E_32 = _f(1.4426950408889634)
@@ -55,34 +57,62 @@ _Q9_64 = 2.5105217004720745e-08
 _Q10_64 = 2.0914686968086876e-09
 
 
+_MINUS_LN2_LO_32, _MINUS_LN2_LO_64 = _f(-_LN2_LO_32), -_LN2_LO_64
+_BIAS_32, _BIAS_64 = 127, 1023
+
+
 @inlined
-def _exp_32(d, d_lo):
-    one = _f(1.0)
-    t = fma(d, _LOG2E_32, _MAGIC_32)
+def _reduce_32(x):
+    t = fma(x, _LOG2E_32, _MAGIC_32)
     k = t - _MAGIC_32
-    r = fma(-k, _LN2_HI_32, d)
-    small = fma(-k, _LN2_LO_32, d_lo)
-    q = fma(_Q5_32, r, _Q4_32)
+    return t, k, fma(-k, _LN2_HI_32, x)
+
+
+@inlined
+def _reduce_64(x):
+    t = fma(x, _LOG2E_64, _MAGIC_64)
+    k = t - _MAGIC_64
+    return t, k, fma(-k, _LN2_HI_64, x)
+
+
+def reduced(x):
+    """Return (t, k, r) with k the integer nearest to x/ln 2, t = k + 1.5·2^23 (2^52), r = x − k·ln2_hi exactly."""
+    raise TypeError("reduced runs inside kernels only")
+
+
+@overload(reduced, inline="always")
+def _reduced(x):
+    return (lambda x: _reduce_32(x)) if dtype_of(x) == types.float32 else (lambda x: _reduce_64(x))
+
+
+def small_part(k):
+    """−k·ln2_lo, what is to be added to r."""
+    raise TypeError("small_part runs inside kernels only")
+
+
+@overload(small_part, inline="always")
+def _small_part(k):
+    if dtype_of(k) == types.float32:
+        return lambda k: k * _MINUS_LN2_LO_32
+    return lambda k: k * _MINUS_LN2_LO_64
+
+
+@inlined
+def _significand_32(r, small):
+    q = fma(r, _Q5_32, _Q4_32)
     q = fma(q, r, _Q3_32)
     q = fma(q, r, _Q2_32)
     q = fma(q, r, _Q1_32)
     q = fma(q, r, _Q0_32)
     q = r * r * q
-    hi = one + r
-    lo = r - (hi - one)
-    lo = fma(small, hi + q, lo + q)
-    power = shifted_power_of_two(t)
-    inside = d > _LOWEST_32
-    return (hi * power if inside else _f(0.0)), (lo * power if inside else _f(0.0))
+    hi = r + _f(1.0)
+    lo = r - (hi - _f(1.0))
+    return hi, fma(small, hi + q, lo + q)
 
 
 @inlined
-def _exp_64(d, d_lo):
-    t = fma(d, _LOG2E_64, _MAGIC_64)
-    k = t - _MAGIC_64
-    r = fma(-k, _LN2_HI_64, d)
-    small = fma(-k, _LN2_LO_64, d_lo)
-    q = fma(_Q10_64, r, _Q9_64)
+def _significand_64(r, small):
+    q = fma(r, _Q10_64, _Q9_64)
     q = fma(q, r, _Q8_64)
     q = fma(q, r, _Q7_64)
     q = fma(q, r, _Q6_64)
@@ -94,12 +124,49 @@ def _exp_64(d, d_lo):
     # 1 + r + r²/2 without any rounding, so that only r³ Q, below 0.008, brings one.
     square, square_lo = two_prod(r, r)
     q = square * r * q
-    one, one_lo = quick_two_sum(1.0, r)
-    hi, lo = quick_two_sum(one, 0.5 * square)
-    lo = (lo + one_lo) + fma(small, hi + q, fma(0.5, square_lo, q))
-    power = shifted_power_of_two(t)
+    one = r + 1.0
+    one_lo = r - (one - 1.0)
+    hi, lo = quick_two_sum(one, square * 0.5)
+    return hi, (lo + one_lo) + fma(small, hi + q, fma(square_lo, 0.5, q))
+
+
+def significand(r, small):
+    """Return e^(r + small), |r| ≤ ln 2 / 2, as hi + lo with |lo| < hi / 8: four (float32), six bits (float64) more."""
+    raise TypeError("significand runs inside kernels only")
+
+
+@overload(significand, inline="always")
+def _significand(r, small):
+    if dtype_of(r) == types.float32:
+        return lambda r, small: _significand_32(r, small)
+    return lambda r, small: _significand_64(r, small)
+
+
+@inlined
+def power(t, exponent):
+    """2^(k + exponent − bias), t as reduced gives it: the low bits of t are k, and go where the exponent is kept.
+
+    exponent: int64, or a vector of integers of the dtype's width; k + exponent must be in 1 … 2·bias.
+    """
+    return power_of_low_bits(t, exponent)
+
+
+@inlined
+def _exp_32(d, d_lo):
+    t, k, r = _reduce_32(d)
+    hi, lo = _significand_32(r, fma(-k, _LN2_LO_32, d_lo))
+    p = power(t, _BIAS_32 + SCALE_EXPONENT_32)
+    inside = d > _LOWEST_32
+    return (hi * p if inside else _f(0.0)), (lo * p if inside else _f(0.0))
+
+
+@inlined
+def _exp_64(d, d_lo):
+    t, k, r = _reduce_64(d)
+    hi, lo = _significand_64(r, fma(-k, _LN2_LO_64, d_lo))
+    p = power(t, _BIAS_64 + SCALE_EXPONENT_64)
     inside = d > _LOWEST_64
-    return (hi * power if inside else 0.0), (lo * power if inside else 0.0)
+    return (hi * p if inside else 0.0), (lo * p if inside else 0.0)
 
 
 def exp_pair(d, d_lo):

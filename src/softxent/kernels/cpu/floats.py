@@ -1,6 +1,6 @@
 """Floating-point operations whose rounding is known: fused multiply-add, exact sums and products, powers of two.
 
-All are generic in the dtype (float32, float64) and vectorise: each becomes one to six instructions of the CPU.
+All are generic in the dtype (float32, float64), for scalars and vectors: each becomes one to six instructions.
 """
 
 from __future__ import annotations
@@ -12,64 +12,72 @@ from numba import types
 from numba.extending import intrinsic
 
 from softxent.kernels.cpu.jit import inlined
+from softxent.kernels.cpu.vector import Vector, llvm_scalar
 
 __all__ = [
     "SCALE_EXPONENT_32",
     "SCALE_EXPONENT_64",
+    "absolute",
     "fma",
     "maximum",
     "quick_two_sum",
-    "shifted_power_of_two",
     "two_prod",
     "two_sum",
 ]
 
-# exp() below returns e^d · 2^K, so that no row's exponentials are subnormal before they are divided by their sum:
+# exp_pair (softxent.kernels.cpu.exp) returns e^d · 2^K, so that no row's exponentials are subnormal before they are divided by their sum:
 # e^d ≥ 2^-150 (float32) and 2^-1075 (float64) are all that can matter, and 2^K moves them into the normal range with
 # room for class weights above 1.
 SCALE_EXPONENT_32 = 64
 SCALE_EXPONENT_64 = 128
 
 
+def _call_by_type(builder: Any, name: str, kind: Any, arguments: Any) -> Any:
+    """Call the LLVM intrinsic of that name for a scalar or vector type."""
+    llvm = kind.llvm if isinstance(kind, Vector) else llvm_scalar(kind)
+    suffix = "f32" if (kind.dtype if isinstance(kind, Vector) else kind) == types.float32 else "f64"
+    full = f"{name}.v{kind.lanes}{suffix}" if isinstance(kind, Vector) else f"{name}.{suffix}"
+    function = builder.module.globals.get(full)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(llvm, [llvm] * len(arguments)), full)
+    return builder.call(function, arguments)
+
+
+def _common(*kinds: Any) -> Any:
+    """The type of the first vector, or of the first scalar."""
+    return next((k for k in kinds if isinstance(k, Vector)), kinds[0])
+
+
 @intrinsic
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """a·b + c, rounded once."""
+    kind = _common(a, b, c)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fma(*arguments)
+        return _call_by_type(builder, "llvm.fma", kind, arguments)
 
-    return a(a, a, a), codegen
+    return kind(kind, kind, kind), codegen
 
 
 @intrinsic
 def maximum(typing_context: Any, a: Any, b: Any) -> Any:
     """The larger of a and b, NaN if either is: LLVM vectorises its reduction without any fastmath flag."""
+    kind = _common(a, b)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = arguments[0].type
-        function = builder.module.declare_intrinsic("llvm.maximum", [kind], ir.FunctionType(kind, [kind, kind]))
-        return builder.call(function, arguments)
+        return _call_by_type(builder, "llvm.maximum", kind, arguments)
 
-    return a(a, a), codegen
+    return kind(kind, kind), codegen
 
 
 @intrinsic
-def shifted_power_of_two(typing_context: Any, t: Any) -> Any:
-    """2^(k + K), where t = k + 1.5·2^23 (float32) or k + 1.5·2^52 (float64), whose low bits are the integer k.
-
-    The exponent field is built by an integer addition and a shift; k + K must be that of a normal number.
-    """
-    wide = t == types.float64
-    integer = ir.IntType(64 if wide else 32)
-    offset = 1023 + SCALE_EXPONENT_64 if wide else 127 + SCALE_EXPONENT_32
-    shift = 52 if wide else 23
+def absolute(typing_context: Any, x: Any) -> Any:
+    """|x|."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits = builder.bitcast(arguments[0], integer)
-        bits = builder.shl(builder.add(bits, ir.Constant(integer, offset)), ir.Constant(integer, shift))
-        return builder.bitcast(bits, arguments[0].type)
+        return _call_by_type(builder, "llvm.fabs", x, arguments)
 
-    return t(t), codegen
+    return x(x), codegen
 
 
 @inlined

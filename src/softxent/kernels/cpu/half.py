@@ -9,81 +9,42 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from softxent.kernels.cpu.conversions import decode_bfloat16, decode_float16, encode_bfloat16, encode_float16
 from softxent.kernels.cpu.jit import kernel
 
 __all__ = ["is_half", "read_half", "round_to", "write_half"]
 
-_I16, _I32, _F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()
-
-
-def _i32(value: int) -> ir.Constant:
-    return ir.Constant(_I32, value)
-
-
 @intrinsic
 def _decode_float16(typing_context: Any, bits: Any) -> Any:
-    """The float32 of a float16's bits: its fields moved into place, and the exponent's bias mended by a product."""
-
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        b = builder
-        h = b.zext(arguments[0], _I32)
-        moved = b.shl(b.and_(h, _i32(0x7FFF)), _i32(13))
-        scaled = b.fmul(b.bitcast(moved, _F32), ir.Constant(_F32, 2.0**112))
-        wide = b.bitcast(scaled, _I32)
-        infinite = b.icmp_unsigned(">=", moved, _i32(0x0F800000))
-        wide = b.select(infinite, b.or_(wide, _i32(0x7F800000)), wide)
-        return b.bitcast(b.or_(wide, b.shl(b.and_(h, _i32(0x8000)), _i32(16))), _F32)
+        return decode_float16(builder, arguments[0])
 
     return types.float32(types.uint16), codegen
 
 
 @intrinsic
 def _encode_float16(typing_context: Any, x: Any) -> Any:
-    """The bits of the float16 nearest to a float32; subnormal results are rounded by an addition of 0.5."""
-
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        b = builder
-        bits = b.bitcast(arguments[0], _I32)
-        sign = b.and_(bits, _i32(0x80000000))
-        a = b.xor(bits, sign)
-        odd = b.and_(b.lshr(a, _i32(13)), _i32(1))
-        normal = b.lshr(b.add(b.add(a, _i32(0xC8000FFF)), odd), _i32(13))
-        aligned = b.fadd(b.bitcast(a, _F32), ir.Constant(_F32, 0.5))
-        subnormal = b.sub(b.bitcast(aligned, _I32), _i32(0x3F000000))
-        beyond = b.select(b.icmp_unsigned(">", a, _i32(0x7F800000)), _i32(0x7E00), _i32(0x7C00))
-        result = b.select(b.icmp_unsigned("<", a, _i32(0x38800000)), subnormal, normal)
-        result = b.select(b.icmp_unsigned(">=", a, _i32(0x47800000)), beyond, result)
-        return b.trunc(b.or_(result, b.lshr(sign, _i32(16))), _I16)
+        return encode_float16(builder, arguments[0])
 
     return types.uint16(types.float32), codegen
 
 
 @intrinsic
 def _decode_bfloat16(typing_context: Any, bits: Any) -> Any:
-    """The float32 whose upper half a bfloat16 is."""
-
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(builder.shl(builder.zext(arguments[0], _I32), _i32(16)), _F32)
+        return decode_bfloat16(builder, arguments[0])
 
     return types.float32(types.uint16), codegen
 
 
 @intrinsic
 def _encode_bfloat16(typing_context: Any, x: Any) -> Any:
-    """The bits of the bfloat16 nearest to a float32."""
-
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        b = builder
-        bits = b.bitcast(arguments[0], _I32)
-        odd = b.and_(b.lshr(bits, _i32(16)), _i32(1))
-        rounded = b.lshr(b.add(b.add(bits, _i32(0x7FFF)), odd), _i32(16))
-        is_nan = b.icmp_unsigned(">", b.and_(bits, _i32(0x7FFFFFFF)), _i32(0x7F800000))
-        quiet = b.or_(b.lshr(bits, _i32(16)), _i32(0x40))
-        return b.trunc(b.select(is_nan, quiet, rounded), _I16)
+        return encode_bfloat16(builder, arguments[0])
 
     return types.uint16(types.float32), codegen
 

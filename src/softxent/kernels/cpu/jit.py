@@ -23,7 +23,7 @@ from numba.core import compiler
 from numba.core.caching import _Cache
 from numba.core.serialize import dumps
 
-__all__ = ["cache_folder", "inlined", "kernel"]
+__all__ = ["cache_folder", "inlined", "inner", "kernel"]
 
 
 @functools.cache
@@ -104,7 +104,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     error_model="numpy": a division by zero gives inf or NaN, as the contract's table asks. No fastmath: every rounding
     is accounted for in the kernels' comments, and the order of every sum is written down.
     """
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
     try:
         dispatcher._cache = _OneFileCache(function)
     except RuntimeError:  # no home folder: compile in each process
@@ -112,6 +112,15 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher  # type: ignore[no-any-return]
 
 
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile function as a part of the kernels that call it; it cannot be called from Python."""
+    return numba.njit(  # type: ignore[no-any-return]
+        nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True
+    )(function)
+
+
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile function into whatever kernel calls it, for loops' bodies."""
-    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)  # type: ignore[no-any-return]
+    """As inner, and always inlined: for loops' bodies."""
+    return numba.njit(  # type: ignore[no-any-return]
+        nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, forceinline=True
+    )(function)

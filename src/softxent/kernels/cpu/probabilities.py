@@ -15,7 +15,7 @@ from softxent.kernels.cpu.exp import unscale
 from softxent.kernels.cpu.floats import two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.softmax import find, row_max, sum_exponentials
+from softxent.kernels.cpu.exponentials import find, row_max, sum_exponentials
 from softxent.kernels.cpu.sums import BLOCK, finish
 
 __all__ = ["kl_rows", "probability_rows"]
@@ -84,7 +84,7 @@ def kl_rows(z, targets, from_logits, losses):
                 losses[i] = np.nan
                 continue
             rest, rest_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, e_lo, high, low)
-            log_s, _ = log1p_pair(z, rest * unscale(z), rest_lo * unscale(z))
+            log_s, _ = log1p_pair(rest * unscale(z), rest_lo * unscale(z))
         s = 0.0
         lost = 0.0
         for c in range(z.shape[1]):

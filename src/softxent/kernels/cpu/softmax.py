@@ -1,205 +1,169 @@
 """Softmax, log-softmax and logsumexp of rows of logits.
 
-One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one reference class r, S = R + e_r.
+One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one class r, S = R + e_r.
 
     softmax_j     = e_j / S
     log_softmax_j = (z_j − m) − log1p(R),  r the maximum's class: two terms of one sign, no cancellation
     logsumexp     = m + log1p(R)
 
-Every kernel takes C-contiguous 2-D arrays of float32 or float64 and writes into arrays that it is given; a row's result
-depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf, −inf).
+A row's result depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf,
+−inf). The kernels take one-element arrays that begin where logits, results and tiles do; otherwise the arguments are those
+of softxent.kernels.cpu.groups.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numba import types
-from numba.extending import overload
 
-from softxent.kernels.cpu.exp import exp_pair, unscale
-from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
-from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.exponentials import quotient
+from softxent.kernels.cpu.floats import fma, two_sum
+from softxent.kernels.cpu.frames import exp_in_frame, is_finite
+from softxent.kernels.cpu.groups import (
+    BOOK_LINES,
+    LARGEST,
+    LOG,
+    LOG_LO,
+    MAXIMUM,
+    NONE,
+    SKIP,
+    SUM,
+    SUM_LO,
+    K,
+    SHIFT,
+    entry,
+    note_scaling,
+    read,
+    row_offset,
+    rows_at_once,
+    statistics,
+    write,
+    write_log_results,
+    write_results,
+)
+from softxent.kernels.cpu.jit import inlined, inner, kernel
+from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold_others
+from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer
+from softxent.kernels.cpu.tile import pack, unpack
 
-__all__ = [
-    "find",
-    "log_softmax_rows",
-    "logsumexp_rows",
-    "quotient",
-    "row_max",
-    "scale_row",
-    "slope_unit",
-    "softmax_rows",
-    "sum_exponentials",
-    "write_exponentials",
-]
+__all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows"]
 
-_LEAST_FACTOR = 2.0**-100
+
+@inlined
+def _note_quotients(zero, book):
+    wide = convert(np.float64, zero)
+    s = read(book, SUM, wide)
+    bad = ~(is_finite(s) & is_finite(read(book, MAXIMUM, wide)))
+    f, f_lo = quotient(1.0, 1.0, s, read(book, SUM_LO, wide))
+    note_scaling(zero, book, f, f_lo, convert(np.int64, wide), bad, np.nan)
+
+
+@inlined
+def _note_logarithms(zero, book):
+    """LOG + LOG_LO = log Σ exp(z − m), NaN for a row that has no answer; SUM is without one of the largest classes."""
+    wide = convert(np.float64, zero)
+    m, rest, rest_lo = read(book, MAXIMUM, wide), read(book, SUM, wide), read(book, SUM_LO, wide)
+    top, top_lo = exp_in_frame(m - read(book, SHIFT, wide), read(book, K, wide))
+    q = rest / top
+    q_lo = (fma(-q, top, rest) + (rest_lo - q * top_lo)) / top
+    log, log_lo = log1p_pair(q, q_lo)
+    good = is_finite(rest) & is_finite(m)
+    write(book, LOG, select(good, log, np.nan))
+    write(book, LOG_LO, log_lo)
 
 
 @kernel
-def row_max(z):
-    """max z, NaN if any is NaN. z: (C,), C ≥ 1."""
-    m = z[0]
-    for j in range(z.size):
-        m = maximum(m, z[j])
+def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams):
+    """out = softmax of rows first … last; out may be z."""
+    z, out, tile = pointer(logits), pointer(results), pointer(tiles)
+    zero = like(z)
+    lanes = lane_count(zero)
+    lines = np.empty(BOOK_LINES * lanes)
+    book = pointer(lines)
+    write(book, SKIP, convert(np.float64, zero) + NONE)
+    group, chunk = rows_at_once(z, n), last - first
+    if stride > 0:
+        group, chunk = lanes, stride
+    for start in range(first, last, chunk):
+        stop = min(start + chunk, last)
+        if stride > 0:
+            pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
+        for row in range(start, stop, group):
+            count, at = min(group, stop - row), (row - start) * item_size(z)
+            ahead = row + group if row + 2 * group <= stop else row
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
+            _note_quotients(zero, book)
+            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
+        if stride > 0:
+            unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
+    if streams:
+        fence()
+
+
+@kernel
+def log_softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams):
+    """out = log-softmax of rows first … last; out may be z."""
+    z, out, tile = pointer(logits), pointer(results), pointer(tiles)
+    zero = like(z)
+    lanes = lane_count(zero)
+    lines = np.empty(BOOK_LINES * lanes)
+    book = pointer(lines)
+    write(book, SKIP, convert(np.float64, zero) + LARGEST)
+    group, chunk = rows_at_once(z, n), last - first
+    if stride > 0:
+        group, chunk = lanes, stride
+    for start in range(first, last, chunk):
+        stop = min(start + chunk, last)
+        if stride > 0:
+            pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
+        for row in range(start, stop, group):
+            count, at = min(group, stop - row), (row - start) * item_size(z)
+            ahead = row + group if row + 2 * group <= stop else row
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
+            _note_logarithms(zero, book)
+            write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
+        if stride > 0:
+            unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
+    if streams:
+        fence()
+
+
+@inner
+def _without_numbers(z, at, zc, n):
+    """logsumexp of a row whose maximum is no number, or that holds NaN."""
+    m = -np.inf
+    for c in range(n):
+        x = np.float64(load_scalar(z, at + c * zc))
+        if np.isnan(x):
+            return x
+        m = max(m, x)
     return m
 
 
 @kernel
-def find(z, value):
-    """The first index at which z holds value. z: (C,)."""
-    for j in range(z.size):
-        if z[j] == value:
-            return j
-    return 0
-
-
-@kernel
-def write_exponentials(z, z_lo, m, m_lo, e, e_lo):
-    """Write e_j + e_lo_j = 2^K · exp((z_j + z_lo_j) − (m + m_lo)), to four bits (float32) or six beyond the dtype.
-
-    z, e, e_lo: (n,) of one dtype; z_lo: (n,) or None.
-    """
-    for j in range(z.size):
-        d, d_lo = two_sum(z[j], -m)
-        if z_lo is not None:
-            d_lo = d_lo + (z_lo[j] - m_lo)
-        hi, lo = exp_pair(d, d_lo)
-        e[j], e_lo[j] = quick_two_sum(hi, lo)
-
-
-@kernel
-def sum_exponentials(z, z_lo, m, m_lo, skip, e, e_lo, high, low):
-    """Return (R, R_lo) = 2^K · Σ_{j≠skip} exp(z_j − m), normalised; write 2^K · exp(z_j − m) to e + e_lo for every j.
-
-    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; e_lo: (C,), or (BLOCK,) with it; both of
-    z's dtype; high, low: (BLOCK,) float64 buffers. The skipped class is set to zero for the sum instead of split
-    around, so that blocks start at the same classes whatever the label is. e may be z: an element is read before it is
-    written.
-    """
-    s = 0.0
-    lost = 0.0
-    if e is None:
-        scratch = np.empty(BLOCK, z.dtype)
-    for start in range(0, z.size, BLOCK):
-        part = z[start : start + BLOCK]
-        n = part.size
-        part_lo = None if z_lo is None else z_lo[start : start + BLOCK]
-        terms = scratch[:n] if e is None else e[start : start + BLOCK]
-        terms_lo = e_lo[:n] if e is None else e_lo[start : start + BLOCK]
-        write_exponentials(part, part_lo, m, m_lo, terms, terms_lo)
-        block_s, block_lost = fold_others(terms, terms_lo, skip - start, high, low)
-        s, lost = accumulate(s, lost, block_s, block_lost)
-    return finish(s, lost)
-
-
-@kernel
-def quotient(numerator, d, s, s_lo):
-    """Return numerator / (d · (s + s_lo)) as a pair of float64: one rounding for all three operands together."""
-    p, p_lo = two_prod(d, s)
-    p_lo = fma(d, s_lo, p_lo)
-    q = numerator / p
-    return q, (fma(-q, p, numerator) - q * p_lo) / p
-
-
-def slope_unit(z):
-    """Return what a slope of 1 stands for in an array of slopes: they are kept larger, out of the subnormal numbers."""
-    raise TypeError("slope_unit runs inside kernels only")
-
-
-@overload(slope_unit, inline="always")
-def _slope_unit(z):
-    if z.dtype == types.float32:
-        return lambda z: 2.0**-24
-    return lambda z: 2.0**-200
-
-
-@kernel
-def scale_row(e, e_lo, slope, factor, factor_lo, out):
-    """out_j = (e_j + e_lo_j) · slope_j · (factor + factor_lo). e, out: (C,), maybe the same array.
-
-    slope: (C,) in units of slope_unit, or None for ones. Only the last product can be subnormal.
-    """
-    if slope is not None:
-        factor *= slope_unit(e)
-        factor_lo *= slope_unit(e)
-        for j in range(e.size):
-            x, x_lo = two_prod(np.float64(e[j]), np.float64(slope[j]))
-            x_lo += np.float64(e_lo[j]) * slope[j]
-            out[j] = fma(x, factor, fma(x, factor_lo, x_lo * factor))
-    elif e.itemsize == 8 or abs(factor) >= _LEAST_FACTOR:
-        f = e.dtype.type(factor)
-        f_lo = e.dtype.type((factor - np.float64(f)) + factor_lo)
-        for j in range(e.size):
-            x = e[j]
-            out[j] = fma(x, f, fma(x, f_lo, e_lo[j] * f))
-    else:
-        # Near float32's smallest numbers the factor would lose bits of its own (a class weight of 1e-30).
-        for j in range(e.size):
-            out[j] = (np.float64(e[j]) + np.float64(e_lo[j])) * factor
-
-
-@kernel
-def softmax_rows(z, out):
-    """out = softmax of each row. z, out: (N, C), the same array allowed."""
-    high = np.empty(BLOCK)
-    low = np.empty(BLOCK)
-    e_lo = np.empty(z.shape[1], z.dtype)
-    zero = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        m = row_max(z[i])
-        if not math.isfinite(m):
-            out[i, :] = np.nan
-            continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), out[i], e_lo, high, low)
-        s, s_lo = two_sum(1.0 / unscale(z), r)
-        factor, factor_lo = quotient(1.0, 1.0, s, s_lo + r_lo)
-        scale_row(out[i], e_lo, None, factor, factor_lo, out[i])
-
-
-@kernel
-def _log_probabilities(z, m, log_s, log_s_lo, out):
-    for j in range(z.size):
-        d, d_lo = two_sum(z[j], -m)
-        s, lost = two_sum(np.float64(d), -log_s)
-        # Where z_j − m has overflowed or z_j is −inf, what was lost is NaN and the sum alone is right.
-        out[j] = s + (lost + (d_lo - log_s_lo)) if s > -np.inf else s
-
-
-@kernel
-def log_softmax_rows(z, out):
-    """out = log-softmax of each row. z, out: (N, C), the same array allowed."""
-    high = np.empty(BLOCK)
-    low = np.empty(BLOCK)
-    e_lo = np.empty(BLOCK, z.dtype)
-    zero = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        m = row_max(z[i])
-        if not math.isfinite(m):
-            out[i, :] = np.nan
-            continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, e_lo, high, low)
-        log_s, log_s_lo = log1p_pair(z, r * unscale(z), r_lo * unscale(z))
-        _log_probabilities(z[i], m, log_s, log_s_lo, out[i])
-
-
-@kernel
-def logsumexp_rows(z, out):
-    """out_i = log Σ_j exp z_ij. z: (N, C); out: (N,) float64."""
-    high = np.empty(BLOCK)
-    low = np.empty(BLOCK)
-    e_lo = np.empty(BLOCK, z.dtype)
-    zero = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        m = row_max(z[i])
-        if not math.isfinite(m):
-            out[i] = m
-            continue
-        r, r_lo = sum_exponentials(z[i], None, m, zero, find(z[i], m), None, e_lo, high, low)
-        log_s, log_s_lo = log1p_pair(z, r * unscale(z), r_lo * unscale(z))
-        s, lost = two_sum(np.float64(m), log_s)
-        out[i] = s + (lost + log_s_lo)
+def logsumexp_rows(logits, zo, zc, zi, inner, n, first, last, tiles, stride, values):
+    """values_i = log Σ_c exp z_ic of rows i = first … last. values: float64, one for every row."""
+    z, tile = pointer(logits), pointer(tiles)
+    zero = like(z)
+    lanes = lane_count(zero)
+    lines = np.empty(BOOK_LINES * lanes)
+    book = pointer(lines)
+    write(book, SKIP, convert(np.float64, zero) + LARGEST)
+    group, chunk = rows_at_once(z, n), last - first
+    if stride > 0:
+        group, chunk = lanes, stride
+    for start in range(first, last, chunk):
+        stop = min(start + chunk, last)
+        if stride > 0:
+            pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
+        for row in range(start, stop, group):
+            count = min(group, stop - row)
+            statistics(z, zo, zi, inner, n, row, count, tile, (row - start) * item_size(z), stride, book)
+            _note_logarithms(zero, book)
+            for slot in range(count):
+                log = entry(book, LOG, slot, lanes)
+                if np.isnan(log):
+                    values[row + slot] = _without_numbers(z, row_offset(row + slot, inner, zo, zi), zc, n)
+                else:
+                    s, lost = two_sum(entry(book, MAXIMUM, slot, lanes), log)
+                    values[row + slot] = s + (lost + entry(book, LOG_LO, slot, lanes))

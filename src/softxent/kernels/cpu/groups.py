@@ -1,0 +1,239 @@
+"""Rows in groups of up to LANES: what is done once a row is done for a group at once, one row to a lane.
+
+    statistics    maximum and sum of each row                                     (softxent.kernels.cpu.row or tile)
+    a finish      logarithm, quotient, loss: vectors of float64, one row a lane   (softmax, cross_entropy)
+    results       written row by row, or a tile at once
+
+A group's numbers lie in a book, float64: a line of LANES numbers for each quantity. Which way the classes lie, along
+the lanes or across them, makes no difference to a bit, so it is chosen by what is faster.
+
+Arguments that the kernels of a visit share:
+    z, out: pointers to the logits and the results
+    zo, zc, zi, oo, oc, oi: their byte strides along (outer, class, inner);  inner, n: how many positions and classes
+    tile: a pointer to a tile of z's dtype;  stride: its lanes, 0 where rows are visited one by one
+    book: a pointer to BOOK_LINES · LANES float64
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from softxent.kernels.cpu.frames import frame, is_finite, scaling, unscaled
+from softxent.kernels.cpu.jit import inlined, inner
+from softxent.kernels.cpu.lanes import any_lane, convert, integers_to_floats, lane_count, narrow, select, to_integers
+from softxent.kernels.cpu.memory import advanced, item_size, like, load, load_scalar, store, store_scalar
+from softxent.kernels.cpu.row import row_find, row_max, row_sum, write_log_row, write_row
+from softxent.kernels.cpu.tile import tile_find, tile_max, tile_sum, write_log_tile, write_tile
+
+__all__ = [
+    "ARGUMENT",
+    "BOOK_LINES",
+    "IGNORED",
+    "LARGEST",
+    "LOG",
+    "LOG_LO",
+    "MAXIMUM",
+    "NONE",
+    "SKIP",
+    "SUM",
+    "SHIFT",
+    "SUM_LO",
+    "K",
+    "entry",
+    "note_scaling",
+    "read",
+    "row_offset",
+    "rows_at_once",
+    "set_entry",
+    "statistics",
+    "write",
+    "write_log_results",
+    "write_results",
+]
+
+MAXIMUM, SHIFT, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, EXPONENT, LEAST, NOTHING, LOG, LOG_LO = range(13)
+ARGUMENT = 13  # the first of six lines for a finish's own quantities
+_SCRATCH = 19  # two lines a lane, for the sums of a tile
+BOOK_LINES = _SCRATCH + 2 * 16
+# What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
+NONE, LARGEST, IGNORED = -1, -2, -3
+# A group's logits are read again for the results: so many bytes stay in the second-level cache until then.
+_GROUP_BYTES = 1 << 18
+
+
+@inlined
+def row_offset(row, inner, outer_stride, inner_stride):
+    """The byte offset of a row's first class."""
+    if inner == 1:  # two divisions fewer
+        return row * outer_stride
+    return (row // inner) * outer_stride + (row % inner) * inner_stride
+
+
+@inlined
+def read(book, line, wide):
+    """A line of a book."""
+    return load(book, line * lane_count(wide) * 8, wide)
+
+
+@inlined
+def write(book, line, value):
+    """Set a line of a book."""
+    store(book, line * lane_count(value) * 8, value)
+
+
+@inlined
+def entry(book, line, slot, lanes):
+    """One row's number."""
+    return load_scalar(book, (line * lanes + slot) * 8)
+
+
+@inlined
+def set_entry(book, line, slot, lanes, value):
+    """Set one row's number."""
+    store_scalar(book, (line * lanes + slot) * 8, np.float64(value))
+
+
+@inner
+def rows_at_once(z, n):
+    """How many rows of n classes, visited one by one, make a group."""
+    return max(1, min(lane_count(like(z)), _GROUP_BYTES // (n * item_size(z))))
+
+
+@inner
+def _row_statistics(z, at, n, slot, book):
+    lanes = lane_count(like(z))
+    m = row_max(z, at, n)
+    shift, k, least, exponent = frame(select(is_finite(m), m, 0.0))
+    skip = np.int64(entry(book, SKIP, slot, lanes))
+    if skip == LARGEST:
+        skip = row_find(z, at, n, m)
+    s, e = row_sum(z, at, n, skip, shift, least, exponent)
+    set_entry(book, MAXIMUM, slot, lanes, m)
+    set_entry(book, SHIFT, slot, lanes, shift)
+    set_entry(book, K, slot, lanes, k)
+    set_entry(book, SUM, slot, lanes, s)
+    set_entry(book, SUM_LO, slot, lanes, e)
+
+
+@inner
+def _tile_statistics(tile, at, n, stride, book):
+    zero = like(tile)
+    wide = convert(np.float64, zero)
+    m = tile_max(tile, at, n, stride)
+    shift, k, least, exponent = frame(select(is_finite(m), m, 0.0))
+    wanted = read(book, SKIP, wide)
+    skip = to_integers(zero, wanted)
+    largest = wanted == LARGEST
+    if any_lane(largest):
+        skip = select(largest, tile_find(tile, at, n, stride, m), skip)
+    s, e = tile_sum(tile, at, n, stride, skip, shift, least, exponent, advanced(book, _SCRATCH * lane_count(zero) * 8))
+    write(book, MAXIMUM, convert(np.float64, m))
+    write(book, SHIFT, convert(np.float64, shift))
+    write(book, K, convert(np.float64, k))
+    write(book, SUM, s)
+    write(book, SUM_LO, e)
+
+
+@inner
+def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book):
+    """Note MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is noted.
+
+    at: where the rows are in the tile. A row that holds a NaN has a sum that is NaN, if the NaN is not skipped.
+    """
+    zero = like(z)
+    lanes = lane_count(zero)
+    if stride > 0:
+        _tile_statistics(tile, at, n, stride, book)
+    else:
+        for slot in range(count):
+            if entry(book, SKIP, slot, lanes) != IGNORED:
+                _row_statistics(z, row_offset(first + slot, inner, zo, zi), n, slot, book)
+    wide = convert(np.float64, zero)
+    s, e = read(book, SUM, wide), read(book, SUM_LO, wide)
+    total = s + e
+    write(book, SUM, unscaled(zero, total))
+    write(book, SUM_LO, unscaled(zero, e - (total - s)))
+
+
+@inlined
+def note_scaling(zero, book, f, f_lo, up, fill, value):
+    """Note how results come from terms: e^(z − shift) · 2^-K · (f + f_lo) · 2^-up, or where `fill` holds, value.
+
+    f, f_lo: float64, finite where `fill` does not hold; up: int64.
+    """
+    k = read(book, K, f)
+    factor, factor_lo, exponent, least = scaling(zero, select(fill, 1.0, f), select(fill, 0.0, f_lo), up, k)
+    # The significand's own rounding to the dtype is what factor_lo holds beside it.
+    rounded = convert(np.float64, narrow(zero, factor))
+    write(book, FACTOR, factor)
+    write(book, FACTOR_LO, (factor - rounded) + factor_lo)
+    write(book, EXPONENT, integers_to_floats(exponent))
+    write(book, LEAST, select(fill, np.inf, least))
+    write(book, NOTHING, select(fill, value, 0.0))
+
+
+@inner
+def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, ahead, streams):
+    """Write a group's results as noted: over its logits in the tile, or to out.
+
+    ahead: the first of the rows that are visited next; streams: whether out goes past the caches.
+    """
+    zero = like(z)
+    lanes = lane_count(zero)
+    if stride > 0:
+        wide = convert(np.float64, zero)
+        write_tile(
+            tile,
+            at,
+            n,
+            stride,
+            narrow(zero, read(book, SHIFT, wide)),
+            narrow(zero, read(book, LEAST, wide)),
+            to_integers(zero, read(book, EXPONENT, wide)),
+            narrow(zero, read(book, FACTOR, wide)),
+            narrow(zero, read(book, FACTOR_LO, wide)),
+            narrow(zero, read(book, NOTHING, wide)),
+        )
+        return
+    for slot in range(count):
+        row = first + slot
+        write_row(
+            z,
+            row_offset(row, inner, zo, zi),
+            out,
+            row_offset(row, inner, oo, oi),
+            n,
+            entry(book, SHIFT, slot, lanes),
+            entry(book, LEAST, slot, lanes),
+            np.int64(entry(book, EXPONENT, slot, lanes)),
+            entry(book, FACTOR, slot, lanes),
+            entry(book, FACTOR_LO, slot, lanes),
+            entry(book, NOTHING, slot, lanes),
+            row_offset(ahead + slot, inner, zo, zi),
+            streams,
+        )
+
+
+@inner
+def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, ahead, streams):
+    """Write a group's (z − MAXIMUM) − (LOG + LOG_LO); the arguments are those of write_results."""
+    zero = like(z)
+    lanes = lane_count(zero)
+    if stride > 0:
+        wide = convert(np.float64, zero)
+        write_log_tile(tile, at, n, stride, read(book, MAXIMUM, wide), read(book, LOG, wide), read(book, LOG_LO, wide))
+        return
+    for slot in range(count):
+        row = first + slot
+        write_log_row(
+            z,
+            row_offset(row, inner, zo, zi),
+            out,
+            row_offset(row, inner, oo, oi),
+            n,
+            entry(book, MAXIMUM, slot, lanes),
+            entry(book, LOG, slot, lanes),
+            entry(book, LOG_LO, slot, lanes),
+            row_offset(ahead + slot, inner, zo, zi),
+            streams,
+        )

@@ -1,0 +1,204 @@
+"""Rows along the lanes: for few classes, and for a class axis that is not the last one in memory.
+
+A tile holds some rows (images' positions) with their classes one below the other: element (class c, row l) at byte
+(c · stride + l) · itemsize. Rows of one array that lie side by side, as positions do, are copied a vector at a time;
+others (10 classes a row, one after the other) an element at a time. After that every operation takes a vector of rows,
+and the result is written over the logits and copied back.
+
+The sum of a row has the same order as in softxent.kernels.cpu.row: LANES partial sums, class c in the one of number
+c mod LANES, folded in the same way. So a row has the same bits however it lies in memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from softxent.kernels.cpu.frames import add_term, combine, log_probability, scaled_term, term
+from softxent.kernels.cpu.jit import inlined, inner
+from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, splat
+from softxent.kernels.cpu.memory import copy_element, copy_vector, item_size, like, load, store
+from softxent.kernels.cpu.vector import dtype_of
+from softxent.kernels.cpu.transpose import square_to_rows, square_to_rows_in_part, square_to_tile
+
+__all__ = ["pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]
+
+
+@inlined
+def _row_offset(row, inner, outer_stride, inner_stride):
+    return (row // inner) * outer_stride + (row % inner) * inner_stride
+
+
+@inner
+def pack(z, zo, zc, zi, inner, n, first, count, tile, stride):
+    """Copy rows first … first + count to the tile's first lanes. zo, zc, zi: byte strides of (outer, class, inner)."""
+    size = item_size(z)
+    lanes = lane_count(like(z))
+    l = 0
+    while l < count:
+        row = first + l
+        at = _row_offset(row, inner, zo, zi)
+        if inner == 1 and zc == size:
+            # Rows one after the other.
+            rows = min(lanes, count - l)
+            for start in range(0, n, lanes):
+                # The last square lies over the one before: no part of a vector is moved where there is a whole one.
+                c = max(min(start, n - lanes), 0)
+                to = (c * stride + l) * size
+                square_to_tile(z, at + c * size, zo, rows, min(lanes, n), tile, to, stride * size)
+            l += lanes
+            continue
+        side_by_side = min(inner - row % inner, count - l) if zi == size else 1
+        whole = side_by_side // lanes * lanes
+        for c in range(n if whole > 0 else 0):
+            for k in range(0, whole, lanes):
+                copy_vector(tile, (c * stride + l + k) * size, z, at + c * zc + k * size)
+        for k in range(whole, side_by_side):
+            for c in range(n):
+                copy_element(tile, (c * stride + l + k) * size, z, at + c * zc + k * size)
+        l += side_by_side
+
+
+@inner
+def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
+    """Copy the tile's first lanes to rows first … first + count of out."""
+    size = item_size(out)
+    lanes = lane_count(like(out))
+    l = 0
+    while l < count:
+        row = first + l
+        to = _row_offset(row, inner, oo, oi)
+        if inner == 1 and oc == size:
+            rows = min(lanes, count - l)
+            # What a whole vector writes beyond a row of few classes, later rows overwrite, if there are enough.
+            spills_into_rows = oo == n * size and (count - l - lanes + 1) * n >= lanes
+            whole = rows == lanes and (n >= lanes or spills_into_rows)
+            for start in range(0, n, lanes):
+                c = max(min(start, n - lanes), 0)
+                place = (c * stride + l) * size
+                if whole:
+                    square_to_rows(tile, place, stride * size, out, to + c * size, oo)
+                else:
+                    square_to_rows_in_part(tile, place, stride * size, out, to + c * size, oo, rows, min(lanes, n))
+            l += lanes
+            continue
+        side_by_side = min(inner - row % inner, count - l) if oi == size else 1
+        whole = side_by_side // lanes * lanes
+        for c in range(n if whole > 0 else 0):
+            for k in range(0, whole, lanes):
+                copy_vector(out, to + c * oc + k * size, tile, (c * stride + l + k) * size)
+        for k in range(whole, side_by_side):
+            for c in range(n):
+                copy_element(out, to + c * oc + k * size, tile, (c * stride + l + k) * size)
+        l += side_by_side
+
+
+@inner
+def tile_max(tile, at, n, stride):
+    """The maxima of a vector of rows, −inf where there is no number. at: the byte offset of the rows' first lane."""
+    zero = like(tile)
+    m = zero - np.inf
+    step = stride * item_size(tile)
+    for c in range(n):
+        x = load(tile, at + c * step, zero)
+        m = select(x > m, x, m)
+    return m
+
+
+@inner
+def tile_find(tile, at, n, stride, value):
+    """The first class of each row whose logit is value's lane, as integers of the dtype's width; −1 for none."""
+    zero = like(tile)
+    step = stride * item_size(tile)
+    found = integer_splat(zero, -1)
+    for c in range(n - 1, -1, -1):
+        found = select(load(tile, at + c * step, zero) == value, integer_splat(zero, c), found)
+    return found
+
+
+def load_sum(zero, sums, place, low, wide):
+    """A sum of a tile's scratch; for float32 logits it has no correction."""
+    raise TypeError("load_sum runs inside kernels only")
+
+
+@overload(load_sum, inline="always")
+def _load_sum(zero, sums, place, low, wide):
+    if dtype_of(zero) == types.float32:
+        return lambda zero, sums, place, low, wide: (load(sums, place, wide), wide)
+    return lambda zero, sums, place, low, wide: (load(sums, place, wide), load(sums, low + place, wide))
+
+
+def store_sum(zero, sums, place, low, s, e):
+    """Keep a sum in a tile's scratch."""
+    raise TypeError("store_sum runs inside kernels only")
+
+
+@overload(store_sum, inline="always")
+def _store_sum(zero, sums, place, low, s, e):
+    def single(zero, sums, place, low, s, e):
+        store(sums, place, s)
+
+    def pair(zero, sums, place, low, s, e):
+        store(sums, place, s)
+        store(sums, low + place, e)
+
+    return single if dtype_of(zero) == types.float32 else pair
+
+
+@inner
+def tile_sum(tile, at, n, stride, skip, shift, least, exponent, sums):
+    """Return the vectors s, e: s + e = Σ_{c≠skip} e^(z_c) for each row, in its frame.
+
+    skip: integers of the dtype's width, −1 for none; sums: float64 scratch of 2 · LANES · LANES.
+    """
+    zero = like(tile)
+    wide = convert(np.float64, zero)
+    lanes = lane_count(zero)
+    step = stride * item_size(tile)
+    width = lanes * 8
+    low = lanes * width
+    for c in range(n):
+        hi, lo = term(load(tile, at + c * step, zero), shift, least, exponent)
+        skipped = skip == integer_splat(zero, c)
+        hi = select(skipped, 0.0, hi)
+        lo = select(skipped, 0.0, lo)
+        place = c % lanes * width
+        s, e = wide, wide
+        if c >= lanes:
+            s, e = load_sum(zero, sums, place, low, wide)
+        s, e = add_term(s, e, hi, lo)
+        store_sum(zero, sums, place, low, s, e)
+    used = min(n, lanes)
+    half = lanes
+    while half > 1:
+        half //= 2
+        for k in range(max(used - half, 0)):
+            near, far = k * width, (k + half) * width
+            s, e = load_sum(zero, sums, near, low, wide)
+            other, other_e = load_sum(zero, sums, far, low, wide)
+            s, e = combine(zero, s, e, other, other_e)
+            store_sum(zero, sums, near, low, s, e)
+        used = min(used, half)
+    return load_sum(zero, sums, 0, low, wide)
+
+
+@inner
+def write_tile(tile, at, n, stride, shift, least, exponent, factor, factor_lo, nothing):
+    """Write e^(z_c) times each row's factor over the logits; `nothing` where z_c − shift ≤ least."""
+    zero = like(tile)
+    step = stride * item_size(tile)
+    for c in range(n):
+        place = at + c * step
+        x = load(tile, place, zero)
+        store(tile, place, scaled_term(x, shift, least, exponent, factor, factor_lo, nothing))
+
+
+@inner
+def write_log_tile(tile, at, n, stride, m, log_s, log_s_lo):
+    """Write (z_c − m) − (log_s + log_s_lo) over the logits."""
+    zero = like(tile)
+    step = stride * item_size(tile)
+    for c in range(n):
+        place = at + c * step
+        store(tile, place, log_probability(load(tile, place, zero), m, log_s, log_s_lo))

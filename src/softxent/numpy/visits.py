@@ -1,0 +1,113 @@
+"""How the kernels get an array: where its first element is, its byte strides, and which rows a thread visits.
+
+Any array whose rows can be told by three strides, (outer, class, inner), is read and written where it lies: no copy, no
+transposition, half precision too. Few classes, and classes that are not contiguous, go through a tile
+(softxent.kernels.cpu.tile); a row has the same bits either way.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softxent.numpy.rows import Layout, as_writable
+
+__all__ = ["NOTHING", "Plan", "Strided", "plan", "strided", "visit"]
+
+NOTHING = np.empty(0)
+
+# Rows of more bytes than this are visited one by one, if their classes are contiguous.
+_TILED_ROW_BYTES = 480
+# A tile's size: in the first-level cache where rows follow one another, in the second-level cache where it is worth
+# more that each class's piece is long.
+_TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
+# What a thread should have to do before it is worth another thread, and pieces for each, so that all end together.
+_LEAST_ELEMENTS, _PIECES = 1 << 14, 4
+# Results of more bytes than this go past the caches: nothing of them would be left there.
+_STREAMED_BYTES = 24 << 20
+
+
+class Strided(NamedTuple):
+    """An array's elements from the first on, and its byte strides along (outer, class, inner)."""
+
+    base: np.ndarray
+    outer: int
+    classes: int
+    inner: int
+
+
+class Plan(NamedTuple):
+    """How rows are visited: a tile's classes and lanes (0 for none), the pieces of rows, whether results stream."""
+
+    tile_classes: int
+    stride: int
+    pieces: tuple[tuple[int, int], ...]
+    streams: bool
+
+
+_KERNEL_DTYPES = {
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float64),
+    "float16": np.dtype(np.uint16),
+    "bfloat16": np.dtype(np.int16),
+}
+
+
+def strided(array: np.ndarray, layout: Layout) -> Strided:
+    """Return array, of the layout's shape and of a kernel's dtype, as the kernels see it; a copy only if it must be."""
+    dtype = array.dtype
+    if not (dtype.isnative and array.flags.aligned):
+        array = array.astype(dtype.newbyteorder("="))
+    if dtype.itemsize == 2:
+        array = array.view(_KERNEL_DTYPES[dtype.name])
+    if not array.flags.writeable:
+        array = as_writable(array)
+    size = dtype.itemsize
+    if array.flags.c_contiguous and layout.is_plain:
+        return Strided(array.reshape(-1), layout.num_classes * layout.inner * size, layout.inner * size, size)
+    cube = layout.cube(array)
+    if cube.size == 0:
+        return Strided(array.reshape(-1), size, size, size)
+    return Strided(cube[:1, 0, 0], *cube.strides)
+
+
+@functools.lru_cache(maxsize=256)
+def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: bool, threads: int) -> Plan:
+    """Return how to visit rows of n classes of size bytes; contiguous: the classes of a row lie side by side."""
+    lanes = 8 if size == 8 else 16
+    working = max(size, 4)
+    stride = 0
+    if not contiguous or n * working <= _TILED_ROW_BYTES:
+        budget = _TILE_BYTES if inner == 1 else _DEEP_TILE_BYTES
+        vectors = max(1, min(budget // (n * size * lanes), -(-rows // lanes)))
+        # An odd number of vectors: classes of one row then lie in different sets of the cache.
+        stride = (vectors - 1 + vectors % 2) * lanes if vectors > 1 else lanes
+    elements = rows * n
+    wanted = 1 if elements < 2 * _LEAST_ELEMENTS else min(threads * _PIECES, elements // _LEAST_ELEMENTS)
+    if threads == 1:
+        wanted = 1
+    step = -(-rows // wanted)
+    if stride:
+        # Whole tiles, where there are several for each piece, else whole vectors of rows.
+        unit = stride if step > 2 * stride else lanes
+        step = -(-step // unit) * unit
+    pieces = tuple((start, min(start + step, rows)) for start in range(0, rows, step))
+    streams = not in_place and stride == 0 and elements * size > _STREAMED_BYTES
+    return Plan(-(-n // lanes) * lanes, stride, pieces, streams)
+
+
+def visit(work: Callable[[int, int, np.ndarray, int, bool], Any], how: Plan, dtype: np.dtype[Any]) -> None:
+    """Call work(first, last, tile, stride, streams) for every piece of rows, in threads where there are several."""
+    from softxent.kernels.cpu.scheduler import run, scratch
+
+    def piece(rows: tuple[int, int]) -> None:
+        tile = scratch("tile", max(1, how.tile_classes * how.stride), dtype)
+        work(rows[0], rows[1], tile, how.stride, how.streams)
+
+    if len(how.pieces) == 1:
+        piece(how.pieces[0])
+    else:
+        run(piece, how.pieces)
