@@ -16,6 +16,7 @@ torch.nn.functional.cross_entropy does.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ import numpy.typing as npt
 
 from softxent.errors import DTypeError, OptionError, ShapeError
 
-__all__ = ["LossOptions", "Reduction", "check_reduction", "class_weights"]
+__all__ = ["LossOptions", "Reduction", "check_reduction", "class_weights", "loss_options"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -127,3 +128,18 @@ class LossOptions:
     def class_weights(self, num_classes: int) -> np.ndarray | None:
         """Return the class weights as float64 of shape (num_classes,), or None."""
         return class_weights(self.weight, num_classes, self.weight_name)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _plain_options(*values: Any) -> LossOptions:
+    return LossOptions(None, *values)
+
+
+def loss_options(weight: Any, *values: Any) -> LossOptions:
+    """Return LossOptions(weight, *values), from a cache where there are no class weights."""
+    if weight is None:
+        try:
+            return _plain_options(*values)
+        except TypeError:  # not hashable, or not what it should be: the constructor says which
+            pass
+    return LossOptions(weight, *values)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from softxent.numpy.loss import evaluate, reduce_losses
 from softxent.numpy.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
 from softxent.numpy.targets import is_index_labels, prepare_targets
-from softxent.options import LossOptions, Reduction, check_reduction
+from softxent.options import LossOptions, Reduction, check_reduction, loss_options
 
 __all__ = ["cross_entropy", "cross_entropy_hvp", "cross_entropy_value_and_grad", "kl_divergence"]
 
@@ -75,7 +75,7 @@ def cross_entropy(
     class axis at `axis`; it differs where a probability of 0 meets a logit of −inf (0 here, NaN there) and in the half
     precisions' loss dtype (float32 here).
     """
-    options = LossOptions(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     return evaluate(logits, labels, options, axis=axis, from_logits=from_logits)[0]
 
 
@@ -124,7 +124,7 @@ def cross_entropy_value_and_grad(
     Source: as cross_entropy. Equals torch.autograd.grad of torch.nn.functional.cross_entropy, which loses the true
     class's gradient where its probability is near 1 (pytorch#195531).
     """
-    options = LossOptions(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     return evaluate(logits, labels, options, axis=axis, from_logits=from_logits, want_grad=True, out=out)
 
 
@@ -166,7 +166,7 @@ def cross_entropy_hvp(
 
     Equals jax.jvp of the gradient, and torch.autograd.functional.hvp of torch.nn.functional.cross_entropy.
     """
-    options = LossOptions(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     return evaluate(logits, labels, options, axis=axis, from_logits=from_logits, tangent=tangent)[1]
 
 

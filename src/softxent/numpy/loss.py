@@ -22,9 +22,13 @@ from softxent.numpy.rows import (
     working_dtype,
 )
 from softxent.numpy.targets import Targets, prepare_targets
+from softxent.numpy.visits import kernels
 from softxent.options import LossOptions, Reduction
 
 __all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
+
+
+_LARGEST_FLOAT32 = 3.4e38
 
 
 def divisor_of(total: float, reduction: Reduction) -> float:
@@ -34,17 +38,19 @@ def divisor_of(total: float, reduction: Reduction) -> float:
 
 def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape: tuple[int, ...], dtype: Any) -> Any:
     """Return the rows' losses, their sum, or their sum over total (NaN where total is 0), in the loss's dtype."""
-    with np.errstate(all="ignore"):
-        if reduction == "none":
+    if reduction == "none":
+        with np.errstate(all="ignore"):
             return losses.reshape(shape).astype(dtype, copy=False)[()]
-        value = 0.0
-        if losses.size:
-            from softxent.kernels.cpu.sums import sum_vector
-
-            value = sum_vector(losses)[0]
-        if reduction == "mean":
+    value: float = kernels().sum_vector(losses)[0] if losses.size else 0.0
+    if reduction == "mean" and total != 0.0:
+        value /= total
+    elif reduction == "mean":
+        with np.errstate(all="ignore"):
             value = float(np.float64(value) / np.float64(total))
-        return np.dtype(dtype).type(value)
+    if abs(value) <= _LARGEST_FLOAT32:
+        return dtype(value)
+    with np.errstate(all="ignore"):
+        return dtype(value)
 
 
 def loss_rows(

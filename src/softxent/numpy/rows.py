@@ -220,8 +220,8 @@ class Rows:
         from softxent.kernels.cpu.scheduler import scratch
 
         count = block.stop - block.start
-        flat = scratch(self.buffer, count * self.layout.num_classes, self.dtype)
-        return flat.reshape(count, self.layout.num_classes)
+        size = count * self.layout.num_classes
+        return scratch(self.buffer, size, self.dtype)[:size].reshape(count, self.layout.num_classes)
 
     def read(self, block: Block) -> np.ndarray:
         """Return a block's rows."""

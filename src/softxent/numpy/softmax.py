@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.numpy.rows import Axis, Layout, as_floating, is_longdouble, native, output_array
-from softxent.numpy.visits import plan, strided, visit
+from softxent.numpy.visits import kernels, plan, strided, strided_like, visit
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
@@ -42,26 +42,28 @@ def _map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name:
         return result[()]
     target, deliver = output_array(out, layout, native(array.dtype), array)
     if array.size:
-        from softxent.kernels.cpu import softmax as kernels
-        from softxent.kernels.cpu.scheduler import get_num_threads
-
-        kernel = getattr(kernels, f"{kernel_name}_rows")
+        own = kernels()
+        kernel = own.softmax if kernel_name == "softmax" else own.log_softmax
         result = target if layout.is_plain else np.empty(layout.cube_shape, target.dtype)
         z = strided(array, layout)
-        to = strided(result, layout if layout.is_plain else Layout.of(result.shape, 1))
-        size, inner, n = z.base.dtype.itemsize, layout.inner, layout.num_classes
-        contiguous = z.classes == size == to.classes
-        how = plan(layout.num_rows, n, inner, size, contiguous, target is array, get_num_threads())
+        if result is array:
+            to = z
+        elif layout.is_plain:
+            to = strided_like(result, layout, z, array)
+        else:
+            to = strided(result, Layout.of(result.shape, 1))
+        size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
+        how = plan(layout.num_rows, n, inner, size, z[2] == size == to[2], to is z, own.get_num_threads())
 
         def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
             kernel(*z, *to, inner, n, first, last, tile, stride, streams)
 
-        visit(work, how, z.base.dtype)
+        visit(work, how, z[0].dtype)
         if not layout.is_plain:
             moved = np.moveaxis(target, layout.axes, range(-len(layout.axes), 0))
             moved[...] = result.reshape(moved.shape)
     result = deliver()
-    return result if out is not None else result[()]
+    return result if out is not None or result.ndim else result[()]
 
 
 def softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None) -> Any:
@@ -169,17 +171,15 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
     else:
         values = np.empty(layout.num_rows)
         if array.size:
-            from softxent.kernels.cpu.scheduler import get_num_threads
-            from softxent.kernels.cpu.softmax import logsumexp_rows
-
+            own = kernels()
             z = strided(array, layout)
-            size, inner, n = z.base.dtype.itemsize, layout.inner, layout.num_classes
-            how = plan(layout.num_rows, n, inner, size, z.classes == size, True, get_num_threads())
+            size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
+            how = plan(layout.num_rows, n, inner, size, z[2] == size, True, own.get_num_threads())
 
             def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
-                logsumexp_rows(*z, inner, n, first, last, tile, stride, values)
+                own.logsumexp(*z, inner, n, first, last, tile, stride, values)
 
-            visit(work, how, z.base.dtype)
+            visit(work, how, z[0].dtype)
     shape = layout.row_shape
     if keepdims:
         shape = tuple(1 if a in layout.axes else n for a, n in enumerate(layout.shape))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from softxent.errors import DTypeError, LabelError, OptionError, ShapeError
 from softxent.numpy.rows import Layout, Rows
+from softxent.numpy.visits import kernels
 from softxent.options import LossOptions
 
 __all__ = ["Targets", "as_index_labels", "is_index_labels", "prepare_targets"]
@@ -17,6 +18,8 @@ __all__ = ["Targets", "as_index_labels", "is_index_labels", "prepare_targets"]
 
 def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
     """Return integer labels as a flat, contiguous int64 array in C order."""
+    if labels.ndim == 1 and labels.dtype == np.int64 and labels.flags.carray:
+        return labels
     if labels.size == 0 and labels.dtype == np.float64:
         return np.empty(0, np.int64)  # NumPy's dtype for an empty list
     if labels.dtype.kind not in "iu":
@@ -38,9 +41,10 @@ def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
 
 def is_index_labels(labels: np.ndarray, logits_shape: tuple[int, ...], row_shape: tuple[int, ...], of: str) -> bool:
     """Tell class indices (the logits' shape without the class axis) from probabilities (the logits' shape)."""
-    if labels.shape == row_shape and labels.shape != logits_shape:
+    shape = labels.shape
+    if shape == row_shape and shape != logits_shape:
         return True
-    if labels.shape == logits_shape and labels.shape != row_shape:
+    if shape == logits_shape and shape != row_shape:
         if labels.dtype.kind != "f" and labels.dtype.name != "bfloat16":
             raise DTypeError(
                 f"labels of the shape of {of} are probabilities and must be floating; got dtype {labels.dtype}. "
@@ -91,9 +95,7 @@ def prepare_targets(
     ignore = options.ignore_index if abs(options.ignore_index) < 2**63 else -(2**63)
     total = 0.0
     if index.size:
-        from softxent.kernels.cpu.labels import scan_labels
-
-        row, total = scan_labels(index, layout.num_classes, ignore, weight)
+        row, total = kernels().scan_labels(index, layout.num_classes, ignore, weight)
         if row >= 0:
             where = [int(i) for i in np.unravel_index(row, array.shape)] if array.ndim else []
             raise LabelError(

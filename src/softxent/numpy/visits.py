@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softxent.numpy.rows import Layout, as_writable
 
-__all__ = ["NOTHING", "Plan", "Strided", "plan", "strided", "visit"]
+__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_like", "visit"]
 
 NOTHING = np.empty(0)
 
@@ -30,13 +31,8 @@ _LEAST_ELEMENTS, _PIECES = 1 << 14, 4
 _STREAMED_BYTES = 24 << 20
 
 
-class Strided(NamedTuple):
-    """An array's elements from the first on, and its byte strides along (outer, class, inner)."""
-
-    base: np.ndarray
-    outer: int
-    classes: int
-    inner: int
+# An array's elements from the first on, and its byte strides along (outer, class, inner).
+Strided = tuple[np.ndarray, int, int, int]
 
 
 class Plan(NamedTuple):
@@ -59,19 +55,29 @@ _KERNEL_DTYPES = {
 def strided(array: np.ndarray, layout: Layout) -> Strided:
     """Return array, of the layout's shape and of a kernel's dtype, as the kernels see it; a copy only if it must be."""
     dtype = array.dtype
+    size = dtype.itemsize
+    if array.flags.carray and dtype.isnative and size != 2 and layout.is_plain:
+        # What nearly every call gives: aligned, contiguous, writable.
+        return array.reshape(-1), layout.num_classes * layout.inner * size, layout.inner * size, size
     if not (dtype.isnative and array.flags.aligned):
         array = array.astype(dtype.newbyteorder("="))
     if dtype.itemsize == 2:
         array = array.view(_KERNEL_DTYPES[dtype.name])
     if not array.flags.writeable:
         array = as_writable(array)
-    size = dtype.itemsize
     if array.flags.c_contiguous and layout.is_plain:
-        return Strided(array.reshape(-1), layout.num_classes * layout.inner * size, layout.inner * size, size)
+        return array.reshape(-1), layout.num_classes * layout.inner * size, layout.inner * size, size
     cube = layout.cube(array)
     if cube.size == 0:
-        return Strided(array.reshape(-1), size, size, size)
-    return Strided(cube[:1, 0, 0], *cube.strides)
+        return array.reshape(-1), size, size, size
+    return (cube[:1, 0, 0], *cube.strides)
+
+
+def strided_like(array: np.ndarray, layout: Layout, other: Strided, given: np.ndarray) -> Strided:
+    """As strided, where `other` is that of `given`, of the same shape and dtype: mostly with the same strides."""
+    if array.strides == given.strides and array.flags.c_contiguous and other[0].dtype == array.dtype:
+        return (array.reshape(-1), *other[1:])
+    return strided(array, layout)
 
 
 @functools.lru_cache(maxsize=256)
@@ -99,15 +105,35 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
     return Plan(-(-n // lanes) * lanes, stride, pieces, streams)
 
 
+@functools.cache
+def kernels() -> Any:
+    """The modules that need Numba, imported once they are needed: an import statement costs as much as ten rows."""
+    from softxent.kernels.cpu import cross_entropy, labels, scheduler, softmax, sums
+
+    return SimpleNamespace(
+        label_rows=cross_entropy.label_rows,
+        scan_labels=labels.scan_labels,
+        sum_vector=sums.sum_vector,
+        softmax=softmax.softmax_rows,
+        log_softmax=softmax.log_softmax_rows,
+        logsumexp=softmax.logsumexp_rows,
+        get_num_threads=scheduler.get_num_threads,
+        run=scheduler.run,
+        scratch=scheduler.scratch,
+    )
+
+
 def visit(work: Callable[[int, int, np.ndarray, int, bool], Any], how: Plan, dtype: np.dtype[Any]) -> None:
     """Call work(first, last, tile, stride, streams) for every piece of rows, in threads where there are several."""
-    from softxent.kernels.cpu.scheduler import run, scratch
+    scratch = kernels().scratch
+    tile_classes, stride, pieces, streams = how
+    size = max(1, tile_classes * stride)
+    if len(pieces) == 1:
+        first, last = pieces[0]
+        work(first, last, scratch("tile", size, dtype), stride, streams)
+        return
 
     def piece(rows: tuple[int, int]) -> None:
-        tile = scratch("tile", max(1, how.tile_classes * how.stride), dtype)
-        work(rows[0], rows[1], tile, how.stride, how.streams)
+        work(rows[0], rows[1], scratch("tile", size, dtype), stride, streams)
 
-    if len(how.pieces) == 1:
-        piece(how.pieces[0])
-    else:
-        run(piece, how.pieces)
+    kernels().run(piece, pieces)

@@ -44,7 +44,7 @@ from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
 from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, store_scalar
-from softxent.kernels.cpu.tile import pack, unpack
+from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["label_rows"]
 
@@ -185,6 +185,8 @@ def label_rows(
             _note_labels(
                 z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
             )
+            if stride > 0 and row + chunk < last:
+                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
             statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
             _finish(zero, book, z_loss, divisor, want_grad)
             for slot in range(count):

@@ -18,12 +18,13 @@ from numba import types
 from numba.extending import overload
 
 from softxent.kernels.cpu.exp import power, reduced, significand, small_part
-from softxent.kernels.cpu.floats import SCALE_EXPONENT_32, SCALE_EXPONENT_64, absolute, fma, two_sum
+from softxent.kernels.cpu.floats import SCALE_EXPONENT_32, SCALE_EXPONENT_64, absolute, fma, quick_two_sum, two_sum
 from softxent.kernels.cpu.jit import inlined
 from softxent.kernels.cpu.lanes import bits, convert, extract, floats_to_integers, from_bits, integers_to_floats, lower_half, select, upper_half
 from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [
+    "SETTLED",
     "add_term",
     "combine",
     "exp_in_frame",
@@ -33,6 +34,7 @@ __all__ = [
     "log_probability",
     "scaled_term",
     "scaling",
+    "settle",
     "term",
     "unscaled",
 ]
@@ -86,12 +88,25 @@ def term(x, shift, least, exponent):
     return select(nothing, 0.0, hi * scale), select(nothing, 0.0, lo * scale)
 
 
+def rounded(hi, lo):
+    """Return hi + lo with hi the nearest number, where lo is large enough that its own roundings would be seen."""
+    raise TypeError("rounded runs inside kernels only")
+
+
+@overload(rounded, inline="always")
+def _rounded(hi, lo):
+    if dtype_of(hi) == types.float32:
+        return lambda hi, lo: quick_two_sum(hi, lo)
+    return lambda hi, lo: (hi, lo)
+
+
 @inlined
 def scaled_term(x, shift, least, exponent, factor, factor_lo, nothing):
     """Return e^(x − shift) · 2^(exponent − bias) · (factor + factor_lo), rounded once; `nothing` below least."""
     x = x - shift
     t, k, r = reduced(x)
     hi, lo = significand(r, small_part(k))
+    hi, lo = rounded(hi, lo)
     y = fma(hi, factor, fma(hi, factor_lo, lo * factor)) * power(t, exponent)
     return select(x > least, y, nothing)
 
@@ -143,6 +158,22 @@ def _add_term(s, e, hi, lo):
     if dtype_of(hi) == types.float32:
         return lambda s, e, hi, lo: _add_32(s, e, hi, lo)
     return lambda s, e, hi, lo: _add_64(s, e, hi, lo)
+
+
+# After so many terms a sum takes up its corrections: they hold the terms' low parts, too large to be added up for long.
+SETTLED = 64
+
+
+def settle(hi, s, e):
+    """Return the sum s + e with all of e that s can hold moved into s."""
+    raise TypeError("settle runs inside kernels only")
+
+
+@overload(settle, inline="always")
+def _settle(hi, s, e):
+    if dtype_of(hi) == types.float32:
+        return lambda hi, s, e: (s, e)
+    return lambda hi, s, e: quick_two_sum(s, e)
 
 
 def combine(zero, s, e, other, other_e):

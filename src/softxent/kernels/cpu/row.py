@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.frames import add_term, fold, log_probability, scaled_term, term
+from softxent.kernels.cpu.frames import SETTLED, add_term, fold, log_probability, scaled_term, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
 from softxent.kernels.cpu.lanes import any_lane, convert, insert, lane_count, largest_lane, select
 from softxent.kernels.cpu.memory import (
@@ -100,6 +100,8 @@ def row_sum(z, at, n, skip, shift, least, exponent):
             hi, lo = term(load(z, at + v * step, zero), shift, least, exponent)
             s, e = add_term(s, e, hi, lo)
             v += 1
+            if v % SETTLED == 0:
+                s, e = settle(zero, s, e)
         count = min(n - v * lanes, lanes)
         if v == special and count > 0:
             x = load_first(z, at + v * step, count, lowest)
@@ -108,6 +110,8 @@ def row_sum(z, at, n, skip, shift, least, exponent):
             hi, lo = term(x, shift, least, exponent)
             s, e = add_term(s, e, hi, lo)
             v += 1
+            if v % SETTLED == 0 and v <= full:
+                s, e = settle(zero, s, e)
     return fold(zero, s, e)
 
 

@@ -114,10 +114,15 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
 
 
 def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return this thread's buffer of that name, an array of size elements whose content is whatever it was."""
-    key = f"{name} {dtype.str}"
-    buffer: np.ndarray | None = getattr(_local, key, None)
-    if buffer is None or buffer.size < size:
-        buffer = np.empty(size, dtype)
-        setattr(_local, key, buffer)
-    return buffer[:size]
+    """Return this thread's buffer of that name, an array of at least size elements whose content is whatever it was."""
+    try:
+        buffer: np.ndarray = _local.buffers[name, dtype]
+        if buffer.size >= size:
+            return buffer
+    except AttributeError:
+        _local.buffers = {}
+    except KeyError:
+        pass
+    buffer = np.empty(size, dtype)
+    _local.buffers[name, dtype] = buffer
+    return buffer

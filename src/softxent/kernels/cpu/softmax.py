@@ -44,7 +44,7 @@ from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
 from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer
-from softxent.kernels.cpu.tile import pack, unpack
+from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows"]
 
@@ -91,6 +91,8 @@ def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last,
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
             ahead = row + group if row + 2 * group <= stop else row
+            if stride > 0 and row + chunk < last:
+                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
             statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
             _note_quotients(zero, book)
             write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
@@ -119,6 +121,8 @@ def log_softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, l
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
             ahead = row + group if row + 2 * group <= stop else row
+            if stride > 0 and row + chunk < last:
+                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
             statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
             _note_logarithms(zero, book)
             write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
@@ -158,6 +162,8 @@ def logsumexp_rows(logits, zo, zc, zi, inner, n, first, last, tiles, stride, val
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count = min(group, stop - row)
+            if stride > 0 and row + chunk < last:
+                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
             statistics(z, zo, zi, inner, n, row, count, tile, (row - start) * item_size(z), stride, book)
             _note_logarithms(zero, book)
             for slot in range(count):

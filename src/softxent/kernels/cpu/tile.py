@@ -15,14 +15,14 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.frames import add_term, combine, log_probability, scaled_term, term
+from softxent.kernels.cpu.frames import SETTLED, add_term, combine, log_probability, scaled_term, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
 from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, splat
-from softxent.kernels.cpu.memory import copy_element, copy_vector, item_size, like, load, store
+from softxent.kernels.cpu.memory import copy_element, copy_vector, item_size, like, load, prefetch, store
 from softxent.kernels.cpu.vector import dtype_of
 from softxent.kernels.cpu.transpose import square_to_rows, square_to_rows_in_part, square_to_tile
 
-__all__ = ["pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]
+__all__ = ["foresee", "pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]
 
 
 @inlined
@@ -92,6 +92,19 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
             for c in range(n):
                 copy_element(out, to + c * oc + k * size, tile, (c * stride + l + k) * size)
         l += side_by_side
+
+
+@inner
+def foresee(z, zo, zc, zi, inner, n, row, count):
+    """Ask for the cache lines of count rows from row on, at most LANES, as pack will read them."""
+    size = item_size(z)
+    at = _row_offset(row, inner, zo, zi)
+    if inner == 1 and zc == size:
+        for byte in range(0, count * zo, 64):
+            prefetch(z, at + byte)
+    elif zi == size:
+        for c in range(n):
+            prefetch(z, at + c * zc)
 
 
 @inner
@@ -168,6 +181,8 @@ def tile_sum(tile, at, n, stride, skip, shift, least, exponent, sums):
         if c >= lanes:
             s, e = load_sum(zero, sums, place, low, wide)
         s, e = add_term(s, e, hi, lo)
+        if (c // lanes + 1) % SETTLED == 0 and c // lanes < n // lanes:
+            s, e = settle(zero, s, e)
         store_sum(zero, sums, place, low, s, e)
     used = min(n, lanes)
     half = lanes
