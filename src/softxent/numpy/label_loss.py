@@ -36,10 +36,12 @@ def label_losses(
     weight = NOTHING if targets.weight is None else targets.weight
     labels, ignore, z_loss, want_grad = targets.index, targets.ignore_index, targets.z_loss, result is not None
 
-    def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
+    def work(
+        first: int, last: int, tile: np.ndarray, stride: int, streams: bool, keeps: bool, kept: np.ndarray
+    ) -> None:
         own.label_rows(
             *z, *out, inner, n, first, last, tile, stride, streams,
-            labels, ignore, weight, NOTHING, z_loss, divisor, losses, want_grad,
+            labels, ignore, weight, NOTHING, z_loss, divisor, losses, want_grad, keeps, kept,
         )  # fmt: skip
 
     visit(work, how, z[0].dtype)

@@ -55,8 +55,8 @@ def _map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name:
         size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
         how = plan(layout.num_rows, n, inner, size, z[2] == size == to[2], to is z, own.get_num_threads())
 
-        def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
-            kernel(*z, *to, inner, n, first, last, tile, stride, streams)
+        def work(first: int, last: int, *how: Any) -> None:
+            kernel(*z, *to, inner, n, first, last, *how)
 
         visit(work, how, z[0].dtype)
         if not layout.is_plain:
@@ -176,7 +176,7 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
             size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
             how = plan(layout.num_rows, n, inner, size, z[2] == size, True, own.get_num_threads())
 
-            def work(first: int, last: int, tile: np.ndarray, stride: int, streams: bool) -> None:
+            def work(first: int, last: int, tile: np.ndarray, stride: int, *how: Any) -> None:
                 own.logsumexp(*z, inner, n, first, last, tile, stride, values)
 
             visit(work, how, z[0].dtype)

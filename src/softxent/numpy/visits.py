@@ -19,12 +19,15 @@ from softxent.numpy.rows import Layout, as_writable
 __all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_like", "visit"]
 
 NOTHING = np.empty(0)
+_FLOAT32 = np.dtype(np.float32)
 
 # Rows of more bytes than this are visited one by one, if their classes are contiguous.
 _TILED_ROW_BYTES = 480
 # A tile's size: in the first-level cache where rows follow one another, in the second-level cache where it is worth
 # more that each class's piece is long.
 _TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
+# A row's terms, with their low parts, are kept up to this size; and those of a group of rows, if it has several.
+_KEPT_BYTES, _GROUP_BYTES = 512 << 10, 64 << 10
 # What a thread should have to do before it is worth another thread, and pieces for each, so that all end together.
 _LEAST_ELEMENTS, _PIECES = 1 << 14, 4
 # Results of more bytes than this go past the caches: nothing of them would be left there.
@@ -36,12 +39,17 @@ Strided = tuple[np.ndarray, int, int, int]
 
 
 class Plan(NamedTuple):
-    """How rows are visited: a tile's classes and lanes (0 for none), the pieces of rows, whether results stream."""
+    """How rows are visited: the elements of a tile, its lanes (0 for none), the pieces of rows, whether results stream.
 
-    tile_classes: int
+    keeps: whether the exponentials are kept between sum and result; kept: how many numbers that takes.
+    """
+
+    tile: int
     stride: int
     pieces: tuple[tuple[int, int], ...]
     streams: bool
+    keeps: bool
+    kept: int
 
 
 _KERNEL_DTYPES = {
@@ -102,7 +110,17 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
         step = -(-step // unit) * unit
     pieces = tuple((start, min(start + step, rows)) for start in range(0, rows, step))
     streams = not in_place and stride == 0 and elements * size > _STREAMED_BYTES
-    return Plan(-(-n // lanes) * lanes, stride, pieces, streams)
+    keeps, kept = _kept(n, lanes, 8 if size == 8 else 4, stride > 0)
+    return Plan(max(1, -(-n // lanes) * lanes * stride), stride, pieces, streams, keeps, kept)
+
+
+def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
+    """Return whether the terms of a group of rows stay in the second-level cache, and how many numbers they are."""
+    padded = -(-n // lanes) * lanes
+    if tiled:
+        return n * lanes * 2 * size <= _KEPT_BYTES, 2 * n * lanes
+    rows = max(1, min(lanes, _GROUP_BYTES // (2 * n * size)))
+    return n * 2 * size <= _KEPT_BYTES, 2 * padded * rows
 
 
 @functools.cache
@@ -123,17 +141,23 @@ def kernels() -> Any:
     )
 
 
-def visit(work: Callable[[int, int, np.ndarray, int, bool], Any], how: Plan, dtype: np.dtype[Any]) -> None:
-    """Call work(first, last, tile, stride, streams) for every piece of rows, in threads where there are several."""
+Work = Callable[[int, int, np.ndarray, int, bool, bool, np.ndarray], Any]
+
+
+def visit(work: Work, how: Plan, dtype: np.dtype[Any]) -> None:
+    """Call work(first, last, tile, stride, streams, keeps, kept) for every piece of rows, in threads if there are many."""
     scratch = kernels().scratch
-    tile_classes, stride, pieces, streams = how
-    size = max(1, tile_classes * stride)
+    size, stride, pieces, streams, keeps, kept = how
+    working = dtype if dtype.itemsize == 8 else _FLOAT32
+    if not keeps:
+        kept = 1
     if len(pieces) == 1:
         first, last = pieces[0]
-        work(first, last, scratch("tile", size, dtype), stride, streams)
+        work(first, last, scratch("tile", size, dtype), stride, streams, keeps, scratch("kept", kept, working))
         return
 
     def piece(rows: tuple[int, int]) -> None:
-        work(rows[0], rows[1], scratch("tile", size, dtype), stride, streams)
+        tile, terms = scratch("tile", size, dtype), scratch("kept", kept, working)
+        work(rows[0], rows[1], tile, stride, streams, keeps, terms)
 
     kernels().run(piece, pieces)

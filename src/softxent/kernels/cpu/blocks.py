@@ -31,6 +31,7 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
     lanes = 8 if size == 8 else 16
     step = -(-max(1, _ELEMENTS_PER_TASK // num_classes) // lanes) * lanes
     stride = 0
+    kept = 2 * (num_classes + lanes) * lanes
     if num_classes * size <= _TILED_ROW_BYTES:
         stride = max(1, _TILE_BYTES // (num_classes * size * lanes)) // 2 * 2 * lanes + lanes
     base, nothing = logits.reshape(-1), np.empty(0)
@@ -43,7 +44,7 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         # ignore_index −1 matches no label.
         label_rows(
             *place, *place, 1, num_classes, first, last, tile, stride, False,
-            labels, -1, nothing, scales, 0.0, 1.0, losses, True,
+            labels, -1, nothing, scales, 0.0, 1.0, losses, True, True, scratch("kept", kept, logits.dtype),
         )  # fmt: skip
 
     run(work, range(0, num_rows, step))

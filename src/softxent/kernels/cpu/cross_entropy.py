@@ -107,8 +107,7 @@ def _finish(zero, book, z_loss, divisor, want_grad):
     bad = bad | ~is_finite(f)
     write(book, _AT_LABEL, select(bad, np.nan, at_label))
     zeros = convert(np.int64, wide)
-    value = select(ignored, 0.0, wide + np.nan)
-    note_scaling(zero, book, f, f_lo, select(lifted, zeros + _UP, zeros), bad | ignored, value)
+    note_scaling(zero, book, f, f_lo, select(lifted, zeros + _UP, zeros), bad)
 
 
 @inner
@@ -157,6 +156,8 @@ def label_rows(
     divisor,
     row_losses,
     want_grad,
+    may_keep,
+    terms,
 ):
     """Losses of rows first … last, and where they are wanted their gradients, into results, which may be the logits.
 
@@ -167,12 +168,13 @@ def label_rows(
     z, out, tile = pointer(logits), pointer(results), pointer(tiles)
     labels, losses, weight, scales = pointer(index_labels), pointer(row_losses), pointer(class_weight), pointer(row_scales)
     weighted, scaled = class_weight.size > 0, row_scales.size > 0
+    kept, keeps = pointer(terms), may_keep and want_grad
     zero = like(z)
     lanes = lane_count(zero)
     size = item_size(z)
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
-    group, chunk = rows_at_once(z, n), last - first
+    group, chunk = rows_at_once(z, n, keeps) if want_grad else lanes, last - first
     if stride > 0:
         group, chunk = lanes, stride
     for start in range(first, last, chunk):
@@ -187,16 +189,18 @@ def label_rows(
             )
             if stride > 0 and row + chunk < last:
                 foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
             _finish(zero, book, z_loss, divisor, want_grad)
             for slot in range(count):
                 store_scalar(losses, (row + slot) * 8, entry(book, _LOSS, slot, lanes))
             if not want_grad:
                 continue
-            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
+            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams)
             for slot in range(count):
                 y = np.int64(entry(book, SKIP, slot, lanes))
                 if y == IGNORED:
+                    for c in range(n if stride > 0 else 0):
+                        store_scalar(tile, at + slot * size + c * stride * size, 0.0)
                     continue
                 value = entry(book, _AT_LABEL, slot, lanes)
                 if stride > 0:

@@ -24,7 +24,7 @@ from softxent.kernels.cpu.jit import inlined
 from softxent.kernels.cpu.lanes import power_of_low_bits
 from softxent.kernels.cpu.vector import dtype_of
 
-__all__ = ["exp_pair", "power", "reduced", "scaled_exp", "significand", "small_part", "unscale"]
+__all__ = ["exp_pair", "magic_number", "power", "reduced", "scaled_exp", "significand", "small_part", "unscale"]
 
 _f = np.float32
 _LOG2E_32 = _f(1.4426950408889634)
@@ -62,27 +62,42 @@ _BIAS_32, _BIAS_64 = 127, 1023
 
 
 @inlined
-def _reduce_32(x):
-    t = fma(x, _LOG2E_32, _MAGIC_32)
-    k = t - _MAGIC_32
+def _reduce_32(x, magic):
+    t = fma(x, _LOG2E_32, magic)
+    k = t - magic
     return t, k, fma(-k, _LN2_HI_32, x)
 
 
 @inlined
-def _reduce_64(x):
-    t = fma(x, _LOG2E_64, _MAGIC_64)
-    k = t - _MAGIC_64
+def _reduce_64(x, magic):
+    t = fma(x, _LOG2E_64, magic)
+    k = t - magic
     return t, k, fma(-k, _LN2_HI_64, x)
 
 
-def reduced(x):
-    """Return (t, k, r) with k the integer nearest to x/ln 2, t = k + 1.5·2^23 (2^52), r = x − k·ln2_hi exactly."""
+def reduced(x, magic):
+    """Return (t, k, r) with k the integer nearest to x/ln 2, t = k + magic, r = x − k·ln2_hi exactly.
+
+    magic: 1.5·2^23 (float32) or 1.5·2^52, plus what is to be added to k in the low bits of t.
+    """
     raise TypeError("reduced runs inside kernels only")
 
 
 @overload(reduced, inline="always")
-def _reduced(x):
-    return (lambda x: _reduce_32(x)) if dtype_of(x) == types.float32 else (lambda x: _reduce_64(x))
+def _reduced(x, magic):
+    if dtype_of(x) == types.float32:
+        return lambda x, magic: _reduce_32(x, magic)
+    return lambda x, magic: _reduce_64(x, magic)
+
+
+def magic_number(x):
+    """1.5·2^23 for float32, 1.5·2^52 for float64."""
+    raise TypeError("magic_number runs inside kernels only")
+
+
+@overload(magic_number, inline="always")
+def _magic_number(x):
+    return (lambda x: _MAGIC_32) if dtype_of(x) == types.float32 else (lambda x: _MAGIC_64)
 
 
 def small_part(k):
@@ -153,7 +168,7 @@ def power(t, exponent):
 
 @inlined
 def _exp_32(d, d_lo):
-    t, k, r = _reduce_32(d)
+    t, k, r = _reduce_32(d, _MAGIC_32)
     hi, lo = _significand_32(r, fma(-k, _LN2_LO_32, d_lo))
     p = power(t, _BIAS_32 + SCALE_EXPONENT_32)
     inside = d > _LOWEST_32
@@ -162,7 +177,7 @@ def _exp_32(d, d_lo):
 
 @inlined
 def _exp_64(d, d_lo):
-    t, k, r = _reduce_64(d)
+    t, k, r = _reduce_64(d, _MAGIC_64)
     hi, lo = _significand_64(r, fma(-k, _LN2_LO_64, d_lo))
     p = power(t, _BIAS_64 + SCALE_EXPONENT_64)
     inside = d > _LOWEST_64

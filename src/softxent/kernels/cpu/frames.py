@@ -6,9 +6,10 @@ exp(z − m) needs the difference's rounding error carried along. For |m| above 
 large, m is subtracted first: there z − m is exact for every z that counts (Sterbenz).
 
 A frame is, for one row or for a vector of rows:
-    shift: 0 or m;  k: k_m of m − shift;  least: logits z − shift up to this one count nothing
-    exponent: what softxent.kernels.cpu.exp.power adds to a term's k, so that the term is e^z · 2^(K − k_m)
-The terms are 2^K times as large as they are, so that none that counts is subnormal.
+    shift: 0 or m;  k: k_m, that of m − shift
+    magic: what gives a term's k and, in its low bits, the exponent field of 2^(k − k_m + K)
+    floor: where that field is 0, so that the power of two is +0; logits below it are raised to it and count nothing
+A term is e^z · 2^(K − k_m): 2^K times as large as it is, so that none that counts is subnormal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.exp import power, reduced, significand, small_part
+from softxent.kernels.cpu.exp import magic_number, power, reduced, significand, small_part
 from softxent.kernels.cpu.floats import SCALE_EXPONENT_32, SCALE_EXPONENT_64, absolute, fma, quick_two_sum, two_sum
 from softxent.kernels.cpu.jit import inlined
 from softxent.kernels.cpu.lanes import bits, convert, extract, floats_to_integers, from_bits, integers_to_floats, lower_half, select, upper_half
@@ -32,7 +33,7 @@ __all__ = [
     "frame",
     "is_finite",
     "log_probability",
-    "scaled_term",
+    "scaled",
     "scaling",
     "settle",
     "term",
@@ -40,9 +41,9 @@ __all__ = [
 ]
 
 _f = np.float32
-_LIMIT_32, _REACH_32, _TOP_32 = _f(4096.0), _f(130.0), 127 + SCALE_EXPONENT_32
-_LIMIT_64, _REACH_64, _TOP_64 = 2.0**20, 795.0, 1023 + SCALE_EXPONENT_64
-_LN2 = 0.6931471805599453
+_LIMIT_32, _TOP_32 = _f(4096.0), _f(127 + SCALE_EXPONENT_32)
+_LIMIT_64, _TOP_64 = 2.0**20, 1023.0 + SCALE_EXPONENT_64
+_LN2_32, _LN2 = _f(0.6931471805599453), 0.6931471805599453
 
 
 @inlined
@@ -54,38 +55,27 @@ def is_finite(x):
 @inlined
 def _frame_32(m):
     shift = select(absolute(m) > _LIMIT_32, m, 0.0)
-    inside = m - shift
-    _, k, _ = reduced(inside)
-    return shift, k, inside - _REACH_32, -(floats_to_integers(k) - _TOP_32)
+    _, k, _ = reduced(m - shift, magic_number(m))
+    exponent = -(k - _TOP_32)
+    return shift, k, exponent * -_LN2_32, exponent + magic_number(m)
 
 
 @inlined
 def _frame_64(m):
     shift = select(absolute(m) > _LIMIT_64, m, 0.0)
-    inside = m - shift
-    _, k, _ = reduced(inside)
-    return shift, k, inside - _REACH_64, -(floats_to_integers(k) - _TOP_64)
+    _, k, _ = reduced(m - shift, magic_number(m))
+    exponent = -(k - _TOP_64)
+    return shift, k, exponent * -_LN2, exponent + magic_number(m)
 
 
 def frame(m):
-    """Return (shift, k, least, exponent) for a finite maximum m."""
+    """Return (shift, k, floor, magic) for a finite maximum m."""
     raise TypeError("frame runs inside kernels only")
 
 
 @overload(frame, inline="always")
 def _frame(m):
     return (lambda m: _frame_32(m)) if dtype_of(m) == types.float32 else (lambda m: _frame_64(m))
-
-
-@inlined
-def term(x, shift, least, exponent):
-    """Return hi + lo = e^(x − shift) · 2^(exponent − bias); 0 where x − shift ≤ least, but NaN for a NaN."""
-    x = x - shift
-    t, k, r = reduced(x)
-    hi, lo = significand(r, small_part(k))
-    scale = power(t, exponent)
-    nothing = x <= least
-    return select(nothing, 0.0, hi * scale), select(nothing, 0.0, lo * scale)
 
 
 def rounded(hi, lo):
@@ -101,14 +91,21 @@ def _rounded(hi, lo):
 
 
 @inlined
-def scaled_term(x, shift, least, exponent, factor, factor_lo, nothing):
-    """Return e^(x − shift) · 2^(exponent − bias) · (factor + factor_lo), rounded once; `nothing` below least."""
+def term(x, shift, floor, magic):
+    """Return hi + lo = e^(x − shift) · 2^(K − k_m); 0 where x − shift ≤ floor, NaN for a NaN."""
     x = x - shift
-    t, k, r = reduced(x)
+    x = select(x < floor, floor, x)
+    t, k, r = reduced(x, magic)
     hi, lo = significand(r, small_part(k))
     hi, lo = rounded(hi, lo)
-    y = fma(hi, factor, fma(hi, factor_lo, lo * factor)) * power(t, exponent)
-    return select(x > least, y, nothing)
+    scale = power(t, 0)
+    return hi * scale, lo * scale
+
+
+@inlined
+def scaled(hi, lo, factor, factor_lo, unit):
+    """Return (hi + lo) · (factor + factor_lo) · unit, unit a power of two, rounded once above the subnormal numbers."""
+    return fma(hi, factor, fma(hi, factor_lo, lo * factor)) * unit
 
 
 @inlined
@@ -138,8 +135,8 @@ def _log_probability(x, m, log_s, log_s_lo):
 
 @inlined
 def _add_32(s, e, hi, lo):
-    # In float64 a sum of float32 terms needs no correction: e stays 0.
-    return s + (convert(np.float64, hi) + convert(np.float64, lo)), e
+    # In float64 a sum of float32 terms needs no correction; their low parts are below half an ulp, and so are added up.
+    return s + convert(np.float64, hi), e + lo
 
 
 @inlined
@@ -149,7 +146,7 @@ def _add_64(s, e, hi, lo):
 
 
 def add_term(s, e, hi, lo):
-    """Add a term to the sum s + e, float64."""
+    """Add a term to the sum s + e. s: float64; e: of the term's dtype."""
     raise TypeError("add_term runs inside kernels only")
 
 
@@ -184,7 +181,7 @@ def combine(zero, s, e, other, other_e):
 @overload(combine, inline="always")
 def _combine(zero, s, e, other, other_e):
     if dtype_of(zero) == types.float32:
-        return lambda zero, s, e, other, other_e: (s + other, e)
+        return lambda zero, s, e, other, other_e: (s + other, e + other_e)
 
     def pair(zero, s, e, other, other_e):
         total, lost = two_sum(s, other)
@@ -201,7 +198,7 @@ def fold(zero, s, e):
 @overload(fold)
 def _fold(zero, s, e):
     if s.lanes == 1:
-        return lambda zero, s, e: (extract(s, 0), extract(e, 0))
+        return lambda zero, s, e: (extract(s, 0), np.float64(extract(e, 0)))
 
     def halve(zero, s, e):
         a, a_e = combine(zero, lower_half(s), lower_half(e), upper_half(s), upper_half(e))
@@ -228,7 +225,7 @@ def _unscaled(zero, s):
 @inlined
 def exp_in_frame(x, k):
     """Return e^x · 2^-k as a normalised pair of float64, x and k float64; 0 where it is below 2^-1000."""
-    t, own, r = reduced(x)
+    t, own, r = reduced(x, magic_number(x))
     hi, lo = significand(r, small_part(own))
     distance = own - k
     near = distance > -1000.0
@@ -239,42 +236,36 @@ def exp_in_frame(x, k):
     return s, lo - (s - hi)
 
 
-# A factor is split into a significand times 2^-B, kept in the dtype, and an exponent that goes into the term's power of
-# two: no product before the last is subnormal. An exponent above _HIGHEST stays with the significand.
-_SPLIT_32, _HIGHEST_32, _BIAS_32 = 64, 60, 127
-_SPLIT_64, _HIGHEST_64, _BIAS_64 = 100, 900, 1023
+# A factor is split into a number near 1 and a power of two that comes last: no product before it is subnormal. (Where
+# the power would be subnormal itself, the factor takes the rest, and the result is 0.)
+_LEAST_32, _MOST_32, _TERM_32 = -126, 127, SCALE_EXPONENT_32
+_LEAST_64, _MOST_64, _TERM_64 = -1022, 1023, SCALE_EXPONENT_64
 
 
 @inlined
-def _split(f, f_lo, up, k, bias, split, highest):
-    field = ((bits(f) >> 52) & 0x7FF) - 1023
-    field = select(field > highest, field * 0 + highest, field)
-    down = from_bits(((0 - field) - split + 1023) << 52)
-    exponent = (field + (bias + split)) - floats_to_integers(k) - up
-    least = integers_to_floats(2 - exponent) * _LN2
-    return f * down, f_lo * down, exponent, least
+def _split(f, f_lo, up, least, most, term_exponent):
+    own = ((bits(f) >> 52) & 0x7FF) - 1023
+    wanted = own - (up + term_exponent)
+    last = select(wanted < least, own * 0 + least, wanted)
+    last = select(last > most, own * 0 + most, last)
+    # factor = f · 2^(−own + wanted − last), in two steps of which each is a normal power of two.
+    down = from_bits((1023 - own) << 52)
+    rest = wanted - last
+    rest = select(rest < -1000, own * 0 - 1000, rest)
+    down = down * from_bits((rest + 1023) << 52)
+    return f * down, f_lo * down, from_bits((last + 1023) << 52)
 
 
-@inlined
-def _scaling_32(zero, f, f_lo, up, k):
-    return _split(f, f_lo, up, k, _BIAS_32, _SPLIT_32, _HIGHEST_32)
+def scaling(zero, f, f_lo, up):
+    """Return (factor, factor_lo, unit): what scaled needs so that terms become e^z · 2^-k_m · (f + f_lo) · 2^-up.
 
-
-@inlined
-def _scaling_64(zero, f, f_lo, up, k):
-    return _split(f, f_lo, up, k, _BIAS_64, _SPLIT_64, _HIGHEST_64)
-
-
-def scaling(zero, f, f_lo, up, k):
-    """Return (factor, factor_lo, exponent, least) with which a term becomes e^(x − shift) · 2^-k · (f + f_lo) · 2^-up.
-
-    All float64 and int64, f finite; zero tells the dtype. Logits up to least give 0 exactly.
+    f, f_lo: finite float64; up: int64; zero tells the dtype.
     """
     raise TypeError("scaling runs inside kernels only")
 
 
 @overload(scaling, inline="always")
-def _scaling(zero, f, f_lo, up, k):
+def _scaling(zero, f, f_lo, up):
     if dtype_of(zero) == types.float32:
-        return lambda zero, f, f_lo, up, k: _scaling_32(zero, f, f_lo, up, k)
-    return lambda zero, f, f_lo, up, k: _scaling_64(zero, f, f_lo, up, k)
+        return lambda zero, f, f_lo, up: _split(f, f_lo, up, _LEAST_32, _MOST_32, _TERM_32)
+    return lambda zero, f, f_lo, up: _split(f, f_lo, up, _LEAST_64, _MOST_64, _TERM_64)

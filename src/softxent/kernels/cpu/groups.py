@@ -12,6 +12,7 @@ Arguments that the kernels of a visit share:
     zo, zc, zi, oo, oc, oi: their byte strides along (outer, class, inner);  inner, n: how many positions and classes
     tile: a pointer to a tile of z's dtype;  stride: its lanes, 0 where rows are visited one by one
     book: a pointer to BOOK_LINES · LANES float64
+    keeps, kept: whether the sums' terms are kept for the results, and a pointer to where, of the working dtype
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import numpy as np
 
 from softxent.kernels.cpu.frames import frame, is_finite, scaling, unscaled
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import any_lane, convert, integers_to_floats, lane_count, narrow, select, to_integers
+from softxent.kernels.cpu.lanes import any_lane, convert, lane_count, narrow, select, size_in_memory, to_integers
 from softxent.kernels.cpu.memory import advanced, item_size, like, load, load_scalar, store, store_scalar
-from softxent.kernels.cpu.row import row_find, row_max, row_sum, write_log_row, write_row
+from softxent.kernels.cpu.row import fill_row, row_find, row_max, row_sum, write_kept_row, write_log_row, write_row
 from softxent.kernels.cpu.tile import tile_find, tile_max, tile_sum, write_log_tile, write_tile
 
 __all__ = [
@@ -51,14 +52,14 @@ __all__ = [
     "write_results",
 ]
 
-MAXIMUM, SHIFT, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, EXPONENT, LEAST, NOTHING, LOG, LOG_LO = range(13)
+MAXIMUM, SHIFT, FLOOR, MAGIC, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, UNIT, LOG, LOG_LO = range(13)
 ARGUMENT = 13  # the first of six lines for a finish's own quantities
 _SCRATCH = 19  # two lines a lane, for the sums of a tile
 BOOK_LINES = _SCRATCH + 2 * 16
 # What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
 NONE, LARGEST, IGNORED = -1, -2, -3
-# A group's logits are read again for the results: so many bytes stay in the second-level cache until then.
-_GROUP_BYTES = 1 << 18
+# What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
+_GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES = 1 << 16, 1 << 18
 
 
 @inlined
@@ -94,48 +95,66 @@ def set_entry(book, line, slot, lanes, value):
 
 
 @inner
-def rows_at_once(z, n):
+def rows_at_once(z, n, keeps):
     """How many rows of n classes, visited one by one, make a group."""
-    return max(1, min(lane_count(like(z)), _GROUP_BYTES // (n * item_size(z))))
+    zero = like(z)
+    if keeps:
+        return max(1, min(lane_count(zero), _GROUP_TERM_BYTES // (2 * n * size_in_memory(zero))))
+    return max(1, min(lane_count(zero), _GROUP_LOGIT_BYTES // (n * item_size(z))))
+
+
+@inlined
+def _place(n, slot, zero, kept):
+    """(first, distance): where a row's terms are kept, and their low parts behind them."""
+    lanes = lane_count(zero)
+    distance = -(-n // lanes) * lanes * size_in_memory(zero)
+    return advanced(kept, 2 * slot * distance), distance
 
 
 @inner
-def _row_statistics(z, at, n, slot, book):
+def _row_statistics(z, at, n, slot, book, keeps, kept):
     lanes = lane_count(like(z))
     m = row_max(z, at, n)
-    shift, k, least, exponent = frame(select(is_finite(m), m, 0.0))
+    shift, k, floor, magic = frame(select(is_finite(m), m, 0.0))
     skip = np.int64(entry(book, SKIP, slot, lanes))
     if skip == LARGEST:
         skip = row_find(z, at, n, m)
-    s, e = row_sum(z, at, n, skip, shift, least, exponent)
+    place, distance = _place(n, slot, like(z), kept)
+    s, e = row_sum(z, at, n, skip, shift, floor, magic, keeps, place, distance)
     set_entry(book, MAXIMUM, slot, lanes, m)
     set_entry(book, SHIFT, slot, lanes, shift)
+    set_entry(book, FLOOR, slot, lanes, floor)
+    set_entry(book, MAGIC, slot, lanes, magic)
     set_entry(book, K, slot, lanes, k)
     set_entry(book, SUM, slot, lanes, s)
     set_entry(book, SUM_LO, slot, lanes, e)
 
 
 @inner
-def _tile_statistics(tile, at, n, stride, book):
+def _tile_statistics(tile, at, n, stride, book, keeps, kept):
     zero = like(tile)
     wide = convert(np.float64, zero)
     m = tile_max(tile, at, n, stride)
-    shift, k, least, exponent = frame(select(is_finite(m), m, 0.0))
+    shift, k, floor, magic = frame(select(is_finite(m), m, 0.0))
     wanted = read(book, SKIP, wide)
     skip = to_integers(zero, wanted)
     largest = wanted == LARGEST
     if any_lane(largest):
         skip = select(largest, tile_find(tile, at, n, stride, m), skip)
-    s, e = tile_sum(tile, at, n, stride, skip, shift, least, exponent, advanced(book, _SCRATCH * lane_count(zero) * 8))
+    sums = advanced(book, _SCRATCH * lane_count(zero) * 8)
+    place, distance = _place(n * lane_count(zero), 0, zero, kept)
+    s, e = tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, place, distance, sums)
     write(book, MAXIMUM, convert(np.float64, m))
     write(book, SHIFT, convert(np.float64, shift))
+    write(book, FLOOR, convert(np.float64, floor))
+    write(book, MAGIC, convert(np.float64, magic))
     write(book, K, convert(np.float64, k))
     write(book, SUM, s)
     write(book, SUM_LO, e)
 
 
 @inner
-def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book):
+def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept):
     """Note MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is noted.
 
     at: where the rows are in the tile. A row that holds a NaN has a sum that is NaN, if the NaN is not skipped.
@@ -143,11 +162,11 @@ def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book):
     zero = like(z)
     lanes = lane_count(zero)
     if stride > 0:
-        _tile_statistics(tile, at, n, stride, book)
+        _tile_statistics(tile, at, n, stride, book, keeps, kept)
     else:
         for slot in range(count):
             if entry(book, SKIP, slot, lanes) != IGNORED:
-                _row_statistics(z, row_offset(first + slot, inner, zo, zi), n, slot, book)
+                _row_statistics(z, row_offset(first + slot, inner, zo, zi), n, slot, book, keeps, kept)
     wide = convert(np.float64, zero)
     s, e = read(book, SUM, wide), read(book, SUM_LO, wide)
     total = s + e
@@ -156,24 +175,21 @@ def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book):
 
 
 @inlined
-def note_scaling(zero, book, f, f_lo, up, fill, value):
-    """Note how results come from terms: e^(z − shift) · 2^-K · (f + f_lo) · 2^-up, or where `fill` holds, value.
+def note_scaling(zero, book, f, f_lo, up, bad):
+    """Note how results come from terms: e^z · 2^-K · (f + f_lo) · 2^-up, or NaN where bad is true.
 
-    f, f_lo: float64, finite where `fill` does not hold; up: int64.
+    f, f_lo: float64, finite where `bad` is false; up: int64.
     """
-    k = read(book, K, f)
-    factor, factor_lo, exponent, least = scaling(zero, select(fill, 1.0, f), select(fill, 0.0, f_lo), up, k)
-    # The significand's own rounding to the dtype is what factor_lo holds beside it.
+    factor, factor_lo, unit = scaling(zero, select(bad, 1.0, f), select(bad, 0.0, f_lo), up)
+    # factor_lo holds the significand's own rounding to the dtype as well.
     rounded = convert(np.float64, narrow(zero, factor))
-    write(book, FACTOR, factor)
+    write(book, FACTOR, select(bad, np.nan, factor))
     write(book, FACTOR_LO, (factor - rounded) + factor_lo)
-    write(book, EXPONENT, integers_to_floats(exponent))
-    write(book, LEAST, select(fill, np.inf, least))
-    write(book, NOTHING, select(fill, value, 0.0))
+    write(book, UNIT, unit)
 
 
 @inner
-def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, ahead, streams):
+def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams):
     """Write a group's results as noted: over its logits in the tile, or to out.
 
     ahead: the first of the rows that are visited next; streams: whether out goes past the caches.
@@ -182,36 +198,38 @@ def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out
     lanes = lane_count(zero)
     if stride > 0:
         wide = convert(np.float64, zero)
+        place, distance = _place(n * lanes, 0, zero, kept)
         write_tile(
             tile,
             at,
             n,
             stride,
             narrow(zero, read(book, SHIFT, wide)),
-            narrow(zero, read(book, LEAST, wide)),
-            to_integers(zero, read(book, EXPONENT, wide)),
+            narrow(zero, read(book, FLOOR, wide)),
+            narrow(zero, read(book, MAGIC, wide)),
+            keeps,
+            place,
+            distance,
             narrow(zero, read(book, FACTOR, wide)),
             narrow(zero, read(book, FACTOR_LO, wide)),
-            narrow(zero, read(book, NOTHING, wide)),
+            narrow(zero, read(book, UNIT, wide)),
         )
         return
     for slot in range(count):
         row = first + slot
-        write_row(
-            z,
-            row_offset(row, inner, zo, zi),
-            out,
-            row_offset(row, inner, oo, oi),
-            n,
-            entry(book, SHIFT, slot, lanes),
-            entry(book, LEAST, slot, lanes),
-            np.int64(entry(book, EXPONENT, slot, lanes)),
-            entry(book, FACTOR, slot, lanes),
-            entry(book, FACTOR_LO, slot, lanes),
-            entry(book, NOTHING, slot, lanes),
-            row_offset(ahead + slot, inner, zo, zi),
-            streams,
-        )
+        from_, to = row_offset(row, inner, zo, zi), row_offset(row, inner, oo, oi)
+        soon = row_offset(ahead + slot, inner, zo, zi)
+        factor, factor_lo = entry(book, FACTOR, slot, lanes), entry(book, FACTOR_LO, slot, lanes)
+        unit = entry(book, UNIT, slot, lanes)
+        if entry(book, SKIP, slot, lanes) == IGNORED:
+            fill_row(out, to, n, 0.0)
+        elif keeps:
+            place, distance = _place(n, slot, zero, kept)
+            write_kept_row(z, soon, place, distance, out, to, n, factor, factor_lo, unit, streams)
+        else:
+            shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
+            magic = entry(book, MAGIC, slot, lanes)
+            write_row(z, from_, soon, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams)
 
 
 @inner

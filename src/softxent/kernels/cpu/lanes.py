@@ -28,6 +28,7 @@ __all__ = [
     "narrow",
     "power_of_low_bits",
     "select",
+    "size_in_memory",
     "splat",
     "to_integers",
     "upper_half",
@@ -264,6 +265,17 @@ def lane_count(v):
 def _lane_count(v):
     lanes = v.lanes
     return lambda v: lanes
+
+
+def size_in_memory(v):
+    """How many bytes a lane of v takes: a constant of the compiled kernel."""
+    raise TypeError("size_in_memory runs inside kernels only")
+
+
+@overload(size_in_memory, inline="always")
+def _size_in_memory(v):
+    size = v.dtype.bitwidth // 8
+    return lambda v: size
 
 
 def largest_lane(v):

@@ -15,7 +15,7 @@ from numba.extending import intrinsic, overload
 from softxent.kernels.cpu.conversions import decode, encode
 from softxent.kernels.cpu.vector import Vector, lanes_of, llvm_scalar
 
-__all__ = ["address", "advanced", "copy_element", "copy_vector", "fence", "first_lanes", "item_size", "like", "load", "load_first", "load_scalar", "masked_load", "masked_store", "misalignment", "pointer", "prefetch", "size_of", "store", "store_first",
+__all__ = ["address", "advanced", "copy_element", "copy_vector", "fence", "first_lanes", "item_size", "like", "load", "load_first", "load_scalar", "masked_load", "masked_store", "misalignment", "pointer", "prefetch", "retyped", "size_of", "store", "store_first",
            "store_scalar", "stream"]  # fmt: skip
 
 _I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
@@ -89,6 +89,16 @@ def advanced(typing_context: Any, base: Any, offset: Any) -> Any:
         return address(context, builder, base, *arguments, arguments[0].type.pointee)
 
     return base(base, types.int64), codegen
+
+
+@intrinsic
+def retyped(typing_context: Any, base: Any, like: Any) -> Any:
+    """The same pointer, to numbers of like's dtype."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], llvm_scalar(like.dtype).as_pointer())
+
+    return types.CPointer(like.dtype)(base, like), codegen
 
 
 def item_size(base):

@@ -2,8 +2,7 @@
 
 Class c belongs to lane c mod LANES, a vector of classes at a time; what is left at the end is a vector filled up with
 −inf. A row is visited three times, of which only the first reaches beyond the second-level cache: maximum, sum, result.
-The exponentials are computed twice, in the sum and in the result: that costs less than to write them down and read them
-again, with the bits beyond the dtype that the result needs.
+The terms of the sum are kept, with the bits beyond the dtype that the result needs, if they fit that cache too.
 
 z, out: pointers; at, to: the row's byte offsets; n: how many classes.
 """
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.frames import SETTLED, add_term, fold, log_probability, scaled_term, settle, term
+from softxent.kernels.cpu.frames import SETTLED, add_term, fold, log_probability, scaled, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
 from softxent.kernels.cpu.lanes import any_lane, convert, insert, lane_count, largest_lane, select
 from softxent.kernels.cpu.memory import (
@@ -29,7 +28,7 @@ from softxent.kernels.cpu.memory import (
     stream,
 )
 
-__all__ = ["fill_row", "row_find", "row_max", "row_sum", "write_log_row", "write_row"]
+__all__ = ["fill_row", "row_find", "row_max", "row_sum", "write_kept_row", "write_log_row", "write_row"]
 
 
 @inlined
@@ -82,22 +81,34 @@ def row_find(z, at, n, value):
     return 0
 
 
+@inlined
+def _keep(kept, kept_lo, v, lanes, hi, lo):
+    place = v * lanes * item_size(kept)
+    store(kept, place, hi)
+    store(kept, kept_lo + place, lo)
+
+
 @inner
-def row_sum(z, at, n, skip, shift, least, exponent):
-    """Return (s, e), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none."""
+def row_sum(z, at, n, skip, shift, floor, magic, keeps, kept, kept_lo):
+    """Return (s, e), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
+
+    kept: where the terms are written if keeps is true, rounded up to whole vectors, and kept_lo bytes behind them their
+    low parts.
+    """
     zero = like(z)
     lanes = lane_count(zero)
     step = lanes * item_size(z)
     lowest = zero - np.inf
-    s = convert(np.float64, zero)
-    e = s
+    s, e = convert(np.float64, zero), zero
     full = n // lanes
     v = 0
     for part in range(2):
         # The vector that needs care: the skipped class's, then the last. Between them, all others.
         special = skip // lanes if part == 0 and skip >= 0 else full
         while v < special:
-            hi, lo = term(load(z, at + v * step, zero), shift, least, exponent)
+            hi, lo = term(load(z, at + v * step, zero), shift, floor, magic)
+            if keeps:
+                _keep(kept, kept_lo, v, lanes, hi, lo)
             s, e = add_term(s, e, hi, lo)
             v += 1
             if v % SETTLED == 0:
@@ -107,7 +118,9 @@ def row_sum(z, at, n, skip, shift, least, exponent):
             x = load_first(z, at + v * step, count, lowest)
             if part == 0 and skip >= 0:
                 x = insert(x, skip - v * lanes, -np.inf)
-            hi, lo = term(x, shift, least, exponent)
+            hi, lo = term(x, shift, floor, magic)
+            if keeps:
+                _keep(kept, kept_lo, v, lanes, hi, lo)
             s, e = add_term(s, e, hi, lo)
             v += 1
             if v % SETTLED == 0 and v <= full:
@@ -116,43 +129,57 @@ def row_sum(z, at, n, skip, shift, least, exponent):
 
 
 @inner
-def _write_part(z, at, out, to, count, shift, least, exponent, factor, factor_lo, nothing):
-    """As write_row, for fewer classes than there are lanes."""
-    x = load_first(z, at, count, like(z))
-    store_first(out, to, count, scaled_term(x, shift, least, exponent, factor, factor_lo, nothing))
+def write_kept_row(z, ahead, kept, kept_lo, out, to, n, factor, factor_lo, unit, streams):
+    """out_c = the terms that row_sum kept times the row's factor.
 
-
-@inner
-def write_row(z, at, out, to, n, shift, least, exponent, factor, factor_lo, nothing, ahead, streams):
-    """out_c = e^(z_c) times the row's factor, and `nothing` where z_c − shift ≤ least.
-
-    ahead: the byte offset of a row that is wanted soon; streams: whether out goes past the caches.
+    ahead: the byte offset of a row of z that is wanted soon; streams: whether out goes past the caches.
     """
     zero = like(z)
     lanes = lane_count(zero)
-    size = item_size(z)
-    step = lanes * size
-    j = 0
-    if streams:
-        j = min(misalignment(out, to), n)
-        if j > 0:
-            _write_part(z, at, out, to, j, shift, least, exponent, factor, factor_lo, nothing)
-        while j + lanes <= n:
-            x = load(z, at + j * size, zero)
-            prefetch(z, ahead + j * size)
-            y = scaled_term(x, shift, least, exponent, factor, factor_lo, nothing)
-            stream(out, to + j * size, y)
-            j += lanes
-    else:
-        while j + lanes <= n:
-            x = load(z, at + j * size, zero)
-            prefetch(z, ahead + j * size)
-            y = scaled_term(x, shift, least, exponent, factor, factor_lo, nothing)
-            store(out, to + j * size, y)
-            j += lanes
+    size, width = item_size(out), item_size(kept)
+    j = min(misalignment(out, to), n) if streams else 0
+    if j > 0:
+        y = scaled(load(kept, 0, zero), load(kept, kept_lo, zero), factor, factor_lo, unit)
+        store_first(out, to, j, y)
+    while streams and j + lanes <= n:
+        place = j * width
+        prefetch(z, ahead + j * size)
+        y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
+        stream(out, to + j * size, y)
+        j += lanes
+    while j + lanes <= n:
+        place = j * width
+        y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
+        store(out, to + j * size, y)
+        j += lanes
     if j < n:
-        place = j * size
-        _write_part(z, at + place, out, to + place, n - j, shift, least, exponent, factor, factor_lo, nothing)
+        place = j * width
+        y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
+        store_first(out, to + j * size, n - j, y)
+
+
+@inner
+def write_row(z, at, ahead, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams):
+    """As write_kept_row, for a row too long to keep its terms: they are computed again."""
+    zero = like(z)
+    lanes = lane_count(zero)
+    size = item_size(z)
+    j = min(misalignment(out, to), n) if streams else 0
+    if j > 0:
+        hi, lo = term(load_first(z, at, j, zero), shift, floor, magic)
+        store_first(out, to, j, scaled(hi, lo, factor, factor_lo, unit))
+    while j + lanes <= n:
+        hi, lo = term(load(z, at + j * size, zero), shift, floor, magic)
+        prefetch(z, ahead + j * size)
+        y = scaled(hi, lo, factor, factor_lo, unit)
+        if streams:
+            stream(out, to + j * size, y)
+        else:
+            store(out, to + j * size, y)
+        j += lanes
+    if j < n:
+        hi, lo = term(load_first(z, at + j * size, n - j, zero), shift, floor, magic)
+        store_first(out, to + j * size, n - j, scaled(hi, lo, factor, factor_lo, unit))
 
 
 @inner

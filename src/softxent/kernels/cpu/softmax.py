@@ -55,7 +55,7 @@ def _note_quotients(zero, book):
     s = read(book, SUM, wide)
     bad = ~(is_finite(s) & is_finite(read(book, MAXIMUM, wide)))
     f, f_lo = quotient(1.0, 1.0, s, read(book, SUM_LO, wide))
-    note_scaling(zero, book, f, f_lo, convert(np.int64, wide), bad, np.nan)
+    note_scaling(zero, book, f, f_lo, convert(np.int64, wide), bad)
 
 
 @inlined
@@ -73,15 +73,15 @@ def _note_logarithms(zero, book):
 
 
 @kernel
-def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams):
+def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams, keeps, terms):
     """out = softmax of rows first … last; out may be z."""
-    z, out, tile = pointer(logits), pointer(results), pointer(tiles)
+    z, out, tile, kept = pointer(logits), pointer(results), pointer(tiles), pointer(terms)
     zero = like(z)
     lanes = lane_count(zero)
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
     write(book, SKIP, convert(np.float64, zero) + NONE)
-    group, chunk = rows_at_once(z, n), last - first
+    group, chunk = rows_at_once(z, n, keeps), last - first
     if stride > 0:
         group, chunk = lanes, stride
     for start in range(first, last, chunk):
@@ -93,9 +93,9 @@ def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last,
             ahead = row + group if row + 2 * group <= stop else row
             if stride > 0 and row + chunk < last:
                 foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
             _note_quotients(zero, book)
-            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
+            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams)
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
     if streams:
@@ -103,15 +103,17 @@ def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last,
 
 
 @kernel
-def log_softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams):
-    """out = log-softmax of rows first … last; out may be z."""
+def log_softmax_rows(
+    logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams, keeps, terms
+):
+    """out = log-softmax of rows first … last; out may be z. Nothing is kept: keeps and terms are for softmax_rows."""
     z, out, tile = pointer(logits), pointer(results), pointer(tiles)
     zero = like(z)
     lanes = lane_count(zero)
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
-    group, chunk = rows_at_once(z, n), last - first
+    group, chunk = rows_at_once(z, n, False), last - first
     if stride > 0:
         group, chunk = lanes, stride
     for start in range(first, last, chunk):
@@ -123,7 +125,7 @@ def log_softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, l
             ahead = row + group if row + 2 * group <= stop else row
             if stride > 0 and row + chunk < last:
                 foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book)
             _note_logarithms(zero, book)
             write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
         if stride > 0:
@@ -153,9 +155,9 @@ def logsumexp_rows(logits, zo, zc, zi, inner, n, first, last, tiles, stride, val
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
-    group, chunk = rows_at_once(z, n), last - first
+    group, chunk = lanes, last - first
     if stride > 0:
-        group, chunk = lanes, stride
+        chunk = stride
     for start in range(first, last, chunk):
         stop = min(start + chunk, last)
         if stride > 0:
@@ -164,7 +166,7 @@ def logsumexp_rows(logits, zo, zc, zi, inner, n, first, last, tiles, stride, val
             count = min(group, stop - row)
             if stride > 0 and row + chunk < last:
                 foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
-            statistics(z, zo, zi, inner, n, row, count, tile, (row - start) * item_size(z), stride, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, (row - start) * item_size(z), stride, book, False, book)
             _note_logarithms(zero, book)
             for slot in range(count):
                 log = entry(book, LOG, slot, lanes)

@@ -12,14 +12,10 @@ c mod LANES, folded in the same way. So a row has the same bits however it lies 
 from __future__ import annotations
 
 import numpy as np
-from numba import types
-from numba.extending import overload
-
-from softxent.kernels.cpu.frames import SETTLED, add_term, combine, log_probability, scaled_term, settle, term
+from softxent.kernels.cpu.frames import SETTLED, add_term, combine, log_probability, scaled, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, splat
-from softxent.kernels.cpu.memory import copy_element, copy_vector, item_size, like, load, prefetch, store
-from softxent.kernels.cpu.vector import dtype_of
+from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, size_in_memory
+from softxent.kernels.cpu.memory import advanced, copy_element, copy_vector, item_size, like, load, prefetch, retyped, store
 from softxent.kernels.cpu.transpose import square_to_rows, square_to_rows_in_part, square_to_tile
 
 __all__ = ["foresee", "pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]
@@ -130,83 +126,65 @@ def tile_find(tile, at, n, stride, value):
     return found
 
 
-def load_sum(zero, sums, place, low, wide):
-    """A sum of a tile's scratch; for float32 logits it has no correction."""
-    raise TypeError("load_sum runs inside kernels only")
-
-
-@overload(load_sum, inline="always")
-def _load_sum(zero, sums, place, low, wide):
-    if dtype_of(zero) == types.float32:
-        return lambda zero, sums, place, low, wide: (load(sums, place, wide), wide)
-    return lambda zero, sums, place, low, wide: (load(sums, place, wide), load(sums, low + place, wide))
-
-
-def store_sum(zero, sums, place, low, s, e):
-    """Keep a sum in a tile's scratch."""
-    raise TypeError("store_sum runs inside kernels only")
-
-
-@overload(store_sum, inline="always")
-def _store_sum(zero, sums, place, low, s, e):
-    def single(zero, sums, place, low, s, e):
-        store(sums, place, s)
-
-    def pair(zero, sums, place, low, s, e):
-        store(sums, place, s)
-        store(sums, low + place, e)
-
-    return single if dtype_of(zero) == types.float32 else pair
-
-
 @inner
-def tile_sum(tile, at, n, stride, skip, shift, least, exponent, sums):
+def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo, sums):
     """Return the vectors s, e: s + e = Σ_{c≠skip} e^(z_c) for each row, in its frame.
 
-    skip: integers of the dtype's width, −1 for none; sums: float64 scratch of 2 · LANES · LANES.
+    skip: integers of the dtype's width, −1 for none; sums: float64 scratch of 2 · LANES · LANES; kept: where the terms
+    are written, a vector a class, if keeps is true, and kept_lo bytes behind them their low parts.
     """
     zero = like(tile)
     wide = convert(np.float64, zero)
     lanes = lane_count(zero)
     step = stride * item_size(tile)
-    width = lanes * 8
-    low = lanes * width
+    width, narrow_width = lanes * 8, lanes * size_in_memory(zero)
+    low = retyped(advanced(sums, lanes * width), zero)
     for c in range(n):
-        hi, lo = term(load(tile, at + c * step, zero), shift, least, exponent)
+        hi, lo = term(load(tile, at + c * step, zero), shift, floor, magic)
+        if keeps:
+            mark = c * lanes * item_size(kept)
+            store(kept, mark, hi)
+            store(kept, kept_lo + mark, lo)
         skipped = skip == integer_splat(zero, c)
         hi = select(skipped, 0.0, hi)
         lo = select(skipped, 0.0, lo)
-        place = c % lanes * width
-        s, e = wide, wide
+        lane = c % lanes
+        s, e = wide, zero
         if c >= lanes:
-            s, e = load_sum(zero, sums, place, low, wide)
+            s, e = load(sums, lane * width, wide), load(low, lane * narrow_width, zero)
         s, e = add_term(s, e, hi, lo)
         if (c // lanes + 1) % SETTLED == 0 and c // lanes < n // lanes:
             s, e = settle(zero, s, e)
-        store_sum(zero, sums, place, low, s, e)
+        store(sums, lane * width, s)
+        store(low, lane * narrow_width, e)
     used = min(n, lanes)
     half = lanes
     while half > 1:
         half //= 2
         for k in range(max(used - half, 0)):
-            near, far = k * width, (k + half) * width
-            s, e = load_sum(zero, sums, near, low, wide)
-            other, other_e = load_sum(zero, sums, far, low, wide)
+            far = k + half
+            s, e = load(sums, k * width, wide), load(low, k * narrow_width, zero)
+            other, other_e = load(sums, far * width, wide), load(low, far * narrow_width, zero)
             s, e = combine(zero, s, e, other, other_e)
-            store_sum(zero, sums, near, low, s, e)
+            store(sums, k * width, s)
+            store(low, k * narrow_width, e)
         used = min(used, half)
-    return load_sum(zero, sums, 0, low, wide)
+    return load(sums, 0, wide), convert(np.float64, load(low, 0, zero))
 
 
 @inner
-def write_tile(tile, at, n, stride, shift, least, exponent, factor, factor_lo, nothing):
-    """Write e^(z_c) times each row's factor over the logits; `nothing` where z_c − shift ≤ least."""
+def write_tile(tile, at, n, stride, shift, floor, magic, keeps, kept, kept_lo, factor, factor_lo, unit):
+    """Write the terms times each row's factor over the logits: those that tile_sum kept, or computed again."""
     zero = like(tile)
     step = stride * item_size(tile)
+    width = lane_count(zero) * item_size(kept)
     for c in range(n):
         place = at + c * step
-        x = load(tile, place, zero)
-        store(tile, place, scaled_term(x, shift, least, exponent, factor, factor_lo, nothing))
+        if keeps:
+            hi, lo = load(kept, c * width, zero), load(kept, kept_lo + c * width, zero)
+        else:
+            hi, lo = term(load(tile, place, zero), shift, floor, magic)
+        store(tile, place, scaled(hi, lo, factor, factor_lo, unit))
 
 
 @inner
