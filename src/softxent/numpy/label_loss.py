@@ -34,14 +34,13 @@ def label_losses(
     inner, n = layout.inner, layout.num_classes
     how = plan(layout.num_rows, n, inner, size, z[2] == size == out[2], out is z, own.get_num_threads())
     weight = NOTHING if targets.weight is None else targets.weight
+    label_rows = own.label_rows
     labels, ignore, z_loss, want_grad = targets.index, targets.ignore_index, targets.z_loss, result is not None
 
-    def work(
-        first: int, last: int, tile: np.ndarray, stride: int, streams: bool, keeps: bool, kept: np.ndarray
-    ) -> None:
-        own.label_rows(
-            *z, *out, inner, n, first, last, tile, stride, streams,
-            labels, ignore, weight, NOTHING, z_loss, divisor, losses, want_grad, keeps, kept,
+    def work(counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, streams: bool, *terms: Any) -> None:
+        label_rows(
+            *z, *out, inner, n, counts, step, rows, tile, stride, streams,
+            labels, ignore, weight, NOTHING, z_loss, divisor, losses, want_grad, *terms,
         )  # fmt: skip
 
-    visit(work, how, z[0].dtype)
+    visit(work, layout.num_rows, how, z[0].dtype)

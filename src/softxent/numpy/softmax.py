@@ -55,10 +55,10 @@ def _map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name:
         size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
         how = plan(layout.num_rows, n, inner, size, z[2] == size == to[2], to is z, own.get_num_threads())
 
-        def work(first: int, last: int, *how: Any) -> None:
-            kernel(*z, *to, inner, n, first, last, *how)
+        def work(*piece: Any) -> None:
+            kernel(*z, *to, inner, n, *piece)
 
-        visit(work, how, z[0].dtype)
+        visit(work, layout.num_rows, how, z[0].dtype)
         if not layout.is_plain:
             moved = np.moveaxis(target, layout.axes, range(-len(layout.axes), 0))
             moved[...] = result.reshape(moved.shape)
@@ -176,10 +176,12 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
             size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
             how = plan(layout.num_rows, n, inner, size, z[2] == size, True, own.get_num_threads())
 
-            def work(first: int, last: int, tile: np.ndarray, stride: int, *how: Any) -> None:
-                own.logsumexp(*z, inner, n, first, last, tile, stride, values)
+            def work(
+                counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, *unused: Any
+            ) -> None:
+                own.logsumexp(*z, inner, n, counts, step, rows, tile, stride, values)
 
-            visit(work, how, z[0].dtype)
+            visit(work, layout.num_rows, how, z[0].dtype)
     shape = layout.row_shape
     if keepdims:
         shape = tuple(1 if a in layout.axes else n for a, n in enumerate(layout.shape))

@@ -28,8 +28,9 @@ _TILED_ROW_BYTES = 480
 _TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
 # A row's terms, with their low parts, are kept up to this size; and those of a group of rows, if it has several.
 _KEPT_BYTES, _GROUP_BYTES = 512 << 10, 64 << 10
-# What a thread should have to do before it is worth another thread, and pieces for each, so that all end together.
-_LEAST_ELEMENTS, _PIECES = 1 << 14, 4
+# What a thread should have to do before it is worth another thread; the least that a piece of rows holds, and how many
+# pieces there are for each thread where rows are many, so that all end together.
+_LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 16
 # Results of more bytes than this go past the caches: nothing of them would be left there.
 _STREAMED_BYTES = 24 << 20
 
@@ -39,14 +40,17 @@ Strided = tuple[np.ndarray, int, int, int]
 
 
 class Plan(NamedTuple):
-    """How rows are visited: the elements of a tile, its lanes (0 for none), the pieces of rows, whether results stream.
+    """How rows are visited.
 
-    keeps: whether the exponentials are kept between sum and result; kept: how many numbers that takes.
+    tile, stride: the elements of a tile, its lanes (0 for none); step: the rows of a piece; threads: how many visit;
+    streams: whether results go past the caches; keeps, kept: whether the exponentials are kept between sum and result,
+    and how many numbers that takes.
     """
 
     tile: int
     stride: int
-    pieces: tuple[tuple[int, int], ...]
+    step: int
+    threads: int
     streams: bool
     keeps: bool
     kept: int
@@ -100,18 +104,16 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
         # An odd number of vectors: classes of one row then lie in different sets of the cache.
         stride = (vectors - 1 + vectors % 2) * lanes if vectors > 1 else lanes
     elements = rows * n
-    wanted = 1 if elements < 2 * _LEAST_ELEMENTS else min(threads * _PIECES, elements // _LEAST_ELEMENTS)
-    if threads == 1:
-        wanted = 1
-    step = -(-rows // wanted)
+    workers = max(1, min(threads, elements // _LEAST_ELEMENTS))
+    pieces = 1 if workers == 1 else max(workers, min(workers * _PIECES, elements // _PIECE_ELEMENTS))
+    step = -(-rows // pieces)
     if stride:
-        # Whole tiles, where there are several for each piece, else whole vectors of rows.
-        unit = stride if step > 2 * stride else lanes
-        step = -(-step // unit) * unit
-    pieces = tuple((start, min(start + step, rows)) for start in range(0, rows, step))
+        # A piece is a tile: no larger, and in whole vectors of rows.
+        step = min(stride, -(-step // lanes) * lanes)
+        stride = step if step // lanes % 2 else step + lanes
     streams = not in_place and stride == 0 and elements * size > _STREAMED_BYTES
     keeps, kept = _kept(n, lanes, 8 if size == 8 else 4, stride > 0)
-    return Plan(max(1, -(-n // lanes) * lanes * stride), stride, pieces, streams, keeps, kept)
+    return Plan(max(1, -(-n // lanes) * lanes * stride), stride, step, workers, streams, keeps, kept)
 
 
 def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
@@ -141,23 +143,23 @@ def kernels() -> Any:
     )
 
 
-Work = Callable[[int, int, np.ndarray, int, bool, bool, np.ndarray], Any]
+Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray], Any]
 
 
-def visit(work: Work, how: Plan, dtype: np.dtype[Any]) -> None:
-    """Call work(first, last, tile, stride, streams, keeps, kept) for every piece of rows, in threads if there are many."""
+def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
+    """Call work(counts, step, rows, tile, stride, streams, keeps, kept) once in each thread: counts hands out pieces."""
     scratch = kernels().scratch
-    size, stride, pieces, streams, keeps, kept = how
+    size, stride, step, threads, streams, keeps, kept = how
     working = dtype if dtype.itemsize == 8 else _FLOAT32
+    counts = np.zeros(1, np.int64)
     if not keeps:
         kept = 1
-    if len(pieces) == 1:
-        first, last = pieces[0]
-        work(first, last, scratch("tile", size, dtype), stride, streams, keeps, scratch("kept", kept, working))
-        return
 
-    def piece(rows: tuple[int, int]) -> None:
+    def thread(_: int = 0) -> None:
         tile, terms = scratch("tile", size, dtype), scratch("kept", kept, working)
-        work(rows[0], rows[1], tile, stride, streams, keeps, terms)
+        work(counts, step, rows, tile, stride, streams, keeps, terms)
 
-    kernels().run(piece, pieces)
+    if threads == 1:
+        thread()
+    else:
+        kernels().run(thread, range(threads))

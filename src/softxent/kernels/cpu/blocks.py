@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["hard_label_block"]
 
-_ELEMENTS_PER_TASK = 1 << 15
+_ELEMENTS_PER_PIECE = 1 << 15
 _TILED_ROW_BYTES, _TILE_BYTES = 480, 24 << 10
 
 
@@ -24,27 +24,25 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         losses: (N,) float64, contiguous; overwritten. Sum them in a fixed order (softxent.kernels.cpu.sums.sum_vector).
     """
     from softxent.kernels.cpu.cross_entropy import label_rows
-    from softxent.kernels.cpu.scheduler import run, scratch
+    from softxent.kernels.cpu.scheduler import get_num_threads, run, scratch
 
     num_rows, num_classes = logits.shape
     size = logits.itemsize
     lanes = 8 if size == 8 else 16
-    step = -(-max(1, _ELEMENTS_PER_TASK // num_classes) // lanes) * lanes
-    stride = 0
-    kept = 2 * (num_classes + lanes) * lanes
-    if num_classes * size <= _TILED_ROW_BYTES:
-        stride = max(1, _TILE_BYTES // (num_classes * size * lanes)) // 2 * 2 * lanes + lanes
-    base, nothing = logits.reshape(-1), np.empty(0)
+    vectors = max(1, (_TILE_BYTES if num_classes * size <= _TILED_ROW_BYTES else 0) // (num_classes * size * lanes))
+    stride = vectors // 2 * 2 * lanes + lanes if num_classes * size <= _TILED_ROW_BYTES else 0
+    step = stride or max(1, _ELEMENTS_PER_PIECE // num_classes)
+    base, nothing, counts = logits.reshape(-1), np.empty(0), np.zeros(1, np.int64)
     scales = nothing if row_scale is None else row_scale
     place = (base, num_classes * size, size, size)
 
-    def work(first: int) -> None:
+    def work(_: int) -> None:
         tile = scratch("tile", max(1, -(-num_classes // lanes) * lanes * stride), logits.dtype)
-        last = min(first + step, num_rows)
+        kept = scratch("kept", 2 * (num_classes + lanes) * lanes, logits.dtype)
         # ignore_index −1 matches no label.
         label_rows(
-            *place, *place, 1, num_classes, first, last, tile, stride, False,
-            labels, -1, nothing, scales, 0.0, 1.0, losses, True, True, scratch("kept", kept, logits.dtype),
+            *place, *place, 1, num_classes, counts, step, num_rows, tile, stride, False,
+            labels, -1, nothing, scales, 0.0, 1.0, losses, True, True, kept,
         )  # fmt: skip
 
-    run(work, range(0, num_rows, step))
+    run(work, range(min(get_num_threads(), -(-num_rows // step))))

@@ -29,10 +29,12 @@ from softxent.kernels.cpu.tile import tile_find, tile_max, tile_sum, write_log_t
 __all__ = [
     "ARGUMENT",
     "BOOK_LINES",
+    "FLOOR",
     "IGNORED",
     "LARGEST",
     "LOG",
     "LOG_LO",
+    "MAGIC",
     "MAXIMUM",
     "NONE",
     "SKIP",
@@ -41,6 +43,7 @@ __all__ = [
     "SUM_LO",
     "K",
     "entry",
+    "next_rows",
     "note_scaling",
     "read",
     "row_offset",
@@ -92,6 +95,14 @@ def entry(book, line, slot, lanes):
 def set_entry(book, line, slot, lanes, value):
     """Set one row's number."""
     store_scalar(book, (line * lanes + slot) * 8, np.float64(value))
+
+
+@inlined
+def next_rows(row, group, start, stop, following, rows):
+    """The first of the rows that are visited after a group: in this piece, in the following one, or none but these."""
+    if row + 2 * group <= stop:
+        return row + group
+    return following if following + group <= rows else row
 
 
 @inner

@@ -14,7 +14,7 @@ from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import inlined
 from softxent.kernels.cpu.lanes import bits, from_bits, integers_to_floats, select
 
-__all__ = ["log1p_pair", "log_pair"]
+__all__ = ["log1p_pair", "log1p_single", "log_pair"]
 
 _LN2 = 0.6931471805599453
 _LN2_LO = 2.3190468138462996e-17
@@ -61,6 +61,23 @@ def log1p_pair(x, x_lo):
     # Below 2^-60 the function is its argument, to the last subnormal bit.
     small = x < _TINY
     return select(small, x, log), select(small, x_lo, log_lo)
+
+
+@inlined
+def log1p_single(x):
+    """log(1 + x), float64 x ≥ 0, to 2^-32 of itself: enough to round to float32."""
+    y = x + 1.0
+    exponent = ((bits(y) + _TO_ROOT) >> 52) - 1023
+    k = integers_to_floats(exponent)
+    u = select(exponent == 0, x, y * from_bits((1023 - exponent) << 52) - 1.0)
+    s = u / (u + 2.0)
+    square = s * s
+    t = fma(square, _T5, _T4)
+    t = fma(t, square, _T3)
+    t = fma(t, square, _T2)
+    t = fma(t, square, _T1)
+    t = fma(t, square, _T0)
+    return fma(k, _LN2, fma(s * square, t, s + s))
 
 
 @inlined

@@ -16,7 +16,7 @@ from softxent.kernels.cpu.conversions import decode, encode
 from softxent.kernels.cpu.vector import Vector, lanes_of, llvm_scalar
 
 __all__ = ["address", "advanced", "copy_element", "copy_vector", "fence", "first_lanes", "item_size", "like", "load", "load_first", "load_scalar", "masked_load", "masked_store", "misalignment", "pointer", "prefetch", "retyped", "size_of", "store", "store_first",
-           "store_scalar", "stream"]  # fmt: skip
+           "store_scalar", "stream", "take"]  # fmt: skip
 
 _I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _HALF = (types.uint16, types.int16)
@@ -277,6 +277,16 @@ def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
         _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
 
     return types.void(array, types.int64), codegen
+
+
+@intrinsic
+def take(typing_context: Any, counter: Any, step: Any) -> Any:
+    """The number that counter points to, which is step more from now on; threads that share it each get their own."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.atomic_rmw("add", *arguments, "monotonic")
+
+    return types.int64(counter, types.int64), codegen
 
 
 @intrinsic

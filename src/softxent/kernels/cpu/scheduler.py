@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,10 +22,47 @@ __all__ = ["get_num_threads", "run", "scratch", "set_num_threads"]
 
 Block = TypeVar("Block")
 
+
+class _Ticket:
+    """A helper's part of one call: whoever claims it first, a worker or the caller that needs it no more, has it."""
+
+    __slots__ = ("_claim", "_done", "_function", "error")
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self._claim = itertools.count().__next__  # atomic: a C call under the GIL
+        self._done = threading.Lock()
+        self._done.acquire()
+        self.error: BaseException | None = None
+
+    def work(self) -> None:
+        if self._claim() == 0:
+            try:
+                self._function()
+            except BaseException as error:
+                self.error = error
+            finally:
+                self._done.release()
+
+    def settle(self) -> None:
+        """Take the ticket back, or wait until it is done."""
+        if self._claim() != 0:
+            self._done.acquire()
+
+
+Tickets = SimpleQueue[_Ticket | None]
+
 _lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_queue: Tickets | None = None
+_workers = 0
 _num_threads: int | None = None
 _local = threading.local()
+
+
+def _serve(queue: Tickets) -> None:
+    while (ticket := queue.get()) is not None:
+        ticket.work()
+        del ticket  # it holds the call's arrays
 
 
 def _default_num_threads() -> int:
@@ -49,68 +86,76 @@ def get_num_threads() -> int:
 
 def set_num_threads(num_threads: int) -> None:
     """Let large calls use num_threads threads from now on. Results do not depend on it."""
-    global _num_threads, _pool
+    global _num_threads, _queue, _workers
     if num_threads < 1:
         raise OptionError(f"num_threads must be at least 1; got {num_threads}")
     with _lock:
         _num_threads = num_threads
-        old, _pool = _pool, None
-    if old is not None:
-        old.shutdown(wait=False)
+        old, count = _queue, _workers
+        _queue, _workers = None, 0
+        for _ in range(count if old is not None else 0):
+            old.put(None)  # type: ignore[union-attr]  # there are workers only where there is a queue
 
 
-def _forget_pool() -> None:
-    # A forked child has the pool object but none of its threads, and the lock as it happened to be.
-    global _pool, _lock, _local
-    _pool = None
+def _forget_workers() -> None:
+    # A forked child has the queue but none of its threads, and the lock as it happened to be.
+    global _queue, _workers, _lock, _local
+    _queue, _workers = None, 0
     _lock = threading.Lock()
     _local = threading.local()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_workers)
 
 
-def _submit(helper: Callable[[], None], count: int) -> list[Future[None]]:
-    global _pool
+def _hand_out(function: Callable[[], None], count: int) -> list[_Ticket]:
+    global _queue, _workers
+    tickets = [_Ticket(function) for _ in range(count)]
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max_workers=get_num_threads() - 1, thread_name_prefix="softxent")
-        return [_pool.submit(helper) for _ in range(count)]
+        if _queue is None:
+            _queue = SimpleQueue()
+        while _workers < min(count, get_num_threads() - 1):
+            name = f"softxent-{_workers}"
+            threading.Thread(target=_serve, args=(_queue,), name=name, daemon=True).start()
+            _workers += 1
+        for ticket in tickets:
+            _queue.put(ticket)
+    return tickets
 
 
 def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
-    """Call work(block) for every block, on this thread and the pool's; the first exception is raised."""
+    """Call work(block) for every block, on this thread and the workers; the first exception is raised."""
     helpers = min(get_num_threads(), len(blocks)) - 1
     if helpers <= 0:
         for block in blocks:
             work(block)
         return
-    next_index = itertools.count().__next__  # atomic: a C call under the GIL; each block is taken once
-    stop = threading.Event()
+    next_index = itertools.count().__next__  # each block is taken once
+    stop = False
 
     def take_blocks() -> None:
-        while not stop.is_set():
+        nonlocal stop
+        while not stop:
             index = next_index()
             if index >= len(blocks):
                 return
             try:
                 work(blocks[index])
             except BaseException:
-                stop.set()
+                stop = True
                 raise
 
-    futures = _submit(take_blocks, helpers)
+    tickets = _hand_out(take_blocks, helpers)
     try:
         take_blocks()
     finally:
-        for future in futures:
-            if not future.cancel():
-                # Wait before anybody sees the arrays, whatever happened here.
-                future.exception()
-    for future in futures:
-        if not future.cancelled():
-            future.result()
+        for ticket in tickets:
+            # Wait before anybody sees the arrays, whatever happened here.
+            ticket.settle()
+    for ticket in tickets:
+        if ticket.error is not None:
+            raise ticket.error
 
 
 def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:

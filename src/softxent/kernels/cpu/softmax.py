@@ -7,8 +7,9 @@ One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one class r
     logsumexp     = m + log1p(R)
 
 A row's result depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf,
-−inf). The kernels take one-element arrays that begin where logits, results and tiles do; otherwise the arguments are those
-of softxent.kernels.cpu.groups.
+−inf). The kernels take arrays that begin where logits, results, tiles and terms do, and visit the rows in pieces of step
+rows that counts hands out: threads call one with the same arguments but for tiles and terms. The other arguments are
+those of softxent.kernels.cpu.groups.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from softxent.kernels.cpu.groups import (
     K,
     SHIFT,
     entry,
+    next_rows,
     note_scaling,
     read,
     row_offset,
@@ -43,7 +45,7 @@ from softxent.kernels.cpu.groups import (
 from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer
+from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, take
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows"]
@@ -73,63 +75,70 @@ def _note_logarithms(zero, book):
 
 
 @kernel
-def softmax_rows(logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams, keeps, terms):
-    """out = softmax of rows first … last; out may be z."""
+def softmax_rows(
+    logits, zo, zc, zi, results, oo, oc, oi, inner, n, counts, step, rows, tiles, stride, streams, keeps, terms
+):
+    """out = softmax of each row; out may be z."""
     z, out, tile, kept = pointer(logits), pointer(results), pointer(tiles), pointer(terms)
+    counter = pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
     write(book, SKIP, convert(np.float64, zero) + NONE)
-    group, chunk = rows_at_once(z, n, keeps), last - first
-    if stride > 0:
-        group, chunk = lanes, stride
-    for start in range(first, last, chunk):
-        stop = min(start + chunk, last)
+    group = lanes if stride > 0 else rows_at_once(z, n, keeps)
+    start = take(counter, step)
+    while start < rows:
+        stop = min(start + step, rows)
+        following = take(counter, step)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = row + group if row + 2 * group <= stop else row
-            if stride > 0 and row + chunk < last:
-                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
+            ahead = next_rows(row, group, start, stop, following, rows)
+            if stride > 0:
+                foresee(z, zo, zc, zi, inner, n, ahead, count)
             statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
             _note_quotients(zero, book)
-            write_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams)
+            write_results(
+                z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
+            )
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
+        start = following
     if streams:
         fence()
 
 
 @kernel
 def log_softmax_rows(
-    logits, zo, zc, zi, results, oo, oc, oi, inner, n, first, last, tiles, stride, streams, keeps, terms
+    logits, zo, zc, zi, results, oo, oc, oi, inner, n, counts, step, rows, tiles, stride, streams, keeps, terms
 ):
-    """out = log-softmax of rows first … last; out may be z. Nothing is kept: keeps and terms are for softmax_rows."""
-    z, out, tile = pointer(logits), pointer(results), pointer(tiles)
+    """out = log-softmax of each row; out may be z. Nothing is kept: keeps and terms are for softmax_rows."""
+    z, out, tile, counter = pointer(logits), pointer(results), pointer(tiles), pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
-    group, chunk = rows_at_once(z, n, False), last - first
-    if stride > 0:
-        group, chunk = lanes, stride
-    for start in range(first, last, chunk):
-        stop = min(start + chunk, last)
+    group = lanes if stride > 0 else rows_at_once(z, n, False)
+    start = take(counter, step)
+    while start < rows:
+        stop = min(start + step, rows)
+        following = take(counter, step)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = row + group if row + 2 * group <= stop else row
-            if stride > 0 and row + chunk < last:
-                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
+            ahead = next_rows(row, group, start, stop, following, rows)
+            if stride > 0:
+                foresee(z, zo, zc, zi, inner, n, ahead, count)
             statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book)
             _note_logarithms(zero, book)
             write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
+        start = following
     if streams:
         fence()
 
@@ -147,26 +156,27 @@ def _without_numbers(z, at, zc, n):
 
 
 @kernel
-def logsumexp_rows(logits, zo, zc, zi, inner, n, first, last, tiles, stride, values):
-    """values_i = log Σ_c exp z_ic of rows i = first … last. values: float64, one for every row."""
-    z, tile = pointer(logits), pointer(tiles)
+def logsumexp_rows(logits, zo, zc, zi, inner, n, counts, step, rows, tiles, stride, values):
+    """values_i = log Σ_c exp z_ic of each row. values: float64, one for every row."""
+    z, tile, counter = pointer(logits), pointer(tiles), pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
     lines = np.empty(BOOK_LINES * lanes)
     book = pointer(lines)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
-    group, chunk = lanes, last - first
-    if stride > 0:
-        chunk = stride
-    for start in range(first, last, chunk):
-        stop = min(start + chunk, last)
+    group = lanes
+    start = take(counter, step)
+    while start < rows:
+        stop = min(start + step, rows)
+        following = take(counter, step)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
-            count = min(group, stop - row)
-            if stride > 0 and row + chunk < last:
-                foresee(z, zo, zc, zi, inner, n, row + chunk, min(lanes, last - row - chunk))
-            statistics(z, zo, zi, inner, n, row, count, tile, (row - start) * item_size(z), stride, book, False, book)
+            count, at = min(group, stop - row), (row - start) * item_size(z)
+            ahead = next_rows(row, group, start, stop, following, rows)
+            if stride > 0:
+                foresee(z, zo, zc, zi, inner, n, ahead, count)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book)
             _note_logarithms(zero, book)
             for slot in range(count):
                 log = entry(book, LOG, slot, lanes)
@@ -175,3 +185,4 @@ def logsumexp_rows(logits, zo, zc, zi, inner, n, first, last, tiles, stride, val
                 else:
                     s, lost = two_sum(entry(book, MAXIMUM, slot, lanes), log)
                     values[row + slot] = s + (lost + entry(book, LOG_LO, slot, lanes))
+        start = following

@@ -1,0 +1,155 @@
+"""From the sums of a group of rows to losses and gradients: vectors of float64, one row a lane.
+
+The formulas are those of softxent.kernels.cpu.cross_entropy. For float64 logits every quantity is a pair.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from softxent.kernels.cpu.exponentials import quotient
+from softxent.kernels.cpu.floats import absolute, fma, quick_two_sum, two_sum
+from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
+from softxent.kernels.cpu.groups import (
+    ARGUMENT,
+    FLOOR,
+    IGNORED,
+    MAGIC,
+    MAXIMUM,
+    SHIFT,
+    SKIP,
+    SUM,
+    SUM_LO,
+    K,
+    note_scaling,
+    read,
+    write,
+)
+from softxent.kernels.cpu.jit import inlined, inner
+from softxent.kernels.cpu.lanes import convert, narrow, select
+from softxent.kernels.cpu.log import log1p_pair, log1p_single
+from softxent.kernels.cpu.vector import dtype_of
+
+__all__ = ["AT_LABEL", "LABEL_LOGIT", "LOSS", "SCALE", "WEIGHT", "finish"]
+
+# The lines of a book that belong to this loss.
+LABEL_LOGIT, WEIGHT, SCALE, LOSS, AT_LABEL = (ARGUMENT + k for k in range(5))
+# A numerator below 1 is made larger by 2^_UP, so that its quotient is a normal number.
+_UP = 200
+
+
+@inlined
+def _times(t, x):
+    """t·x with 0·∞ = 0: what weighs nothing adds nothing."""
+    return select(t == 0.0, 0.0, t * x)
+
+
+@inlined
+def _finish_double(zero, book, z_loss, divisor, want_grad):
+    wide = convert(np.float64, zero)
+    m, z_y, k = read(book, MAXIMUM, wide), read(book, LABEL_LOGIT, wide), read(book, K, wide)
+    shift = read(book, SHIFT, wide)
+    rest, rest_lo = read(book, SUM, wide), read(book, SUM_LO, wide)
+    weight, scale = read(book, WEIGHT, wide), read(book, SCALE, wide)
+    ignored = read(book, SKIP, wide) == IGNORED
+
+    e_m, e_m_lo = exp_in_frame(m - shift, k)
+    e_y, e_y_lo = exp_in_frame(z_y - shift, k)
+    s, s_lo = two_sum(rest, e_y)
+    s, s_lo = quick_two_sum(s, s_lo + (rest_lo + e_y_lo))
+    bad = ~(is_finite(s) & is_finite(m) & (z_y <= m))
+    others, others_lo = two_sum(s, -e_m)
+    others, others_lo = quick_two_sum(others, others_lo + (s_lo - e_m_lo))
+    largest = z_y == m
+    others = select(largest, rest, others)
+    others_lo = select(largest, rest_lo, others_lo)
+    x = others / e_m
+    x_lo = (fma(-x, e_m, others) + (others_lo - x * e_m_lo)) / e_m
+    log, log_lo = log1p_pair(x, x_lo)
+
+    d, d_lo = two_sum(m, -z_y)
+    loss, lost = two_sum(d, log)
+    loss = select(loss < np.inf, loss + (lost + (d_lo + log_lo)), loss)
+    lse = m + log
+    loss = (_times(weight, loss) + _times(wide + z_loss, lse * lse)) * scale
+    loss = select(bad, np.nan, loss)
+    write(book, LOSS, select(ignored, 0.0, loss))
+    if not want_grad:
+        return
+
+    extra = _times(wide + 2.0 * z_loss, lse)
+    push, pull = (weight + extra) * scale, weight * scale
+    lifted = absolute(push) < 1.0
+    lift = select(lifted, 2.0**_UP, wide + 1.0)
+    f, f_lo = quotient(push * lift, divisor, s, s_lo)
+    g, g_lo = quotient(pull * lift, divisor, s, s_lo)
+    down = fma(rest, g, fma(rest, g_lo, rest_lo * g))
+    # up − down and not −down: a single class has the gradient +0.
+    up = _times(extra * scale * lift, e_y / (divisor * s))
+    at_label = (up - down) * select(lifted, 2.0**-_UP, wide + 1.0)
+    bad = bad | ~is_finite(f)
+    write(book, AT_LABEL, select(bad, np.nan, at_label))
+    zeros = convert(np.int64, wide)
+    note_scaling(zero, book, f, f_lo, select(lifted, zeros + _UP, zeros), bad)
+
+
+@inlined
+def _finish_single(zero, book, z_loss, divisor, want_grad):
+    # In float64 without corrections: 2^-29 from the exponentials is more than a float32 can show.
+    wide = convert(np.float64, zero)
+    m, z_y = read(book, MAXIMUM, wide), read(book, LABEL_LOGIT, wide)
+    rest = read(book, SUM, wide) + read(book, SUM_LO, wide)
+    weight, scale = read(book, WEIGHT, wide), read(book, SCALE, wide)
+    ignored = read(book, SKIP, wide) == IGNORED
+
+    shift, floor = narrow(zero, read(book, SHIFT, wide)), narrow(zero, read(book, FLOOR, wide))
+    magic = narrow(zero, read(book, MAGIC, wide))
+    hi, lo = term(narrow(zero, m), shift, floor, magic)
+    e_m = unscaled(zero, convert(np.float64, hi) + convert(np.float64, lo))
+    hi, lo = term(narrow(zero, z_y), shift, floor, magic)
+    e_y = unscaled(zero, convert(np.float64, hi) + convert(np.float64, lo))
+    s = rest + e_y
+    bad = ~(is_finite(s) & is_finite(m) & (z_y <= m))
+    log = log1p_single(select(z_y == m, rest, s - e_m) / e_m)
+
+    loss = (m - z_y) + log
+    lse = m + log
+    loss = (_times(weight, loss) + _times(wide + z_loss, lse * lse)) * scale
+    loss = select(bad, np.nan, loss)
+    write(book, LOSS, select(ignored, 0.0, loss))
+    if not want_grad:
+        return
+
+    extra = _times(wide + 2.0 * z_loss, lse)
+    push, pull = (weight + extra) * scale, weight * scale
+    lifted = absolute(push) < 1.0
+    lift = select(lifted, 2.0**_UP, wide + 1.0)
+    inverse = 1.0 / (divisor * s)
+    f = push * lift * inverse
+    # up − down and not −down: a single class has the gradient +0.
+    at_label = (_times(extra * scale * lift, e_y * inverse) - rest * (pull * lift * inverse)) * select(
+        lifted, 2.0**-_UP, wide + 1.0
+    )
+    bad = bad | ~is_finite(f)
+    write(book, AT_LABEL, select(bad, np.nan, at_label))
+    zeros = convert(np.int64, wide)
+    note_scaling(zero, book, f, wide, select(lifted, zeros + _UP, zeros), bad)
+
+
+def _finish(zero, book, z_loss, divisor, want_grad):
+    raise TypeError("finish runs inside kernels only")
+
+
+@overload(_finish, inline="always")
+def _finish_for(zero, book, z_loss, divisor, want_grad):
+    if dtype_of(zero) == types.float32:
+        return lambda zero, book, z_loss, divisor, want_grad: _finish_single(zero, book, z_loss, divisor, want_grad)
+    return lambda zero, book, z_loss, divisor, want_grad: _finish_double(zero, book, z_loss, divisor, want_grad)
+
+
+@inner
+def finish(zero, book, z_loss, divisor, want_grad):
+    """From a group's sums to its losses, and if they are wanted the factors and the gradients at the labels."""
+    _finish(zero, book, z_loss, divisor, want_grad)
