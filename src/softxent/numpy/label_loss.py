@@ -8,10 +8,12 @@ import numpy as np
 
 from softxent.numpy.rows import Layout
 from softxent.numpy.targets import Targets
-from softxent.numpy.visits import NOTHING, kernels, plan, strided, strided_like, visit
+from softxent.numpy.visits import NOTHING, kernels, plan, small_call, strided, strided_like, visit
 from softxent.options import LossOptions
 
-__all__ = ["is_label_loss", "label_losses"]
+__all__ = ["LARGEST_FLOAT32", "is_label_loss", "label_losses", "small_label_loss"]
+
+LARGEST_FLOAT32 = 3.4e38
 
 
 def is_label_loss(options: LossOptions) -> bool:
@@ -44,3 +46,57 @@ def label_losses(
         )  # fmt: skip
 
     visit(work, layout.num_rows, how, z[0].dtype)
+
+
+def small_label_loss(
+    logits: np.ndarray, labels: np.ndarray, axis: int, options: LossOptions, want_grad: bool, out: np.ndarray | None
+) -> tuple[Any, Any] | None:
+    """Loss and gradient of a small, plain call, where a microsecond counts; None where the call is not one.
+
+    What is returned has the bits that every other way gives it, and what is wrong with the arguments is left to the
+    other way to say.
+    """
+    if not (logits.flags.carray and labels.flags.carray and labels.dtype == np.int64 and logits.dtype.isnative):
+        return None
+    if options.reduction == "none" or options.weight is not None or not is_label_loss(options):
+        return None
+    call = small_call(logits.shape, logits.dtype, axis)
+    if call is None:
+        return None
+    strides, inner, n, step, rows, stride, keeps, tile, kept, row_shape = call
+    ignore = options.ignore_index
+    if labels.shape != row_shape or labels.shape == logits.shape or abs(ignore) >= 2**63:
+        return None
+    own = kernels()
+    index = labels.reshape(-1)
+    wrong, total = own.scan_labels(index, n, ignore, None)
+    if wrong >= 0 or total == 0.0:
+        return None
+    result = logits
+    if want_grad:
+        if out is None:
+            result = np.empty(logits.shape, logits.dtype)
+        elif out.dtype == logits.dtype and out.shape == logits.shape and out.flags.carray:
+            if out is not logits and np.may_share_memory(out, logits):
+                return None
+            result = out
+        else:
+            return None
+    mean = options.reduction == "mean"
+    counts, tiles, terms = own.small_scratch(tile, kept, logits.dtype)
+    losses = np.empty(rows)
+    own.label_rows(
+        logits.reshape(-1), *strides, result.reshape(-1), *strides, inner, n, counts, step, rows, tiles, stride, False,
+        index, ignore, NOTHING, NOTHING, options.z_loss, total if mean else 1.0, losses, want_grad, keeps, terms,
+    )  # fmt: skip
+    value = own.sum_vector(losses)[0]
+    if mean:
+        value /= total
+    if not abs(value) <= LARGEST_FLOAT32:
+        with np.errstate(all="ignore"):
+            return _scalar(logits, value), result if want_grad else None
+    return _scalar(logits, value), result if want_grad else None
+
+
+def _scalar(logits: np.ndarray, value: float) -> Any:
+    return np.float64(value) if logits.itemsize == 8 else np.float32(value)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.errors import OptionError, ShapeError
-from softxent.numpy.label_loss import is_label_loss, label_losses
+from softxent.numpy.label_loss import LARGEST_FLOAT32, is_label_loss, label_losses, small_label_loss
 from softxent.numpy.rows import (
     Axis,
     Block,
@@ -28,9 +28,6 @@ from softxent.options import LossOptions, Reduction
 __all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
 
 
-_LARGEST_FLOAT32 = 3.4e38
-
-
 def divisor_of(total: float, reduction: Reduction) -> float:
     """What a row's gradient is divided by."""
     return total if reduction == "mean" else 1.0
@@ -47,7 +44,7 @@ def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape:
     elif reduction == "mean":
         with np.errstate(all="ignore"):
             value = float(np.float64(value) / np.float64(total))
-    if abs(value) <= _LARGEST_FLOAT32:
+    if abs(value) <= LARGEST_FLOAT32:
         return dtype(value)
     with np.errstate(all="ignore"):
         return dtype(value)
@@ -140,6 +137,10 @@ def evaluate(
     out: np.ndarray | None = None,
 ) -> tuple[Any, Any]:
     """Return (loss, gradient), (loss, None), or with a tangent (loss, Hessian-vector product)."""
+    if type(logits) is type(labels) is np.ndarray and type(axis) is int and from_logits and tangent is None:
+        small = small_label_loss(logits, labels, axis, options, want_grad, out)
+        if small is not None:
+            return small
     array = as_floating("logits", logits)
     layout = Layout.of(array.shape, axis)
     if not from_logits and (options.transforms_logits or options.z_loss):

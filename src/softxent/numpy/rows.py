@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from softxent.errors import DTypeError, ShapeError
+from softxent.numpy.results import empty
 
 __all__ = [
     "Axis",
@@ -264,7 +265,7 @@ def output_array(
     element; otherwise into a fresh array that is copied at the end. (Other inputs are read after the first writes.)
     """
     if out is None:
-        fresh = np.empty(layout.shape, dtype)
+        fresh = empty(layout.shape, dtype)
         return fresh, lambda: fresh
     if not isinstance(out, np.ndarray):
         raise DTypeError(f"out must be a numpy.ndarray; got {type(out).__name__}")

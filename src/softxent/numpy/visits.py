@@ -8,6 +8,7 @@ transposition, half precision too. Few classes, and classes that are not contigu
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 
 from softxent.numpy.rows import Layout, as_writable
 
-__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_like", "visit"]
+__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "small_call", "strided", "strided_like", "visit"]
 
 NOTHING = np.empty(0)
 _FLOAT32 = np.dtype(np.float32)
@@ -55,6 +56,9 @@ class Plan(NamedTuple):
     keeps: bool
     kept: int
 
+
+# Arrays up to this size take the way where a microsecond counts.
+_SMALL_ELEMENTS = 1 << 15
 
 _KERNEL_DTYPES = {
     "float32": np.dtype(np.float32),
@@ -140,7 +144,25 @@ def kernels() -> Any:
         get_num_threads=scheduler.get_num_threads,
         run=scheduler.run,
         scratch=scheduler.scratch,
+        small_scratch=scheduler.small_scratch,
     )
+
+
+@functools.lru_cache(maxsize=512)
+def small_call(shape: tuple[int, ...], dtype: np.dtype[Any], axis: int) -> Any:
+    """Return how a kernel is called for a contiguous array that is small, or None where that is not all there is to it.
+
+    (byte strides, inner, n, step, rows, stride, keeps, elements of a tile, kept numbers, the shape without classes).
+    """
+    size = dtype.itemsize
+    if math.prod(shape) > _SMALL_ELEMENTS or 0 in shape or not shape or dtype not in (np.float32, np.float64):
+        return None
+    layout = Layout.of(shape, axis)
+    n, inner, rows = layout.num_classes, layout.inner, layout.num_rows
+    how = plan(rows, n, inner, size, inner == 1, False, 1)
+    strides = (n * inner * size, inner * size, size)
+    kept = how.kept if how.keeps else 1
+    return strides, inner, n, how.step, rows, how.stride, how.keeps, how.tile, kept, layout.row_shape
 
 
 Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray], Any]
@@ -151,15 +173,16 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     scratch = kernels().scratch
     size, stride, step, threads, streams, keeps, kept = how
     working = dtype if dtype.itemsize == 8 else _FLOAT32
-    counts = np.zeros(1, np.int64)
     if not keeps:
         kept = 1
+    if threads == 1:
+        counts, tile, terms = kernels().small_scratch(size, kept, dtype, working)
+        work(counts, step, rows, tile, stride, streams, keeps, terms)
+        return
+    counts = np.zeros(1, np.int64)
 
     def thread(_: int = 0) -> None:
         tile, terms = scratch("tile", size, dtype), scratch("kept", kept, working)
         work(counts, step, rows, tile, stride, streams, keeps, terms)
 
-    if threads == 1:
-        thread()
-    else:
-        kernels().run(thread, range(threads))
+    kernels().run(thread, range(threads))

@@ -18,7 +18,7 @@ import numpy as np
 
 from softxent.errors import OptionError
 
-__all__ = ["get_num_threads", "run", "scratch", "set_num_threads"]
+__all__ = ["get_num_threads", "run", "scratch", "set_num_threads", "small_scratch"]
 
 Block = TypeVar("Block")
 
@@ -171,3 +171,21 @@ def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
     buffer = np.empty(size, dtype)
     _local.buffers[name, dtype] = buffer
     return buffer
+
+
+def small_scratch(
+    tile: int, kept: int, dtype: np.dtype[Any], working: np.dtype[Any] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return this thread's count, set to 0, and its buffers for a tile and for terms: what a call in one thread needs."""
+    try:
+        counts, tiles, terms = _local.small[dtype]
+        if tiles.size >= tile and terms.size >= kept:
+            counts[0] = 0
+            return counts, tiles, terms
+    except AttributeError:
+        _local.small = {}
+    except KeyError:
+        pass
+    found = np.zeros(1, np.int64), scratch("tile", tile, dtype), scratch("kept", kept, working or dtype)
+    _local.small[dtype] = found
+    return found
