@@ -20,9 +20,9 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/accuracy.py
-	$(BIN)/python benchmarks/loss.py
-	$(BIN)/python benchmarks/fit.py
+	for script in accuracy loss softmax class_axis half linear small first_call fit; do \
+		$(BIN)/python benchmarks/$$script.py || exit 1; \
+	done
 
 # A stamp a set of extras: rebuilt when pyproject.toml changes.
 $(VENV)/.demo: pyproject.toml

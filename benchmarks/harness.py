@@ -26,7 +26,14 @@ from typing import Any
 import numpy as np
 
 Run = Callable[[], Any]
-PEERS = {"torch": "torch", "compiled": "torch", "jax": "jax", "tensorflow": "tensorflow", "scipy": "scipy"}
+PEERS = {
+    "torch": "torch",
+    "compiled": "torch",
+    "jax": "jax",
+    "tensorflow": "tensorflow",
+    "scipy": "scipy",
+    "sklearn": "sklearn",
+}
 
 
 def installed(name: str) -> bool:
@@ -37,8 +44,14 @@ def installed(name: str) -> bool:
 def heading(title: str) -> None:
     """Print what is measured on what."""
     packages = ["softxent", "numpy", "numba", *dict.fromkeys(PEERS[p] for p in PEERS if installed(p))]
-    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages if p != "tensorflow")
+    versions = ", ".join(f"{p} {version(p)}" for p in packages)
     print(f"{title}\n{cpu()}, {THREADS} threads; {versions}\n", flush=True)
+
+
+def version(package: str) -> str:
+    """The installed version of a package, whose distribution may have another name."""
+    names = importlib.metadata.packages_distributions().get(package, [package])
+    return importlib.metadata.version(names[0])
 
 
 def cpu() -> str:

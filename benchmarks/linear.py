@@ -80,7 +80,7 @@ def main() -> None:
         for name, run in others.items():
             harness.agree(name, run().numpy(), gradients.weight)
         runs |= others
-    ms = harness.medians(runs, 5)
+    ms = harness.medians(runs, 3)
     for name, value in ms.items():
         print(f"{name:<28}{value:>10.0f} ms{value / ms['softxent']:>8.2f} × softxent")
     print(f"softxent takes {ms['softxent'] / ms['products']:.3f} × the three products")

@@ -28,7 +28,7 @@ def main() -> None:
             y = rng.integers(0, shape[1], shape[0])
             out = np.empty_like(z)
             expected = softxent.cross_entropy_value_and_grad(z, y)[1]
-            others = peers.losses(z, y, ("torch", "compiled", "jax", "tensorflow", "scipy"))
+            others = peers.losses(z, y, ("torch", "compiled", "jax", "tensorflow", "scipy", "sklearn"))
             for name, run in others.items():
                 harness.agree(name, run(), expected)
             runs: dict[str, harness.Run] = {

@@ -111,6 +111,21 @@ def scipy_loss(z: np.ndarray, y: np.ndarray) -> Run:
     return run
 
 
+def sklearn_loss(z: np.ndarray, y: np.ndarray) -> Run:
+    """What LogisticRegression calls in every iteration: scikit-learn's own multinomial loss, gradients not averaged."""
+    from sklearn._loss import HalfMultinomialLoss
+
+    loss, target = HalfMultinomialLoss(n_classes=z.shape[1]), y.astype(z.dtype)
+    threads = int(harness.THREADS)
+
+    def run() -> np.ndarray:
+        grad: np.ndarray = loss.loss_gradient(y_true=target, raw_prediction=z, n_threads=threads)[1]
+        grad /= len(y)
+        return grad
+
+    return run
+
+
 def losses(z: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, Run]:
     """Every installed peer's loss with gradient."""
     makers = {
@@ -119,6 +134,7 @@ def losses(z: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, Ru
         "jax": lambda: jax_loss(z, y),
         "tensorflow": lambda: tensorflow_loss(z, y),
         "scipy": lambda: scipy_loss(z, y),
+        "sklearn": lambda: sklearn_loss(z, y),
     }
     return {n: makers[n]() for n in names if harness.installed(n)}
 

@@ -39,7 +39,9 @@ def label_losses(
     label_rows = own.label_rows
     labels, ignore, z_loss, want_grad = targets.index, targets.ignore_index, targets.z_loss, result is not None
 
-    def work(counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, streams: bool, *terms: Any) -> None:
+    def work(
+        counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, streams: bool, *terms: Any
+    ) -> None:
         label_rows(
             *z, *out, inner, n, counts, step, rows, tile, stride, streams,
             labels, ignore, weight, NOTHING, z_loss, divisor, losses, want_grad, *terms,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.errors import DTypeError, ShapeError
+from softxent.numpy.label_loss import is_label_loss, label_losses
 from softxent.numpy.loss import divisor_of, loss_rows, reduce_losses
 from softxent.numpy.rows import Block, Layout, as_floating, is_longdouble, working_dtype
 from softxent.numpy.targets import prepare_targets
@@ -76,6 +77,11 @@ def _evaluate(
         soft = None if targets.probabilities is None else _soft_rows(targets.probabilities, rows, dtype)
         chunk_losses = np.empty(rows.size)
         chunk_targets = targets if targets.index is None else replace(targets, index=targets.index[rows])
+        chunk_layout = Layout.of(z.shape, -1)
+        if chunk_targets.index is not None and is_label_loss(options):
+            label_losses(z, chunk_layout, chunk_targets, divisor, chunk_losses, z if want_grad else None)
+            losses[rows] = chunk_losses
+            return
 
         def work(block: Block) -> None:
             part = z[block.rows]
@@ -92,7 +98,7 @@ def _evaluate(
 
         from softxent.kernels.cpu.scheduler import run
 
-        run(work, Layout.of(z.shape, -1).blocks())
+        run(work, chunk_layout.blocks())
         losses[rows] = chunk_losses
 
     layer.run(kept, chunk_loss)

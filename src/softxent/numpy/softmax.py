@@ -197,9 +197,7 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
             size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
             how = plan(layout.num_rows, n, inner, size, z[2] == size, True, own.get_num_threads())
 
-            def work(
-                counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, *unused: Any
-            ) -> None:
+            def work(counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, *unused: Any) -> None:
                 own.logsumexp(*z, inner, n, counts, step, rows, tile, stride, values)
 
             visit(work, layout.num_rows, how, z[0].dtype)

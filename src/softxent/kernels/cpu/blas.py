@@ -1,12 +1,16 @@
-"""One BLAS thread while our own threads multiply: products whose bits do not depend on the number of threads.
+"""Matrix products that add to what is there, and one BLAS thread while our own threads multiply.
 
-A BLAS cuts a product by the number of its threads, and rounds differently for each cut. Products of pieces that we cut
+NumPy's matmul cannot accumulate: its product goes into a temporary array, which is then added, and for a gradient of
+150 MB that is most of the memory's traffic. SciPy exports the BLAS that can (the cython_blas module's C functions).
+
+Products' bits do not depend on the number of threads: a BLAS cuts a product by the number of its threads, and rounds differently for each cut. Products of pieces that we cut
 by shape, one thread each, do not. The limit belongs to the whole process, so its holders take turns: were two inside at
 once, the first to leave would lift the limit under the second. Each uses all of our threads, so a turn costs no time.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import sys
@@ -15,7 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["single_threaded_blas"]
+import numpy as np
+
+__all__ = ["multiply", "single_threaded_blas"]
 
 _turn = threading.RLock()
 
@@ -43,3 +49,52 @@ def single_threaded_blas() -> Iterator[None]:
     """Hold every BLAS of the process to one thread; other callers wait for their turn."""
     with _turn, _libraries("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
         yield
+
+
+@functools.cache
+def _gemm(name: str) -> tuple[Any, Any, Any]:
+    """Return BLAS's gemm of that name as a function of pointers, and its C types of integers and numbers."""
+    from scipy.linalg import cython_blas
+
+    capsule = cython_blas.__pyx_capi__[name]
+    get_name = ctypes.pythonapi.PyCapsule_GetName
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    signature = get_name(capsule)
+    # "void (char *, char *, int *, …)": a build with 64-bit integers says so.
+    integer = ctypes.c_int if signature.split(b",")[2].strip() == b"int *" else ctypes.c_int64
+    # A ctypes function lets go of the GIL while it runs.
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(get_pointer(capsule, signature))
+    return function, integer, ctypes.c_float if name[0] == "s" else ctypes.c_double
+
+
+def _as_column_major(matrix: np.ndarray) -> tuple[bytes, int]:
+    """How BLAS has to read the transpose of a matrix, one of whose axes is contiguous: (b"N" or b"T", leading size)."""
+    size = matrix.itemsize
+    rows, columns = matrix.strides
+    if columns == size or matrix.shape[1] == 1:
+        return b"N", max(rows // size, matrix.shape[1], 1)
+    return b"T", max(columns // size, matrix.shape[0], 1)
+
+
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, accumulate: bool) -> None:
+    """out = a @ b, or out += a @ b. a: (m, k), b: (k, n), out: (m, n), all float32 or all float64.
+
+    Each of a and b has one contiguous axis; out's second axis is contiguous.
+    """
+    function, integer, number = _gemm("dgemm" if out.itemsize == 8 else "sgemm")
+    (m, k), n = a.shape, b.shape[1]
+    if m == 0 or n == 0 or k == 0:
+        if not accumulate:
+            out[...] = 0
+        return
+    # BLAS's matrices are column by column: outᵀ = bᵀ aᵀ.
+    (how_b, lead_b), (how_a, lead_a) = _as_column_major(b), _as_column_major(a)
+    sizes = [integer(v) for v in (n, m, k, lead_b, lead_a, max(out.strides[0] // out.itemsize, n))]
+    one, beta = number(1.0), number(1.0 if accumulate else 0.0)
+    at = [ctypes.byref(v) for v in sizes]
+    function(
+        how_b, how_a, at[0], at[1], at[2], ctypes.byref(one), b.ctypes.data, at[3], a.ctypes.data, at[4],
+        ctypes.byref(beta), out.ctypes.data, at[5],
+    )  # fmt: skip

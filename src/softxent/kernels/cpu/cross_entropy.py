@@ -38,6 +38,7 @@ from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["label_rows"]
 
+
 @inner
 def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, row_scale, scaled, book):
     """Note the labels of a group, their logits and weights, and the rows' scales."""
@@ -113,7 +114,12 @@ def label_rows(
     softxent.kernels.cpu.softmax.
     """
     z, out, tile = pointer(logits), pointer(results), pointer(tiles)
-    labels, losses, weight, scales = pointer(index_labels), pointer(row_losses), pointer(class_weight), pointer(row_scales)
+    labels, losses, weight, scales = (
+        pointer(index_labels),
+        pointer(row_losses),
+        pointer(class_weight),
+        pointer(row_scales),
+    )
     weighted, scaled = class_weight.size > 0, row_scales.size > 0
     kept, keeps, counter = pointer(terms), may_keep and want_grad, pointer(counts)
     zero = like(z)
@@ -132,9 +138,7 @@ def label_rows(
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            _note_labels(
-                z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
-            )
+            _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book)
             statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
             finish(zero, book, z_loss, divisor, want_grad)
             for slot in range(count):

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.exp import exp_pair, unscale
+from softxent.kernels.cpu.exp import exp_pair
 from softxent.kernels.cpu.floats import fma, maximum, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold_others

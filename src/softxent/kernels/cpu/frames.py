@@ -21,7 +21,16 @@ from numba.extending import overload
 from softxent.kernels.cpu.exp import magic_number, power, reduced, significand, small_part
 from softxent.kernels.cpu.floats import SCALE_EXPONENT_32, SCALE_EXPONENT_64, absolute, fma, quick_two_sum, two_sum
 from softxent.kernels.cpu.jit import inlined
-from softxent.kernels.cpu.lanes import bits, convert, extract, floats_to_integers, from_bits, integers_to_floats, lower_half, select, upper_half
+from softxent.kernels.cpu.lanes import (
+    bits,
+    convert,
+    extract,
+    floats_to_integers,
+    from_bits,
+    lower_half,
+    select,
+    upper_half,
+)
 from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [

@@ -33,10 +33,10 @@ import math
 import numpy as np
 
 from softxent.kernels.cpu.exp import exp_pair, unscale
+from softxent.kernels.cpu.exponentials import find, quotient, row_max, scale_row, slope_unit, sum_exponentials
 from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.log import log1p_pair, log_pair
-from softxent.kernels.cpu.exponentials import find, quotient, row_max, scale_row, slope_unit, sum_exponentials
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["hard_label_rows", "soft_label_rows", "times", "weighted_shortfall"]

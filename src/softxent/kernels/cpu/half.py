@@ -17,6 +17,7 @@ from softxent.kernels.cpu.jit import kernel
 
 __all__ = ["is_half", "read_half", "round_to", "write_half"]
 
+
 @intrinsic
 def _decode_float16(typing_context: Any, bits: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

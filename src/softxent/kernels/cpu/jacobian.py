@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from softxent.kernels.cpu.exp import exp_pair
+from softxent.kernels.cpu.exponentials import find, quotient, row_max
 from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
 from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.exponentials import find, quotient, row_max
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["LESS", "probability_pairs", "softmax_jacobian_rows"]

@@ -14,26 +14,27 @@ machine's memory nor on the number of threads.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from softxent.kernels.cpu import scheduler
-from softxent.kernels.cpu.blas import single_threaded_blas
+from softxent.kernels.cpu.blas import multiply, single_threaded_blas
 from softxent.kernels.cpu.half import round_to
 
 __all__ = ["OutputLayer", "rows_per_chunk"]
 
-_CHUNK_BYTES = 1 << 25
+_CHUNK_BYTES = 104 << 20
 _FEWEST_ROWS = 64
 _CLASSES_PER_TILE = 2048
-_MOST_STRIPES = 16
+_MOST_STRIPES = 8
 
 
 def rows_per_chunk(num_classes: int, itemsize: int) -> int:
-    """Return how many rows' logits fill a chunk: few enough to stay small, enough for BLAS to be fast."""
-    return max(_FEWEST_ROWS, _CHUNK_BYTES // (num_classes * itemsize))
+    """Return how many rows' logits fill a chunk: few enough to stay small, enough that W and ∂W are visited seldom."""
+    return max(_FEWEST_ROWS, _CHUNK_BYTES // (num_classes * itemsize) // 16 * 16)
 
 
 def _stripes(num_classes: int) -> list[list[slice]]:
@@ -64,12 +65,15 @@ class OutputLayer:
         self.stripes = _stripes(num_classes)
         if want_grad:
             self.grad_x = np.zeros(x.shape, x.dtype.newbyteorder("="))
-            self._weight_sum = np.zeros(weight.shape, dtype)
+            self._weight_sum = np.empty(weight.shape, dtype)
+            self._has_sum = False
             self._bias_sum = np.zeros(num_classes)
 
     def run(self, rows: np.ndarray, loss: Callable[[np.ndarray, np.ndarray], None]) -> None:
         """Visit the given rows of x chunk by chunk: loss(rows, logits) leaves the gradients in the logits' place."""
         if not rows.size:
+            if self.want_grad:
+                self._weight_sum[...] = 0.0
             return
         num_classes = self.weight.shape[0]
         step = min(rows_per_chunk(num_classes, self.dtype.itemsize), rows.size)
@@ -90,35 +94,42 @@ class OutputLayer:
             self._add_gradients(chunk, x, z)
 
     def _tile(self, tile: slice) -> np.ndarray:
-        # Weights of another dtype are converted a tile of classes at a time, never as a whole.
-        return np.asarray(self.weight[tile], self.dtype)
+        # Weights of another dtype or layout are converted a tile of classes at a time, never as a whole.
+        part = np.asarray(self.weight[tile], self.dtype)
+        return part if part.flags.c_contiguous and part.flags.aligned else part.copy(order="C")
 
     def _write_logits(self, x: np.ndarray, z: np.ndarray) -> None:
-        def work(stripe: list[slice]) -> None:
-            with np.errstate(all="ignore"):
-                for tile in stripe:
-                    np.matmul(x, self._tile(tile).T, out=z[:, tile])
-                    if self.bias is not None:
-                        z[:, tile] += self.bias[tile]
+        def work(tile: slice) -> None:
+            multiply(x, self._tile(tile).T, z[:, tile], accumulate=False)
+            if self.bias is not None:
+                with np.errstate(all="ignore"):
+                    z[:, tile] += self.bias[tile]
 
-        scheduler.run(work, self.stripes)
+        scheduler.run(work, [tile for stripe in self.stripes for tile in stripe])
 
     def _add_gradients(self, chunk: np.ndarray, x: np.ndarray, g: np.ndarray) -> None:
-        shares = np.zeros((len(self.stripes), *x.shape), self.dtype)
+        shares = np.empty((len(self.stripes), *x.shape), self.dtype)
+        add = self._has_sum
 
-        def work(k: int) -> None:
-            with np.errstate(all="ignore"):
-                for tile in self.stripes[k]:
-                    part = g[:, tile]
-                    shares[k] += part @ self._tile(tile)
-                    self._weight_sum[tile] += part.T @ x
-                    if self.bias is not None:
-                        self._bias_sum[tile] += part.sum(axis=0, dtype=np.float64)
+        def share(k: int) -> None:
+            for tile in self.stripes[k]:
+                multiply(g[:, tile], self._tile(tile), shares[k], accumulate=tile is not self.stripes[k][0])
 
-        scheduler.run(work, range(len(self.stripes)))
+        def rows_of_weight(tile: slice) -> None:
+            part = g[:, tile]
+            multiply(part.T, x, self._weight_sum[tile], accumulate=add)
+            if self.bias is not None:
+                with np.errstate(all="ignore"):
+                    self._bias_sum[tile] += part.sum(axis=0, dtype=np.float64)
+
+        # The longer pieces first, so that the threads end together.
+        pieces: list[Callable[[], None]] = [functools.partial(share, k) for k in range(len(self.stripes))]
+        pieces += [functools.partial(rows_of_weight, tile) for stripe in self.stripes for tile in stripe]
+        scheduler.run(lambda piece: piece(), pieces)
+        self._has_sum = True
         with np.errstate(all="ignore"):
-            for share in shares[1:]:
-                shares[0] += share
+            for other in shares[1:]:
+                shares[0] += other
         self.grad_x[chunk] = round_to(self.grad_x.dtype, shares[0])
 
     @property

@@ -12,10 +12,10 @@ import math
 import numpy as np
 
 from softxent.kernels.cpu.exp import unscale
+from softxent.kernels.cpu.exponentials import find, row_max, sum_exponentials
 from softxent.kernels.cpu.floats import two_sum
 from softxent.kernels.cpu.jit import kernel
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.exponentials import find, row_max, sum_exponentials
 from softxent.kernels.cpu.sums import BLOCK, finish
 
 __all__ = ["kl_rows", "probability_rows"]

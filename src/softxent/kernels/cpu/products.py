@@ -13,11 +13,11 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.general import weighted_shortfall
+from softxent.kernels.cpu.exponentials import find, row_max, slope_unit
 from softxent.kernels.cpu.floats import fma, two_prod, two_sum
+from softxent.kernels.cpu.general import weighted_shortfall
 from softxent.kernels.cpu.jacobian import LESS, probability_pairs
 from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.exponentials import find, row_max, slope_unit
 from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
 
 __all__ = ["dot", "hvp_rows", "jacobian_product_rows"]

@@ -202,9 +202,7 @@ def write_log_row(z, at, out, to, n, m, log_s, log_s_lo, ahead, streams):
         j += lanes
     if j < n:
         place = j * size
-        store_first(
-            out, to + place, n - j, log_probability(load_first(z, at + place, n - j, zero), m, log_s, log_s_lo)
-        )
+        store_first(out, to + place, n - j, log_probability(load_first(z, at + place, n - j, zero), m, log_s, log_s_lo))
 
 
 @inner

@@ -12,10 +12,21 @@ c mod LANES, folded in the same way. So a row has the same bits however it lies 
 from __future__ import annotations
 
 import numpy as np
+
 from softxent.kernels.cpu.frames import SETTLED, add_term, combine, log_probability, scaled, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
 from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, size_in_memory
-from softxent.kernels.cpu.memory import advanced, copy_element, copy_vector, item_size, like, load, prefetch, retyped, store
+from softxent.kernels.cpu.memory import (
+    advanced,
+    copy_element,
+    copy_vector,
+    item_size,
+    like,
+    load,
+    prefetch,
+    retyped,
+    store,
+)
 from softxent.kernels.cpu.transpose import square_to_rows, square_to_rows_in_part, square_to_tile
 
 __all__ = ["foresee", "pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]

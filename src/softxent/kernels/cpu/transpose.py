@@ -55,9 +55,7 @@ def square_to_tile(
             loaded.append(masked_load(builder, pointer, mask, kind, size_of(array.dtype)))
         for k, vector in enumerate(_transposed(builder, loaded)):
             offset = builder.add(to, builder.mul(step, ir.Constant(_I64, k)))
-            builder.store(
-                vector, address(context, builder, tile, tile_value, offset, kind), align=size_of(array.dtype)
-            )
+            builder.store(vector, address(context, builder, tile, tile_value, offset, kind), align=size_of(array.dtype))
 
     return types.void(array, *[types.int64] * 4, tile, types.int64, types.int64), codegen
 
@@ -75,9 +73,7 @@ def _load_square(context: Any, builder: Any, tile: Any, tile_value: Any, at: Any
 
 
 @intrinsic
-def square_to_rows(
-    typing_context: Any, tile: Any, at: Any, step: Any, array: Any, to: Any, row_step: Any
-) -> Any:
+def square_to_rows(typing_context: Any, tile: Any, at: Any, step: Any, array: Any, to: Any, row_step: Any) -> Any:
     """Copy LANES classes of the tile to LANES rows, in the rows' order: what spills into a next row is overwritten."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -1,0 +1,173 @@
+"""Every way through the kernels gives a row the same bits: along the lanes or across them, kept or computed again.
+
+Which way a call takes depends on its size and layout alone and is chosen for speed; nothing else may show it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import oracle
+import oracle_loss
+import pytest
+from ulps import DTYPES, assert_contract, assert_same_bits
+
+import softxent
+from softxent.kernels.cpu import scheduler
+from softxent.numpy import visits
+
+# Below, at and above a vector, the longest row in a tile (120 float32, 60 float64), and a settled sum (512, 1024).
+WIDTHS = (1, 2, 7, 8, 9, 10, 15, 16, 17, 31, 33, 60, 61, 100, 120, 121, 300, 511, 512, 513, 1024, 1030, 2100)
+ALL = ("float16", "bfloat16", "float32", "float64")
+
+
+def results(z, y, axis=-1):
+    """Softmax, log-softmax, logsumexp, loss and gradient of rows along an axis."""
+    loss, grad = softxent.cross_entropy_value_and_grad(z, y, axis=axis, reduction="none")
+    return (
+        softxent.softmax(z, axis=axis),
+        softxent.log_softmax(z, axis=axis),
+        softxent.logsumexp(z, axis=axis),
+        loss,
+        grad,
+    )
+
+
+@pytest.fixture
+def fresh_plans():
+    """Forget the plans before and after a test that changes what they depend on."""
+    visits.plan.cache_clear()
+    visits.small_call.cache_clear()
+    yield
+    visits.plan.cache_clear()
+    visits.small_call.cache_clear()
+
+
+def rows_of(rng, count, width, dtype):
+    """Rows with some odd ones among them, and labels, of which one is ignored."""
+    z = (rng.standard_normal((count, width)) * 5).astype(DTYPES[dtype])
+    y = rng.integers(0, width, count)
+    y[1] = np.argmax(z[1].astype(float))
+    y[3] = -100
+    z[4, 0], z[5, -1], z[6] = np.nan, np.inf, -np.inf
+    z[7, 0] = -np.inf
+    z[8] = np.where(np.arange(width) % 2, z[8], -np.inf)
+    z[9] *= 1000
+    return z, y
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_class_axis_anywhere(width, dtype, rng):
+    """A row's bits do not depend on where its classes lie in memory."""
+    z, y = rows_of(rng, 45, width, dtype)
+    want = results(z, y)
+    for got in (results(np.asfortranarray(z), y), results(np.repeat(z, 2, axis=1)[:, ::2], y)):
+        for g, w in zip(got, want, strict=True):
+            assert_same_bits(g, w)
+    inside = np.ascontiguousarray(z.reshape(5, 9, width).transpose(0, 2, 1))
+    p, log_p, lse, loss, grad = results(inside, y.reshape(5, 9), axis=1)
+    for g, w in ((p, want[0]), (log_p, want[1]), (grad, want[4])):
+        assert_same_bits(np.ascontiguousarray(g.transpose(0, 2, 1)).reshape(45, width), w)
+    assert_same_bits(lse.reshape(-1), want[2])
+    assert_same_bits(loss.reshape(-1), want[3])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("width", [10, 61, 513])
+def test_any_batch(width, dtype, rng):
+    """A row's bits do not depend on the batch that holds it, nor on its place there."""
+    z, y = rows_of(rng, 300, width, dtype)
+    want = results(z, y)
+    for rows in (slice(0, 1), slice(7, 8), slice(3, 20), slice(100, 299), slice(299, None, -1)):
+        for got, w in zip(results(z[rows], y[rows]), want, strict=True):
+            assert_same_bits(got, w[rows])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("rows", "width"), [(9000, 10), (700, 513), (40, 70_000)])
+def test_any_number_of_threads(rows, width, dtype, rng):
+    """1, 2, 3 and 4 threads: bit for bit the same."""
+    z, y = rows_of(rng, rows, width, dtype)
+    before = scheduler.get_num_threads()
+    try:
+        scheduler.set_num_threads(1)
+        want = results(z, y)
+        for threads in (2, 3, 4):
+            scheduler.set_num_threads(threads)
+            for got, w in zip(results(z, y), want, strict=True):
+                assert_same_bits(got, w)
+    finally:
+        scheduler.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("width", [10, 121, 1030])
+def test_kept_streamed_and_tiled_alike(width, dtype, rng, monkeypatch, fresh_plans):
+    """Terms kept or computed again, results past the caches or not, rows in tiles or one by one: the same bits."""
+    z, y = rows_of(rng, 50, width, dtype)
+    want = results(z, y)
+    for name, value in (
+        ("_KEPT_BYTES", 0),
+        ("_STREAMED_BYTES", 0),
+        ("_TILED_ROW_BYTES", 0),
+        ("_TILED_ROW_BYTES", 1 << 20),
+        ("_TILE_BYTES", 1),
+        ("_SMALL_ELEMENTS", 0),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(visits, name, value)
+            visits.plan.cache_clear()
+            visits.small_call.cache_clear()
+            for got, w in zip(results(z, y), want, strict=True):
+                assert_same_bits(got, w, what=f"{name} = {value}")
+    given = z.copy()
+    assert_same_bits(softxent.softmax(given, out=given), want[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_calls_answer_as_others(dtype, rng):
+    """The short way of small calls gives what the long way gives: lists take the long one."""
+    z, y = rng.standard_normal((6, 5)).astype(dtype), np.array([0, 4, -100, 2, 1, 3])
+    for reduction in ("mean", "sum"):
+        loss, grad = softxent.cross_entropy_value_and_grad(z, y, reduction=reduction)
+        slow, slow_grad = softxent.cross_entropy_value_and_grad(z, y.tolist(), reduction=reduction)
+        assert_same_bits(loss, slow)
+        assert_same_bits(grad, slow_grad)
+        assert type(loss) is type(slow)
+        out = np.empty_like(z)
+        loss, grad = softxent.cross_entropy_value_and_grad(z, y, reduction=reduction, out=out)
+        assert grad is out
+        assert_same_bits(out, slow_grad)
+        assert_same_bits(softxent.cross_entropy(z, y, reduction=reduction), slow)
+    with pytest.raises(softxent.LabelError):
+        softxent.cross_entropy(z, y + 1)
+    assert np.isnan(softxent.cross_entropy(z, np.full(6, -100)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [4090.0, 4096.0, 4100.0, 3e5, 2.0**20, 1.1e6, 3e7, 1e15, 1e30])
+def test_logits_of_any_size(size, dtype, rng):
+    """Around the sizes at which the maximum is subtracted first, and beyond: 4 ulps of the exact value."""
+    for sign in (1, -1):
+        row = np.array(sign * size + rng.uniform(-60, 0, 20)).astype(dtype)
+        row[3] = row[:3].max()
+        assert_contract(softxent.softmax(row), oracle.softmax(row), row=row)
+        assert_contract(softxent.log_softmax(row), oracle.log_softmax(row), row=row)
+        for label in (0, int(np.argmax(row))):
+            loss, grad = softxent.cross_entropy_value_and_grad(row, label)
+            exact = oracle_loss.cross_entropy(row, label)
+            assert_contract(np.asarray(loss), exact.loss, row=row)
+            assert_contract(grad, exact.grad, row=row)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weight", [1e-300, 1e-44, 1e-30, 1e-10, 1e10, 1e30, 1e37])
+def test_weights_of_any_size(weight, dtype, rng):
+    """Class weights far from 1 scale loss and gradient without losing a bit before the last rounding."""
+    z = (rng.standard_normal((3, 40)) * 8).astype(dtype)
+    y = np.array([0, 5, 39])
+    loss, grad = softxent.cross_entropy_value_and_grad(z, y, weight=np.full(40, weight), reduction="none")
+    for i in range(3):
+        exact = oracle_loss.cross_entropy(z[i], y[i], weight=np.full(40, weight))
+        assert_contract(loss[[i]], exact.loss.reshape(1), row=z[i], what="loss")
+        assert_contract(grad[i], exact.grad, row=z[i], what="gradient")
