@@ -1,4 +1,4 @@
-"""What the first call costs: compilation in a first process, the disk cache in a second: `python benchmarks/first_call.py`."""
+"""What a first call costs: compilation, then from the disk cache: `python benchmarks/first_call.py`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How every benchmark measures: the same data, one process, interleaved, two threads each, medians and their ratios.
 
-The machines that this runs on are noisy, so a time alone says nothing. Every round runs each contender once, in an order
-that changes; a contender's figure is the median over the rounds. Before anything is timed, a contender's result must
+The machines that this runs on are noisy, so a time alone says nothing. Every round runs each contender once, in a
+changing order; a contender's figure is the median over the rounds. Before anything is timed, a contender's result must
 agree with softxent's.
 """
 
@@ -15,15 +15,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", THREADS)
 os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={THREADS}")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import importlib.metadata
-import importlib.util
-import math
-import platform
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+import importlib.metadata  # noqa: E402  # the settings come first
+import importlib.util  # noqa: E402  # the settings come first
+import math  # noqa: E402  # the settings come first
+import platform  # noqa: E402  # the settings come first
+import time  # noqa: E402  # the settings come first
+from collections.abc import Callable, Mapping  # noqa: E402  # the settings come first
+from typing import Any  # noqa: E402  # the settings come first
 
-import numpy as np
+import numpy as np  # noqa: E402  # the settings come first
 
 Run = Callable[[], Any]
 PEERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import harness
@@ -74,10 +75,8 @@ def tensorflow_setup() -> Any:
     """TensorFlow with our number of threads."""
     import tensorflow as tf
 
-    try:
+    with contextlib.suppress(RuntimeError):  # it has run before
         tf.config.threading.set_intra_op_parallelism_threads(int(harness.THREADS))
-    except RuntimeError:  # it has run before
-        pass
     return tf
 
 

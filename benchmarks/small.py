@@ -30,7 +30,9 @@ def main() -> None:
         alone.append((shape, harness.medians({"loss": loss}, 5001), harness.medians({"softmax": softmax}, 5001)))
     table.end()
     for shape, loss_ms, softmax_ms in alone:
-        print(f"alone {shape!s:<12} loss {loss_ms['loss'] * 1e3:6.1f} µs   softmax {softmax_ms['softmax'] * 1e3:6.1f} µs")
+        print(
+            f"alone {shape!s:<12} loss {loss_ms['loss'] * 1e3:6.1f} µs   softmax {softmax_ms['softmax'] * 1e3:6.1f} µs"
+        )
 
 
 if __name__ == "__main__":

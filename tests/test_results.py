@@ -32,7 +32,9 @@ def test_memory_is_used_again():
     assert address(softxent.softmax(z)) == first
 
 
-@pytest.mark.parametrize("hold", [lambda p: p, lambda p: p[3:5], lambda p: p.T, memoryview, lambda p: p.reshape(-1)[:1]])
+@pytest.mark.parametrize(
+    "hold", [lambda p: p, lambda p: p[3:5], lambda p: p.T, memoryview, lambda p: p.reshape(-1)[:1]]
+)
 def test_held_results_keep_theirs(hold):
     """Whatever of a result is held, a view or a buffer, no other result is written there."""
     z = np.zeros(SHAPE, np.float32)
@@ -60,7 +62,7 @@ def test_the_limit_is_an_environment_variable(monkeypatch):
         assert results._limit_bytes() == limit
     monkeypatch.setattr(results, "_limit", None)
     monkeypatch.setenv("SOFTXENT_RESULT_CACHE_MB", "much")
-    with pytest.raises(OptionError, match="SOFTXENT_RESULT_CACHE_MB must be a number of megabytes.*'much'"):
+    with pytest.raises(OptionError, match=r"SOFTXENT_RESULT_CACHE_MB must be a number of megabytes.*'much'"):
         results._limit_bytes()
     monkeypatch.setattr(results, "_limit", None)
     monkeypatch.delenv("SOFTXENT_RESULT_CACHE_MB")

@@ -26,7 +26,7 @@ def label_losses(
 ) -> None:
     """Write each row's loss into losses, and the gradient into result, if there is one.
 
-    array: float16, bfloat16, float32 or float64, of the layout's shape; result: of its dtype and shape, maybe the array;
+    array: float16, bfloat16, float32 or float64, of the layout's shape; result: of its dtype and shape, maybe array;
     losses: (N,) float64. The labels are checked.
     """
     own = kernels()

@@ -35,8 +35,8 @@ def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
     ):
         index = np.unravel_index(int(np.argmax(labels)), labels.shape)
         raise LabelError(f"{name}{[int(i) for i in index]} is {int(labels.max())}, which is no class")
-    index = np.ascontiguousarray(labels, np.int64).reshape(-1)
-    return index if index.flags.writeable else index.copy()  # the kernels are compiled for writable arrays
+    flat = np.ascontiguousarray(labels, np.int64).reshape(-1)
+    return flat if flat.flags.writeable else flat.copy()  # the kernels are compiled for writable arrays
 
 
 def is_index_labels(labels: np.ndarray, logits_shape: tuple[int, ...], row_shape: tuple[int, ...], of: str) -> bool:

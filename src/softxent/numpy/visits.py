@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 # Arrays up to this size take the way where a microsecond counts.
 _SMALL_ELEMENTS = 1 << 15
 
-_KERNEL_DTYPES = {
+_KERNEL_DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64),
     "float16": np.dtype(np.uint16),
@@ -86,7 +86,8 @@ def strided(array: np.ndarray, layout: Layout) -> Strided:
     cube = layout.cube(array)
     if cube.size == 0:
         return array.reshape(-1), size, size, size
-    return (cube[:1, 0, 0], *cube.strides)
+    outer, classes, inner = cube.strides
+    return cube[:1, 0, 0], outer, classes, inner
 
 
 def strided_like(array: np.ndarray, layout: Layout, other: Strided, given: np.ndarray) -> Strided:
@@ -169,7 +170,7 @@ Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray],
 
 
 def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
-    """Call work(counts, step, rows, tile, stride, streams, keeps, kept) once in each thread: counts hands out pieces."""
+    """Call work(counts, step, rows, tile, stride, streams, keeps, kept) in each thread; counts hands out pieces."""
     scratch = kernels().scratch
     size, stride, step, threads, streams, keeps, kept = how
     working = dtype if dtype.itemsize == 8 else _FLOAT32

@@ -3,9 +3,10 @@
 NumPy's matmul cannot accumulate: its product goes into a temporary array, which is then added, and for a gradient of
 150 MB that is most of the memory's traffic. SciPy exports the BLAS that can (the cython_blas module's C functions).
 
-Products' bits do not depend on the number of threads: a BLAS cuts a product by the number of its threads, and rounds differently for each cut. Products of pieces that we cut
-by shape, one thread each, do not. The limit belongs to the whole process, so its holders take turns: were two inside at
-once, the first to leave would lift the limit under the second. Each uses all of our threads, so a turn costs no time.
+Products' bits do not depend on the number of threads: a BLAS cuts a product by the number of its threads, and rounds
+differently for each cut; pieces that we cut by shape, one thread each, do not. The limit of one thread belongs to the
+whole process, so its holders take turns: were two inside at once, the first to leave would lift the limit under the
+second. Each uses all of our threads, so a turn costs no time.
 """
 
 from __future__ import annotations

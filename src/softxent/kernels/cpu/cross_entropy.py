@@ -109,8 +109,8 @@ def label_rows(
 ):
     """Losses of the rows, and where they are wanted their gradients, into results, which may be the logits.
 
-    index_labels: (N,) int64, each a class or ignore_index; class_weight: (C,) float64, row_scales: (N,) float64, each of
-    size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
+    index_labels: (N,) int64, each a class or ignore_index; class_weight: (C,) float64, row_scales: (N,) float64, each
+    of size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
     softxent.kernels.cpu.softmax.
     """
     z, out, tile = pointer(logits), pointer(results), pointer(tiles)

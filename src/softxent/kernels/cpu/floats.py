@@ -25,7 +25,7 @@ __all__ = [
     "two_sum",
 ]
 
-# exp_pair (softxent.kernels.cpu.exp) returns e^d · 2^K, so that no row's exponentials are subnormal before they are divided by their sum:
+# Exponentials are kept 2^K times as large as they are, so that none is subnormal before it is divided by its row's sum:
 # e^d ≥ 2^-150 (float32) and 2^-1075 (float64) are all that can matter, and 2^K moves them into the normal range with
 # room for class weights above 1.
 SCALE_EXPONENT_32 = 64

@@ -1,7 +1,7 @@
 """Vectors from and to memory: whole or in part, at any byte offset from an array's first element.
 
-The kernels see an array as a pointer to its first element and byte strides: one compiled kernel for every layout, and no
-counting of references, which costs more than a row of ten classes.
+The kernels see an array as a pointer to its first element and byte strides: one compiled kernel for every layout, and
+no counting of references, which costs more than a row of ten classes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,31 @@ from numba.extending import intrinsic, overload
 from softxent.kernels.cpu.conversions import decode, encode
 from softxent.kernels.cpu.vector import Vector, lanes_of, llvm_scalar
 
-__all__ = ["address", "advanced", "copy_element", "copy_vector", "fence", "first_lanes", "item_size", "like", "load", "load_first", "load_scalar", "masked_load", "masked_store", "misalignment", "pointer", "prefetch", "retyped", "size_of", "store", "store_first",
-           "store_scalar", "stream", "take"]  # fmt: skip
+__all__ = [
+    "address",
+    "advanced",
+    "copy_element",
+    "copy_vector",
+    "fence",
+    "first_lanes",
+    "item_size",
+    "like",
+    "load",
+    "load_first",
+    "load_scalar",
+    "masked_load",
+    "masked_store",
+    "misalignment",
+    "pointer",
+    "prefetch",
+    "retyped",
+    "size_of",
+    "store",
+    "store_first",
+    "store_scalar",
+    "stream",
+    "take",
+]
 
 _I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _HALF = (types.uint16, types.int16)
@@ -33,6 +56,7 @@ def address(context: Any, builder: Any, pointer_type: Any, pointer: Any, offset:
 
 
 def size_of(dtype: Any) -> int:
+    """How many bytes an element takes."""
     return int(dtype.bitwidth // 8)
 
 
@@ -86,7 +110,7 @@ def advanced(typing_context: Any, base: Any, offset: Any) -> Any:
     """A pointer offset bytes further on."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return address(context, builder, base, *arguments, arguments[0].type.pointee)
+        return address(context, builder, base, arguments[0], arguments[1], arguments[0].type.pointee)
 
     return base(base, types.int64), codegen
 

@@ -176,7 +176,7 @@ def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
 def small_scratch(
     tile: int, kept: int, dtype: np.dtype[Any], working: np.dtype[Any] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return this thread's count, set to 0, and its buffers for a tile and for terms: what a call in one thread needs."""
+    """Return this thread's count, set to 0, and its buffers for a tile and for terms, for a call in one thread."""
     try:
         counts, tiles, terms = _local.small[dtype]
         if tiles.size >= tile and terms.size >= kept:

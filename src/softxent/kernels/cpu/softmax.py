@@ -7,9 +7,9 @@ One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one class r
     logsumexp     = m + log1p(R)
 
 A row's result depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf,
-−inf). The kernels take arrays that begin where logits, results, tiles and terms do, and visit the rows in pieces of step
-rows that counts hands out: threads call one with the same arguments but for tiles and terms. The other arguments are
-those of softxent.kernels.cpu.groups.
+−inf). The kernels take arrays that begin where logits, results, tiles and terms do, and visit the rows in pieces of
+step rows that counts hands out: threads call one with the same arguments but for tiles and terms. The other arguments
+are those of softxent.kernels.cpu.groups.
 """
 
 from __future__ import annotations

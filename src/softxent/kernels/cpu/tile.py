@@ -42,29 +42,29 @@ def pack(z, zo, zc, zi, inner, n, first, count, tile, stride):
     """Copy rows first … first + count to the tile's first lanes. zo, zc, zi: byte strides of (outer, class, inner)."""
     size = item_size(z)
     lanes = lane_count(like(z))
-    l = 0
-    while l < count:
-        row = first + l
+    lane = 0
+    while lane < count:
+        row = first + lane
         at = _row_offset(row, inner, zo, zi)
         if inner == 1 and zc == size:
             # Rows one after the other.
-            rows = min(lanes, count - l)
+            rows = min(lanes, count - lane)
             for start in range(0, n, lanes):
                 # The last square lies over the one before: no part of a vector is moved where there is a whole one.
                 c = max(min(start, n - lanes), 0)
-                to = (c * stride + l) * size
+                to = (c * stride + lane) * size
                 square_to_tile(z, at + c * size, zo, rows, min(lanes, n), tile, to, stride * size)
-            l += lanes
+            lane += lanes
             continue
-        side_by_side = min(inner - row % inner, count - l) if zi == size else 1
+        side_by_side = min(inner - row % inner, count - lane) if zi == size else 1
         whole = side_by_side // lanes * lanes
         for c in range(n if whole > 0 else 0):
             for k in range(0, whole, lanes):
-                copy_vector(tile, (c * stride + l + k) * size, z, at + c * zc + k * size)
+                copy_vector(tile, (c * stride + lane + k) * size, z, at + c * zc + k * size)
         for k in range(whole, side_by_side):
             for c in range(n):
-                copy_element(tile, (c * stride + l + k) * size, z, at + c * zc + k * size)
-        l += side_by_side
+                copy_element(tile, (c * stride + lane + k) * size, z, at + c * zc + k * size)
+        lane += side_by_side
 
 
 @inner
@@ -72,33 +72,33 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
     """Copy the tile's first lanes to rows first … first + count of out."""
     size = item_size(out)
     lanes = lane_count(like(out))
-    l = 0
-    while l < count:
-        row = first + l
+    lane = 0
+    while lane < count:
+        row = first + lane
         to = _row_offset(row, inner, oo, oi)
         if inner == 1 and oc == size:
-            rows = min(lanes, count - l)
+            rows = min(lanes, count - lane)
             # What a whole vector writes beyond a row of few classes, later rows overwrite, if there are enough.
-            spills_into_rows = oo == n * size and (count - l - lanes + 1) * n >= lanes
+            spills_into_rows = oo == n * size and (count - lane - lanes + 1) * n >= lanes
             whole = rows == lanes and (n >= lanes or spills_into_rows)
             for start in range(0, n, lanes):
                 c = max(min(start, n - lanes), 0)
-                place = (c * stride + l) * size
+                place = (c * stride + lane) * size
                 if whole:
                     square_to_rows(tile, place, stride * size, out, to + c * size, oo)
                 else:
                     square_to_rows_in_part(tile, place, stride * size, out, to + c * size, oo, rows, min(lanes, n))
-            l += lanes
+            lane += lanes
             continue
-        side_by_side = min(inner - row % inner, count - l) if oi == size else 1
+        side_by_side = min(inner - row % inner, count - lane) if oi == size else 1
         whole = side_by_side // lanes * lanes
         for c in range(n if whole > 0 else 0):
             for k in range(0, whole, lanes):
-                copy_vector(out, to + c * oc + k * size, tile, (c * stride + l + k) * size)
+                copy_vector(out, to + c * oc + k * size, tile, (c * stride + lane + k) * size)
         for k in range(whole, side_by_side):
             for c in range(n):
-                copy_element(out, to + c * oc + k * size, tile, (c * stride + l + k) * size)
-        l += side_by_side
+                copy_element(out, to + c * oc + k * size, tile, (c * stride + lane + k) * size)
+        lane += side_by_side
 
 
 @inner
