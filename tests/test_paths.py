@@ -5,6 +5,9 @@ Which way a call takes depends on its size and layout alone and is chosen for sp
 
 from __future__ import annotations
 
+import inspect
+import threading
+
 import numpy as np
 import oracle
 import oracle_loss
@@ -12,7 +15,8 @@ import pytest
 from ulps import DTYPES, assert_contract, assert_same_bits
 
 import softxent
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu import cross_entropy, groups, label_terms, row, scheduler, tile
+from softxent.kernels.cpu import softmax as kernel_softmax
 from softxent.numpy import visits
 
 # Below, at and above a vector, the longest row in a tile (120 float32, 60 float64), and a settled sum (512, 1024).
@@ -122,6 +126,37 @@ def test_kept_streamed_and_tiled_alike(width, dtype, rng, monkeypatch, fresh_pla
                 assert_same_bits(got, w, what=f"{name} = {value}")
     given = z.copy()
     assert_same_bits(softxent.softmax(given, out=given), want[0])
+
+
+def test_kernels_use_no_memory_but_their_own(rng):
+    """While other threads allocate and fill memory of every size, results keep their bits.
+
+    Numba frees an array after its last use, and a pointer to it is none: a kernel that works with pointers makes no array.
+    """
+    for module in (cross_entropy, label_terms, groups, row, kernel_softmax, tile):
+        source = inspect.getsource(module)
+        assert "np.empty(" not in source, module.__name__
+        assert "np.zeros(" not in source, module.__name__
+    z = rng.standard_normal((3000, 20)).astype(np.float32)
+    want = softxent.softmax(z)
+    stop = threading.Event()
+
+    def disturb():
+        sizes = range(100, 3000, 40)
+        while not stop.is_set():
+            for size in sizes:
+                np.full(size, 1e300)
+
+    others = [threading.Thread(target=disturb) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(100):
+            assert_same_bits(softxent.softmax(z), want)
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

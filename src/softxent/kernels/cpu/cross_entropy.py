@@ -33,7 +33,7 @@ from softxent.kernels.cpu.groups import (
 from softxent.kernels.cpu.jit import inner, kernel
 from softxent.kernels.cpu.label_terms import AT_LABEL, LABEL_LOGIT, LOSS, SCALE, WEIGHT, finish
 from softxent.kernels.cpu.lanes import convert, lane_count
-from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, store_scalar, take
+from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, store_scalar, take
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["label_rows"]
@@ -124,8 +124,7 @@ def label_rows(
     kept, keeps, counter = pointer(terms), may_keep and want_grad, pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
-    lines = np.empty(BOOK_LINES * lanes)
-    book = pointer(lines)
+    book = stack_lines(zero, BOOK_LINES)
     group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
     start = take(counter, step)
     while start < rows:

@@ -1,9 +1,9 @@
 """The frame in which a row's exponentials are computed and added: no logit's difference from the maximum is rounded.
 
 exp(z) = 2^k e^r with k the integer nearest to z/ln 2 and r = z − k ln 2, exact in its leading part
-(softxent.kernels.cpu.exp). Sums are kept relative to 2^k_m, k_m that of the row's maximum m: an integer, so that nothing
-is rounded, where exp(z − m) needs the difference's rounding error carried along. For |m| above a limit, where k·ln2_lo
-would grow too large, m is subtracted first: there z − m is exact for every z that counts (Sterbenz).
+(softxent.kernels.cpu.exp). Sums are kept relative to 2^k_m, k_m that of the row's maximum m: an integer, so that
+nothing is rounded, where exp(z − m) needs the difference's rounding error carried along. For |m| above a limit,
+where k·ln2_lo would grow too large, m is subtracted first: there z − m is exact for every z that counts (Sterbenz).
 
 A frame is, for one row or for a vector of rows:
     shift: 0 or m;  k: k_m, that of m − shift

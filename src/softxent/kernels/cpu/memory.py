@@ -34,6 +34,7 @@ __all__ = [
     "prefetch",
     "retyped",
     "size_of",
+    "stack_lines",
     "store",
     "store_first",
     "store_scalar",
@@ -113,6 +114,23 @@ def advanced(typing_context: Any, base: Any, offset: Any) -> Any:
         return address(context, builder, base, arguments[0], arguments[1], arguments[0].type.pointee)
 
     return base(base, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack_lines(typing_context: Any, like: Any, lines: Any) -> Any:
+    """A pointer to memory for `lines` vectors of float64 with like's lanes, on the stack: it lasts as long as the call.
+
+    (The memory of an array of Numba's would be freed after the array's last use, which a pointer to it is not.)
+    """
+    count = lines.literal_value * like.lanes
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        with builder.goto_entry_block():
+            memory = builder.alloca(ir.ArrayType(ir.DoubleType(), count))
+            memory.align = 64
+        return builder.bitcast(memory, ir.DoubleType().as_pointer())
+
+    return types.CPointer(types.float64)(like, lines), codegen
 
 
 @intrinsic

@@ -45,7 +45,7 @@ from softxent.kernels.cpu.groups import (
 from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, take
+from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, take
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows"]
@@ -83,8 +83,7 @@ def softmax_rows(
     counter = pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
-    lines = np.empty(BOOK_LINES * lanes)
-    book = pointer(lines)
+    book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + NONE)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     start = take(counter, step)
@@ -118,8 +117,7 @@ def log_softmax_rows(
     z, out, tile, counter = pointer(logits), pointer(results), pointer(tiles), pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
-    lines = np.empty(BOOK_LINES * lanes)
-    book = pointer(lines)
+    book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
     group = lanes if stride > 0 else rows_at_once(z, n, False)
     start = take(counter, step)
@@ -161,8 +159,7 @@ def logsumexp_rows(logits, zo, zc, zi, inner, n, counts, step, rows, tiles, stri
     z, tile, counter = pointer(logits), pointer(tiles), pointer(counts)
     zero = like(z)
     lanes = lane_count(zero)
-    lines = np.empty(BOOK_LINES * lanes)
-    book = pointer(lines)
+    book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
     group = lanes
     start = take(counter, step)
