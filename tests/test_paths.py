@@ -131,7 +131,7 @@ def test_kept_streamed_and_tiled_alike(width, dtype, rng, monkeypatch, fresh_pla
 def test_kernels_use_no_memory_but_their_own(rng):
     """While other threads allocate and fill memory of every size, results keep their bits.
 
-    Numba frees an array after its last use, and a pointer to it is none: a kernel that works with pointers makes no array.
+    Numba frees an array after its last use, which a pointer to it is not: a kernel of pointers makes no array.
     """
     for module in (cross_entropy, label_terms, groups, row, kernel_softmax, tile):
         source = inspect.getsource(module)
