@@ -156,7 +156,11 @@ def evaluate(
     dtype = working_dtype(array.dtype)
     targets = prepare_targets(labels, layout, options, dtype)
     divisor = divisor_of(targets.total, options.reduction)
-    losses = np.empty(layout.num_rows)
+    count = layout.num_rows
+    if options.reduction == "none":
+        losses = np.empty(count)
+    else:
+        losses = kernels().scratch("losses", count, np.dtype(np.float64))[:count]
     result: Any = None
     sink: Rows | None = None
     if want_grad or vector is not None:
