@@ -1,7 +1,8 @@
-"""float16 and bfloat16 to float32 and back, rounded to nearest even, by integer operations that vectorise everywhere.
+"""Arrays of float16 and bfloat16 to float32 and back, rounded to nearest even (softxent.kernels.cpu.conversions).
 
-NumPy raises a floating-point flag for each float16 result that is subnormal, at 100 ns apiece; the probabilities
-of a large vocabulary are mostly subnormal in float16. The arrays come as uint16: their bits.
+For the kernels that do not load and store half precision themselves. NumPy raises a floating-point flag for each
+float16 result that is subnormal, at 100 ns apiece; the probabilities of a large vocabulary are mostly subnormal in
+float16. The arrays come as uint16: their bits.
 """
 
 from __future__ import annotations

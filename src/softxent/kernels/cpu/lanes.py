@@ -22,30 +22,17 @@ __all__ = [
     "integer_splat",
     "integers_to_floats",
     "lane_count",
-    "lane_indices",
     "largest_lane",
     "lower_half",
     "narrow",
     "power_of_low_bits",
     "select",
     "size_in_memory",
-    "splat",
     "to_integers",
     "upper_half",
 ]
 
 _I32 = ir.IntType(32)
-
-
-@intrinsic
-def splat(typing_context: Any, like: Any, value: Any) -> Any:
-    """value in as many lanes as like has; its dtype is value's."""
-    kind = like.of(value)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return broadcast(builder, arguments[1], like.lanes)
-
-    return kind(like, value), codegen
 
 
 @intrinsic
@@ -197,17 +184,6 @@ def integer_splat(typing_context: Any, like: Any, value: Any) -> Any:
         return broadcast(builder, scalar, kind.lanes)
 
     return kind(like, types.int64), codegen
-
-
-@intrinsic
-def lane_indices(typing_context: Any, like: Any) -> Any:
-    """0, 1, 2, … as int64."""
-    kind = like.of(types.int64)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.Constant(kind.llvm, list(range(like.lanes)))
-
-    return kind(like), codegen
 
 
 @intrinsic

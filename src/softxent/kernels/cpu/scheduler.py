@@ -1,8 +1,8 @@
-"""Hands blocks of rows to a pool of threads; the kernels run without the GIL.
+"""Hands work to a pool of threads; the kernels run without the GIL.
 
-The blocks are cut by shape alone and every block's result lands in a place of its own, so neither the number of threads
-nor their order can change a bit. The calling thread works too: a pool that is busy with another call only means that it
-does more of the work itself, and there is nothing to wait for in a circle.
+Blocks are cut by shape alone, or hold rows of which each depends on itself alone, and every result lands in a place of
+its own, so neither the number of threads nor their order can change a bit. The calling thread works too: a pool that is
+busy with another call only means that it does more of the work itself, and there is nothing to wait for in a circle.
 """
 
 from __future__ import annotations
