@@ -15,9 +15,9 @@ import pytest
 from ulps import DTYPES, assert_contract, assert_same_bits
 
 import softxent
+from softxent.arrays import visits
 from softxent.kernels.cpu import cross_entropy, groups, label_terms, row, scheduler, tile
 from softxent.kernels.cpu import softmax as kernel_softmax
-from softxent.numpy import visits
 
 # Below, at and above a vector, the longest row in a tile (120 float32, 60 float64), and a settled sum (512, 1024).
 WIDTHS = (1, 2, 7, 8, 9, 10, 15, 16, 17, 31, 33, 60, 61, 100, 120, 121, 300, 511, 512, 513, 1024, 1030, 2100)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import softxent
+from softxent.arrays import results
 from softxent.errors import OptionError
-from softxent.numpy import results
 
 SHAPE = (600, 1000)  # 2.4 MB of float32
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.numpy.loss import evaluate, reduce_losses
-from softxent.numpy.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
-from softxent.numpy.targets import is_index_labels, prepare_targets
+from softxent.arrays.loss import evaluate, reduce_losses
+from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.arrays.targets import is_index_labels, prepare_targets
 from softxent.options import LossOptions, Reduction, check_reduction, loss_options
 
 __all__ = ["cross_entropy", "cross_entropy_hvp", "cross_entropy_value_and_grad", "kl_divergence"]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.rows import Axis, Layout, as_floating
+from softxent.arrays.targets import as_index_labels
 from softxent.errors import DTypeError, LabelError, OptionError
-from softxent.numpy.rows import Axis, Layout, as_floating
-from softxent.numpy.targets import as_index_labels
 
 __all__ = ["hardmax", "one_hot"]
 

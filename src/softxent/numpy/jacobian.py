@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.errors import ShapeError
-from softxent.numpy.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.arrays.products import jacobian_product
+from softxent.arrays.rows import Layout, as_floating, is_longdouble, run_blocks
 
 __all__ = ["softmax_jacobian", "softmax_jvp", "softmax_vjp"]
 
@@ -61,35 +61,6 @@ def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
     return round_to(array.dtype.newbyteorder("="), result).reshape(shape)[()]
 
 
-def _jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str) -> Any:
-    probabilities, vector = as_floating("p", p), as_floating(v_name, v)
-    if probabilities.shape != vector.shape:
-        raise ShapeError(f"{v_name} must have the shape of p, {probabilities.shape}; got {vector.shape}")
-    dtype = np.result_type(probabilities.dtype, vector.dtype).newbyteorder("=")
-    layout = Layout.of(probabilities.shape, axis, "p")
-    if is_longdouble(dtype):
-        from softxent import reference
-
-        cubes = [layout.cube(a.astype(dtype)).transpose(0, 2, 1) for a in (probabilities, vector)]
-        result = np.asarray(reference.softmax_vjp(*cubes)).transpose(0, 2, 1)
-        return result.reshape(layout.shape)[()]
-    result = np.empty(layout.shape, dtype)
-    if result.size:
-        from softxent.kernels.cpu.products import jacobian_product_rows
-
-        working = working_dtype(dtype)
-        sources = Rows(probabilities, layout, working, "in"), Rows(vector, layout, working, "vector")
-        sink = Rows(result, layout, working, "out")
-
-        def work(block: Block) -> None:
-            rows = sink.space(block)
-            jacobian_product_rows(sources[0].read(block), sources[1].read(block), rows)
-            sink.write(block, rows)
-
-        run_blocks(work, layout)
-    return result[()]
-
-
 def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike, axis: int = -1) -> Any:
     """The change of the probabilities when the logits move along a tangent (forward mode).
 
@@ -114,7 +85,7 @@ def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike, axis: int = -1) -> Any
 
     Equals jax.jvp(jax.nn.softmax, …)[1], and softmax_vjp: the Jacobian is symmetric.
     """
-    return _jacobian_product(p, tangent, axis, "tangent")
+    return jacobian_product(p, tangent, axis, "tangent")
 
 
 def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> Any:
@@ -141,4 +112,4 @@ def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> A
 
     Equals torch.softmax's backward, and softmax_jvp: the Jacobian is symmetric.
     """
-    return _jacobian_product(p, cotangent, axis, "cotangent")
+    return jacobian_product(p, cotangent, axis, "cotangent")

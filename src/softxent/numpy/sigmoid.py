@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.numpy.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
 
 __all__ = ["log_sigmoid", "sigmoid"]
 

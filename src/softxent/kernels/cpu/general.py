@@ -23,6 +23,7 @@ Arguments that all kernels here share:
     weight: (C,) float64 class weights, or None for ones
     keep, spread: float64, (1 − ε) and ε/C of label smoothing
     z_loss: float64, λ;  divisor: float64, D
+    row_scale: (N,) float64 factors of the rows' losses and gradients, or None for ones
     losses: (N,) float64, out;  grad: (N, C) like z, out (z itself allowed), or None where it is not wanted
 """
 
@@ -114,8 +115,7 @@ def hard_label_rows(
 ):
     """Losses and gradients of rows with index labels.
 
-    labels: (N,) int64, each a class or ignore_index; row_scale: (N,) float64 factors of the rows' losses and
-    gradients, or None for ones. The other arguments: see the module.
+    labels: (N,) int64, each a class or ignore_index. The other arguments: see the module.
     """
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
@@ -202,7 +202,7 @@ def hard_label_rows(
 
 
 @kernel
-def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_loss, divisor, losses, grad):
+def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_loss, divisor, row_scale, losses, grad):
     """Losses and gradients of rows whose labels are probabilities, which need not sum to 1.
 
     targets: (N, C) like z. The other arguments: see the module.
@@ -240,14 +240,15 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
             if offset is not None:
                 lse += offset[i]
             loss += z_loss * (lse * lse)
-        losses[i] = loss
+        scale = 1.0 if row_scale is None else row_scale[i]
+        losses[i] = loss * scale
 
         if grad is not None:
             extra = 2.0 * z_loss * lse
-            factor, factor_lo = quotient(total + (total_lo + extra), divisor, s, s_lo)
+            factor, factor_lo = quotient((total + (total_lo + extra)) * scale, divisor, s, s_lo)
             row_slope = None if slope is None else slope[i]
             scale_row(grad[i], e_lo, row_slope, factor, factor_lo, grad[i])
-            _subtract_targets(grad[i], targets[i], weight, keep, spread, row_slope, divisor)
+            _subtract_targets(grad[i], targets[i], weight, keep, spread, row_slope, divisor / scale)
             t_r = keep * targets[i, largest] + spread
             if weight is not None:
                 t_r *= weight[largest]
@@ -256,4 +257,4 @@ def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_los
             if slope is not None:
                 pull *= slope[i, largest]
                 pull *= slope_unit(z)
-            grad[i, largest] = pull / (divisor * s)
+            grad[i, largest] = pull * scale / (divisor * s)

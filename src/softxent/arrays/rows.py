@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from softxent.arrays.results import empty
 from softxent.errors import DTypeError, ShapeError
-from softxent.numpy.results import empty
 
 __all__ = [
     "Axis",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from softxent.numpy.rows import Layout, as_writable
+from softxent.arrays.rows import Layout, as_writable
 
 __all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "small_call", "strided", "strided_like", "visit"]
 

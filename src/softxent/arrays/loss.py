@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.errors import OptionError, ShapeError
-from softxent.numpy.label_loss import LARGEST_FLOAT32, is_label_loss, label_losses, small_label_loss
-from softxent.numpy.rows import (
+from softxent.arrays.label_loss import LARGEST_FLOAT32, is_label_loss, label_losses, small_label_loss
+from softxent.arrays.rows import (
     Axis,
     Block,
     Layout,
@@ -21,8 +20,9 @@ from softxent.numpy.rows import (
     run_blocks,
     working_dtype,
 )
-from softxent.numpy.targets import Targets, prepare_targets
-from softxent.numpy.visits import kernels
+from softxent.arrays.targets import Targets, prepare_targets
+from softxent.arrays.visits import kernels
+from softxent.errors import OptionError, ShapeError
 from softxent.options import LossOptions, Reduction
 
 __all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
@@ -59,11 +59,12 @@ def loss_rows(
     losses: np.ndarray,
     grad: np.ndarray | None,
     soft: np.ndarray | None,
+    row_scale: np.ndarray | None = None,
 ) -> None:
     """Losses and gradients of one block of logits, with every modifier.
 
-    z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C) or None. grad
-    may be z.
+    z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C), maybe z, or
+    None; row_scale: (n,) float64 factors of losses and gradients, or None.
     """
     from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
 
@@ -73,10 +74,11 @@ def loss_rows(
     t = targets
     if soft is None:
         index = None if t.index is None else t.index[block]
-        rest = (t.weight, t.keep, t.spread, t.z_loss, divisor, None, losses, grad)
+        rest = (t.weight, t.keep, t.spread, t.z_loss, divisor, row_scale, losses, grad)
         hard_label_rows(z, z_lo, offset, slope, index, t.ignore_index, *rest)
     else:
-        soft_label_rows(z, z_lo, offset, slope, soft, t.weight, t.keep, t.spread, t.z_loss, divisor, losses, grad)
+        rest = (t.weight, t.keep, t.spread, t.z_loss, divisor, row_scale, losses, grad)
+        soft_label_rows(z, z_lo, offset, slope, soft, *rest)
 
 
 def _transformed(z: np.ndarray, options: LossOptions, curvature: bool) -> tuple[Any, ...]:
@@ -114,12 +116,12 @@ def _hvp_rows(
         from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
 
         curved, unused = np.empty_like(z), np.empty(z.shape[0])
-        common = (t.weight, t.keep, t.spread, t.z_loss, divisor)
+        common = (t.weight, t.keep, t.spread, t.z_loss, divisor, None)
         # The gradient that softcap bends: z'' ⊙ ∂loss/∂z ⊙ v, with z'' ⊙ v for the slope.
         with np.errstate(all="ignore"):
             bend *= tangent
             if soft is None:
-                hard_label_rows(high, low, offset, bend, labels, t.ignore_index, *common, None, unused, curved)
+                hard_label_rows(high, low, offset, bend, labels, t.ignore_index, *common, unused, curved)
             else:
                 soft_label_rows(high, low, offset, bend, soft, *common, unused, curved)
             out += curved
@@ -135,9 +137,14 @@ def evaluate(
     want_grad: bool = False,
     tangent: npt.ArrayLike | None = None,
     out: np.ndarray | None = None,
+    row_scale: np.ndarray | None = None,
 ) -> tuple[Any, Any]:
-    """Return (loss, gradient), (loss, None), or with a tangent (loss, Hessian-vector product)."""
-    if type(logits) is type(labels) is np.ndarray and type(axis) is int and from_logits and tangent is None:
+    """Return (loss, gradient), (loss, None), or with a tangent (None, Hessian-vector product).
+
+    row_scale: (N,) float64 factors of the rows' losses and gradients, or None. Not for longdouble, nor with a tangent.
+    """
+    plain = from_logits and tangent is None and row_scale is None
+    if type(logits) is type(labels) is np.ndarray and type(axis) is int and plain:
         small = small_label_loss(logits, labels, axis, options, want_grad, out)
         if small is not None:
             return small
@@ -167,7 +174,7 @@ def evaluate(
         others = () if targets.probabilities is None else (targets.probabilities,)
         target, deliver = output_array(out, layout, native(array.dtype), array, others)
     if layout.num_rows and targets.index is not None and from_logits and vector is None and is_label_loss(options):
-        label_losses(array, layout, targets, divisor, losses, None if not want_grad else target)
+        label_losses(array, layout, targets, divisor, losses, target if want_grad else None, row_scale)
     elif layout.num_rows:
         source = Rows(array, layout, dtype, "in")
         sink = Rows(target, layout, dtype, "out") if want_grad or vector is not None else None
@@ -189,7 +196,8 @@ def evaluate(
             elif tangents is not None and out_rows is not None:
                 _hvp_rows(z, targets, block.rows, options, divisor, tangents.read(block), out_rows, soft)
             else:
-                loss_rows(z, targets, block.rows, options, divisor, losses[block.rows], out_rows, soft)
+                scale = None if row_scale is None else row_scale[block.rows]
+                loss_rows(z, targets, block.rows, options, divisor, losses[block.rows], out_rows, soft, scale)
             if sink is not None and out_rows is not None:
                 sink.write(block, out_rows)
 

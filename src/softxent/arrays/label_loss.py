@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from softxent.numpy.rows import Layout
-from softxent.numpy.targets import Targets
-from softxent.numpy.visits import NOTHING, kernels, plan, small_call, strided, strided_like, visit
+from softxent.arrays.rows import Layout
+from softxent.arrays.targets import Targets
+from softxent.arrays.visits import NOTHING, kernels, plan, small_call, strided, strided_like, visit
 from softxent.options import LossOptions
 
 __all__ = ["LARGEST_FLOAT32", "is_label_loss", "label_losses", "small_label_loss"]
@@ -22,12 +22,19 @@ def is_label_loss(options: LossOptions) -> bool:
 
 
 def label_losses(
-    array: np.ndarray, layout: Layout, targets: Targets, divisor: float, losses: np.ndarray, result: np.ndarray | None
+    array: np.ndarray,
+    layout: Layout,
+    targets: Targets,
+    divisor: float,
+    losses: np.ndarray,
+    result: np.ndarray | None,
+    row_scale: np.ndarray | None = None,
 ) -> None:
     """Write each row's loss into losses, and the gradient into result, if there is one.
 
     array: float16, bfloat16, float32 or float64, of the layout's shape; result: of its dtype and shape, maybe array;
-    losses: (N,) float64. The labels are checked.
+    losses: (N,) float64; row_scale: (N,) float64 factors of the rows' losses and gradients, or None. The labels are
+    checked.
     """
     own = kernels()
     z = strided(array, layout)
@@ -36,6 +43,7 @@ def label_losses(
     inner, n = layout.inner, layout.num_classes
     how = plan(layout.num_rows, n, inner, size, z[2] == size == out[2], out is z, own.get_num_threads())
     weight = NOTHING if targets.weight is None else targets.weight
+    scale = NOTHING if row_scale is None else row_scale
     label_rows = own.label_rows
     labels, ignore, z_loss, want_grad = targets.index, targets.ignore_index, targets.z_loss, result is not None
 
@@ -44,7 +52,7 @@ def label_losses(
     ) -> None:
         label_rows(
             *z, *out, inner, n, counts, step, rows, tile, stride, streams,
-            labels, ignore, weight, NOTHING, z_loss, divisor, losses, want_grad, *terms,
+            labels, ignore, weight, scale, z_loss, divisor, losses, want_grad, *terms,
         )  # fmt: skip
 
     visit(work, layout.num_rows, how, z[0].dtype)

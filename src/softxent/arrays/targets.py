@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.rows import Layout, Rows
+from softxent.arrays.visits import kernels
 from softxent.errors import DTypeError, LabelError, OptionError, ShapeError
-from softxent.numpy.rows import Layout, Rows
-from softxent.numpy.visits import kernels
 from softxent.options import LossOptions
 
 __all__ = ["Targets", "as_index_labels", "is_index_labels", "prepare_targets"]

@@ -1,0 +1,86 @@
+"""Binary cross-entropy of arrays of any layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.arrays.loss import divisor_of, reduce_losses
+from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.errors import DTypeError, ShapeError
+from softxent.options import Reduction, check_reduction
+
+__all__ = ["evaluate_binary"]
+
+
+def _broadcast_factor(name: str, factor: npt.ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    if factor is None:
+        return None
+    array = np.asarray(factor)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise DTypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError as error:
+        raise ShapeError(f"{name} must broadcast to the logits' shape {shape}; got shape {array.shape}") from error
+
+
+def evaluate_binary(
+    logits: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    from_logits: bool,
+    weight: npt.ArrayLike | None,
+    pos_weight: npt.ArrayLike | None,
+    reduction: Reduction,
+    want_grad: bool,
+) -> tuple[Any, Any]:
+    """Return (loss, gradient), or (loss, None), as the public functions of softxent.numpy.binary say it."""
+    check_reduction(reduction)
+    array, labels = as_floating("logits", logits), as_floating("targets", targets)
+    if labels.shape != array.shape:
+        raise ShapeError(f"targets must have the logits' shape {array.shape}; got {labels.shape}")
+    factors = [_broadcast_factor(n, f, array.shape) for n, f in (("weight", weight), ("pos_weight", pos_weight))]
+    if is_longdouble(array.dtype):
+        from softxent import reference
+
+        both = reference.binary_cross_entropy_value_and_grad(
+            array, labels, from_logits=from_logits, weight=factors[0], pos_weight=factors[1], reduction=reduction
+        )
+        return both[0], both[1] if want_grad else None
+    dtype = working_dtype(array.dtype)
+    divisor = divisor_of(float(array.size), reduction)
+    losses = np.empty(array.size)
+    grad = np.empty(array.shape, array.dtype.newbyteorder("=")) if want_grad else None
+    if array.size:
+        from softxent.kernels.cpu import binary
+
+        kernel = binary.binary_logit_elements if from_logits else binary.binary_probability_elements
+        layout = Layout.of((array.size, 1), 1)
+
+        def rows(a: np.ndarray, working: Any, buffer: str) -> Rows:
+            return Rows(a.reshape(-1, 1), layout, np.dtype(working), buffer)
+
+        x, y = rows(array, dtype, "in"), rows(labels, dtype, "targets")
+        w, q = (None if f is None else rows(f, np.float64, f"factor {i}") for i, f in enumerate(factors))
+        sink = None if grad is None else rows(grad, dtype, "out")
+
+        def work(block: Block) -> None:
+            out = None if sink is None else sink.space(block)
+            kernel(
+                x.read(block).reshape(-1),
+                y.read(block).reshape(-1),
+                None if w is None else w.read(block).reshape(-1),
+                None if q is None else q.read(block).reshape(-1),
+                divisor,
+                losses[block.rows],
+                None if out is None else out.reshape(-1),
+            )
+            if sink is not None and out is not None:
+                sink.write(block, out)
+
+        run_blocks(work, layout)
+    loss_dtype = np.float64 if dtype == np.float64 else np.float32
+    loss = reduce_losses(losses, float(array.size), reduction, array.shape, loss_dtype)
+    return loss, None if grad is None else grad[()]

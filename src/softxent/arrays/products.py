@@ -1,0 +1,43 @@
+"""Products with the softmax Jacobian, of arrays of any layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.errors import ShapeError
+
+__all__ = ["jacobian_product"]
+
+
+def jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str) -> Any:
+    """Return p ⊙ (v − ⟨p, v⟩) of every row: p's shape, the common dtype of p and v."""
+    probabilities, vector = as_floating("p", p), as_floating(v_name, v)
+    if probabilities.shape != vector.shape:
+        raise ShapeError(f"{v_name} must have the shape of p, {probabilities.shape}; got {vector.shape}")
+    dtype = np.result_type(probabilities.dtype, vector.dtype).newbyteorder("=")
+    layout = Layout.of(probabilities.shape, axis, "p")
+    if is_longdouble(dtype):
+        from softxent import reference
+
+        cubes = [layout.cube(a.astype(dtype)).transpose(0, 2, 1) for a in (probabilities, vector)]
+        result = np.asarray(reference.softmax_vjp(*cubes)).transpose(0, 2, 1)
+        return result.reshape(layout.shape)[()]
+    result = np.empty(layout.shape, dtype)
+    if result.size:
+        from softxent.kernels.cpu.products import jacobian_product_rows
+
+        working = working_dtype(dtype)
+        sources = Rows(probabilities, layout, working, "in"), Rows(vector, layout, working, "vector")
+        sink = Rows(result, layout, working, "out")
+
+        def work(block: Block) -> None:
+            rows = sink.space(block)
+            jacobian_product_rows(sources[0].read(block), sources[1].read(block), rows)
+            sink.write(block, rows)
+
+        run_blocks(work, layout)
+    return result[()]
