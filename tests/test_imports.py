@@ -101,7 +101,7 @@ PACKAGES = {
     "arrays": set(),
     "numpy": set(),
     "kernels": {"numba", "llvmlite", "triton", "torch", "scipy", "threadpoolctl"},
-    "torch": {"torch"},
+    "torch": {"torch", "ml_dtypes"},
     "jax": {"jax"},
     "tensorflow": {"tensorflow", "keras"},
 }

@@ -1,6 +1,15 @@
 """Softmax, cross-entropy and their exact gradients for NumPy: right on every input, accurate to the last bits."""
 
-from softxent.errors import DataError, DTypeError, LabelError, ModelFileError, OptionError, ShapeError, SoftxentError
+from softxent.errors import (
+    DataError,
+    DTypeError,
+    GradientError,
+    LabelError,
+    ModelFileError,
+    OptionError,
+    ShapeError,
+    SoftxentError,
+)
 from softxent.numpy.binary import binary_cross_entropy, binary_cross_entropy_value_and_grad
 from softxent.numpy.cross_entropy import (
     cross_entropy,
@@ -17,6 +26,7 @@ from softxent.numpy.softmax import log_softmax, logsumexp, softmax
 __all__ = [
     "DTypeError",
     "DataError",
+    "GradientError",
     "LabelError",
     "LinearGradients",
     "ModelFileError",

@@ -5,6 +5,7 @@ SoftxentError
 ├── ShapeError       an array does not have the shape that the others ask for    (ValueError)
 ├── DTypeError       an array or option of a kind that has no meaning here       (TypeError)
 ├── LabelError       a label names no class                                      (ValueError, IndexError)
+├── GradientError    a derivative that can no longer be computed                 (RuntimeError)
 └── DataError        a file that cannot be used as data                          (ValueError)
     └── ModelFileError   a file that is not a model of ours
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 __all__ = [
     "DTypeError",
     "DataError",
+    "GradientError",
     "LabelError",
     "ModelFileError",
     "OptionError",
@@ -40,6 +42,10 @@ class DTypeError(SoftxentError, TypeError):
 
 class LabelError(SoftxentError, ValueError, IndexError):
     """A label names no class; the message names the row, the label and the range."""
+
+
+class GradientError(SoftxentError, RuntimeError):
+    """A derivative was asked for that can no longer be computed; the message says what to leave out."""
 
 
 class DataError(SoftxentError, ValueError):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from softxent.arrays.label_loss import is_label_loss, label_losses
 from softxent.arrays.loss import divisor_of, loss_rows, reduce_losses
-from softxent.arrays.rows import Block, Layout, as_floating, is_longdouble, working_dtype
-from softxent.arrays.targets import prepare_targets
+from softxent.arrays.rows import Block, Layout, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.arrays.targets import Targets, prepare_targets
 from softxent.errors import DTypeError, ShapeError
 from softxent.options import LossOptions
 
-__all__ = ["LinearGradients", "evaluate_linear"]
+if TYPE_CHECKING:
+    from softxent.kernels.cpu.linear import OutputLayer
+
+__all__ = ["LinearGradients", "LinearProblem", "evaluate_linear"]
 
 
 class LinearGradients(NamedTuple):
@@ -33,6 +36,116 @@ def _matrix(name: str, value: npt.ArrayLike, shape: str) -> np.ndarray:
     return array
 
 
+@dataclass(frozen=True, slots=True)
+class LinearProblem:
+    """The checked arguments of one call: arrays that fit one another, and the labels as the kernels want them."""
+
+    x: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray | None
+    targets: Targets
+    options: LossOptions
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(
+        cls,
+        x: npt.ArrayLike,
+        weight: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        bias: npt.ArrayLike | None,
+        options: LossOptions,
+        names: tuple[str, str, str, str] = ("x", "weight", "labels", "bias"),
+    ) -> LinearProblem:
+        """Check the arguments; names: what the caller calls x, weight, labels and bias."""
+        inputs, table = _matrix(names[0], x, "(N, D)"), _matrix(names[1], weight, "(C, D)")
+        if inputs.shape[1] != table.shape[1]:
+            raise ShapeError(
+                f"{names[1]} must have shape (C, D) with the D = {inputs.shape[1]} of {names[0]} {inputs.shape}; "
+                f"got {table.shape}"
+            )
+        num_rows, num_classes = inputs.shape[0], table.shape[0]
+        intercept = None
+        if bias is not None:
+            intercept = as_floating(names[3], bias)
+            if intercept.shape != (num_classes,):
+                raise ShapeError(
+                    f"{names[3]} must have shape ({num_classes},), one number a class; got {intercept.shape}"
+                )
+        of = f"the logits {names[0]} @ {names[1]}.T"
+        layout = Layout.of((num_rows, num_classes), -1, of)
+        dtypes = [a.dtype for a in (inputs, table, intercept) if a is not None]
+        if any(is_longdouble(d) for d in dtypes):
+            raise DTypeError(
+                f"{names[0]}, {names[1]} and {names[3]} must be float64 or narrower here: no BLAS multiplies "
+                f"longdouble matrices"
+            )
+        dtype = working_dtype(np.result_type(*dtypes))
+        targets = prepare_targets(labels, layout, options, dtype, of, names[2])
+        return cls(inputs, table, intercept, targets, options, dtype)
+
+    @property
+    def loss_dtype(self) -> Any:
+        """float64 for float64 arguments, else float32."""
+        return np.float64 if self.dtype == np.float64 else np.float32
+
+    def evaluate(
+        self, wants: tuple[bool, bool, bool], row_scale: np.ndarray | None = None, rounds: bool = True
+    ) -> tuple[Any, OutputLayer]:
+        """Return the loss, and the layer with the gradients of x, weight and bias that are wanted.
+
+        row_scale: (N,) float64 factors of the rows' losses and gradients, or None; rounds: whether the gradients take
+        the dtypes of what they belong to, or the one that is computed in.
+        """
+        from softxent.kernels.cpu.linear import OutputLayer
+
+        targets, num_rows = self.targets, self.x.shape[0]
+        losses = np.zeros(num_rows)
+        layer = OutputLayer(self.x, self.weight, self.bias, self.dtype, wants, rounds)
+        if targets.index is not None:
+            # Before any product: a row that is ignored must not bring its NaN or its cost into one.
+            counted = np.flatnonzero(targets.index != targets.ignore_index)
+        else:
+            counted = np.arange(num_rows)
+
+        def chunk_loss(rows: np.ndarray, z: np.ndarray) -> None:
+            scale = None if row_scale is None else row_scale[rows]
+            losses[rows] = self._chunk_losses(rows, z, any(wants), scale)
+
+        layer.run(counted, chunk_loss)
+        reduction = self.options.reduction
+        return reduce_losses(losses, targets.total, reduction, (num_rows,), self.loss_dtype), layer
+
+    def _chunk_losses(
+        self, rows: np.ndarray, z: np.ndarray, want_grad: bool, row_scale: np.ndarray | None
+    ) -> np.ndarray:
+        """Replace a chunk's logits by their gradients, and return its losses."""
+        targets, options = self.targets, self.options
+        losses = np.empty(rows.size)
+        divisor = divisor_of(targets.total, options.reduction)
+        layout = Layout.of(z.shape, -1)
+        if targets.index is not None:
+            targets = replace(targets, index=targets.index[rows])
+            if is_label_loss(options):
+                label_losses(z, layout, targets, divisor, losses, z if want_grad else None, row_scale)
+                return losses
+        soft = None if targets.probabilities is None else _soft_rows(targets.probabilities, rows, self.dtype)
+
+        def work(block: Block) -> None:
+            part = z[block.rows]
+            grad = part if want_grad else None
+            probabilities = None if soft is None else soft[block.rows]
+            scale = None if row_scale is None else row_scale[block.rows]
+            loss_rows(part, targets, block.rows, options, divisor, losses[block.rows], grad, probabilities, scale)
+
+        run_blocks(work, layout)
+        return losses
+
+
+def _soft_rows(probabilities: np.ndarray, rows: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    return np.ascontiguousarray(probabilities[rows[0] : rows[-1] + 1], dtype)
+
+
 def evaluate_linear(
     x: npt.ArrayLike,
     weight: npt.ArrayLike,
@@ -42,73 +155,8 @@ def evaluate_linear(
     want_grad: bool,
 ) -> tuple[Any, LinearGradients | None]:
     """Return (loss, gradients), or (loss, None), as the public functions of softxent.numpy.linear say it."""
-    inputs, table = _matrix("x", x, "(N, D)"), _matrix("weight", weight, "(C, D)")
-    if inputs.shape[1] != table.shape[1]:
-        raise ShapeError(
-            f"weight must have shape (C, D) with the D = {inputs.shape[1]} of x {inputs.shape}; got {table.shape}"
-        )
-    num_rows, num_classes = inputs.shape[0], table.shape[0]
-    intercept = None
-    if bias is not None:
-        intercept = as_floating("bias", bias)
-        if intercept.shape != (num_classes,):
-            raise ShapeError(f"bias must have shape ({num_classes},), one number a class; got {intercept.shape}")
-    layout = Layout.of((num_rows, num_classes), -1, "the logits x @ weight.T")
-    dtypes = [a.dtype for a in (inputs, table, intercept) if a is not None]
-    if any(is_longdouble(d) for d in dtypes):
-        raise DTypeError("x, weight and bias must be float64 or narrower here: no BLAS multiplies longdouble matrices")
-    common = np.result_type(*dtypes)
-    dtype = working_dtype(common)
-    array = np.asarray(labels)
-    targets = prepare_targets(array, layout, options, dtype, "the logits x @ weight.T")
-    divisor = divisor_of(targets.total, options.reduction)
-    losses = np.zeros(num_rows)
-
-    from softxent.kernels.cpu.linear import OutputLayer
-
-    layer = OutputLayer(inputs, table, intercept, dtype, want_grad)
-    if targets.index is not None:
-        # Before any product: a row that is ignored must not bring its NaN or its cost into one.
-        kept = np.flatnonzero(targets.index != targets.ignore_index)
-    else:
-        kept = np.arange(num_rows)
-
-    def chunk_loss(rows: np.ndarray, z: np.ndarray) -> None:
-        """Replace a chunk's logits by their gradients, and note its losses."""
-        soft = None if targets.probabilities is None else _soft_rows(targets.probabilities, rows, dtype)
-        chunk_losses = np.empty(rows.size)
-        chunk_targets = targets if targets.index is None else replace(targets, index=targets.index[rows])
-        chunk_layout = Layout.of(z.shape, -1)
-        if chunk_targets.index is not None and is_label_loss(options):
-            label_losses(z, chunk_layout, chunk_targets, divisor, chunk_losses, z if want_grad else None)
-            losses[rows] = chunk_losses
-            return
-
-        def work(block: Block) -> None:
-            part = z[block.rows]
-            loss_rows(
-                part,
-                chunk_targets,
-                block.rows,
-                options,
-                divisor,
-                chunk_losses[block.rows],
-                part if want_grad else None,
-                None if soft is None else soft[block.rows],
-            )
-
-        from softxent.kernels.cpu.scheduler import run
-
-        run(work, chunk_layout.blocks())
-        losses[rows] = chunk_losses
-
-    layer.run(kept, chunk_loss)
-    loss_dtype = np.float64 if dtype == np.float64 else np.float32
-    loss = reduce_losses(losses, targets.total, options.reduction, (num_rows,), loss_dtype)
+    problem = LinearProblem.of(x, weight, labels, bias, options)
+    loss, layer = problem.evaluate((want_grad, want_grad, want_grad and bias is not None))
     if not want_grad:
         return loss, None
-    return loss, LinearGradients(layer.grad_x, layer.grad_weight, layer.grad_bias)
-
-
-def _soft_rows(probabilities: np.ndarray, rows: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    return np.ascontiguousarray(probabilities[rows[0] : rows[-1] + 1], dtype)
+    return loss, LinearGradients(layer.grad_x, layer.grad_weight, layer.grad_bias)  # type: ignore[arg-type]

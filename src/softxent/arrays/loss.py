@@ -138,18 +138,20 @@ def evaluate(
     tangent: npt.ArrayLike | None = None,
     out: np.ndarray | None = None,
     row_scale: np.ndarray | None = None,
+    names: tuple[str, str] = ("logits", "labels"),
 ) -> tuple[Any, Any]:
     """Return (loss, gradient), (loss, None), or with a tangent (None, Hessian-vector product).
 
     row_scale: (N,) float64 factors of the rows' losses and gradients, or None. Not for longdouble, nor with a tangent.
+    names: what the caller calls logits and labels.
     """
     plain = from_logits and tangent is None and row_scale is None
     if type(logits) is type(labels) is np.ndarray and type(axis) is int and plain:
         small = small_label_loss(logits, labels, axis, options, want_grad, out)
         if small is not None:
             return small
-    array = as_floating("logits", logits)
-    layout = Layout.of(array.shape, axis)
+    array = as_floating(names[0], logits)
+    layout = Layout.of(array.shape, axis, names[0])
     if not from_logits and (options.transforms_logits or options.z_loss):
         raise OptionError("z_loss, softcap and temperature act on logits; with from_logits=False leave them out")
     vector = None
@@ -161,7 +163,7 @@ def evaluate(
         return _evaluate_by_reference(array, labels, options, layout, from_logits, want_grad, vector, out)
 
     dtype = working_dtype(array.dtype)
-    targets = prepare_targets(labels, layout, options, dtype)
+    targets = prepare_targets(labels, layout, options, dtype, *names)
     divisor = divisor_of(targets.total, options.reduction)
     count = layout.num_rows
     if options.reduction == "none":

@@ -39,7 +39,9 @@ def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
     return flat if flat.flags.writeable else flat.copy()  # the kernels are compiled for writable arrays
 
 
-def is_index_labels(labels: np.ndarray, logits_shape: tuple[int, ...], row_shape: tuple[int, ...], of: str) -> bool:
+def is_index_labels(
+    labels: np.ndarray, logits_shape: tuple[int, ...], row_shape: tuple[int, ...], of: str, name: str = "labels"
+) -> bool:
     """Tell class indices (the logits' shape without the class axis) from probabilities (the logits' shape)."""
     shape = labels.shape
     if shape == row_shape and shape != logits_shape:
@@ -47,14 +49,14 @@ def is_index_labels(labels: np.ndarray, logits_shape: tuple[int, ...], row_shape
     if shape == logits_shape and shape != row_shape:
         if labels.dtype.kind != "f" and labels.dtype.name != "bfloat16":
             raise DTypeError(
-                f"labels of the shape of {of} are probabilities and must be floating; got dtype {labels.dtype}. "
-                f"For one-hot labels use labels.astype(float), for class indices shape {row_shape}"
+                f"{name} of the shape of {of} are probabilities and must be floating; got dtype {labels.dtype}. "
+                f"For one-hot labels make them floating, for class indices use shape {row_shape}"
             )
         return False
     if logits_shape == ():
         return labels.dtype.kind in "iu"
     raise ShapeError(
-        f"labels must have shape {row_shape} (class indices) or {logits_shape} (probabilities) for {of} of shape "
+        f"{name} must have shape {row_shape} (class indices) or {logits_shape} (probabilities) for {of} of shape "
         f"{logits_shape}; got {labels.shape}"
     )
 
@@ -75,22 +77,30 @@ class Targets:
 
 
 def prepare_targets(
-    labels: npt.ArrayLike, layout: Layout, options: LossOptions, dtype: np.dtype[Any], of: str = "logits"
+    labels: npt.ArrayLike,
+    layout: Layout,
+    options: LossOptions,
+    dtype: np.dtype[Any],
+    of: str = "logits",
+    name: str = "labels",
 ) -> Targets:
-    """Check the labels against the layout of what they belong to, and every index against the number of classes."""
+    """Check the labels against the layout of what they belong to, and every index against the number of classes.
+
+    of, name: what the caller calls what they belong to, and the labels.
+    """
     array = np.asarray(labels)
     weight = options.class_weights(layout.num_classes)
     keep, spread = 1.0 - options.label_smoothing, options.label_smoothing / layout.num_classes
-    if not is_index_labels(array, layout.shape, layout.row_shape, of):
+    if not is_index_labels(array, layout.shape, layout.row_shape, of, name):
         if options.ignore_index >= 0:
             raise OptionError(
-                f"ignore_index must be negative where labels are probabilities (no row has an index to ignore); "
+                f"ignore_index must be negative where {name} are probabilities (no row has an index to ignore); "
                 f"got {options.ignore_index}"
             )
         rows = Rows(array, layout, dtype, "targets") if array.size else None
         total = float(layout.num_rows)
         return Targets(None, array, rows, -1, weight, keep, spread, options.z_loss, total)
-    index = as_index_labels("labels", array)
+    index = as_index_labels(name, array)
     # A label is compared as the number it is: an ignore_index beyond int64 matches none.
     ignore = options.ignore_index if abs(options.ignore_index) < 2**63 else -(2**63)
     total = 0.0
@@ -99,7 +109,7 @@ def prepare_targets(
         if row >= 0:
             where = [int(i) for i in np.unravel_index(row, array.shape)] if array.ndim else []
             raise LabelError(
-                f"labels{where or ''} is {int(index[row])}, which is no class: labels must be in "
+                f"{name}{where or ''} is {int(index[row])}, which is no class: {name} must be in "
                 f"[0, {layout.num_classes}), or {options.ignore_index} for a row to ignore"
             )
     return Targets(index, None, None, ignore, weight, keep, spread, options.z_loss, total)

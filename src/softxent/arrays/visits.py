@@ -143,6 +143,7 @@ def kernels() -> Any:
         log_softmax=softmax.log_softmax_rows,
         logsumexp=softmax.logsumexp_rows,
         get_num_threads=scheduler.get_num_threads,
+        limited_threads=scheduler.limited_threads,
         run=scheduler.run,
         scratch=scheduler.scratch,
         small_scratch=scheduler.small_scratch,

@@ -51,28 +51,39 @@ class OutputLayer:
     Args:
         x: (N, D); weight: (C, D); bias: (C,) or None: floating, any layout.
         dtype: float32 or float64, what is multiplied in.
-        want_grad: whether the loss leaves gradients in the logits' place.
+        wants: whether the gradients of x, of weight, of bias are wanted; if one is, the loss leaves its gradients in
+            the logits' place.
+        rounds: whether gradients take the dtypes of what they belong to, or stay in `dtype`.
     """
 
     def __init__(
-        self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, dtype: np.dtype[Any], want_grad: bool
+        self,
+        x: np.ndarray,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        dtype: np.dtype[Any],
+        wants: tuple[bool, bool, bool],
+        rounds: bool = True,
     ) -> None:
         self.x, self.weight, self.dtype = x, weight, dtype
         self.bias = None if bias is None else bias.astype(dtype)
         self.bias_dtype = None if bias is None else bias.dtype
-        self.want_grad = want_grad
+        self.wants = wants
+        self.rounds = rounds
         num_classes = weight.shape[0]
         self.stripes = _stripes(num_classes)
-        if want_grad:
-            self.grad_x = np.zeros(x.shape, x.dtype.newbyteorder("="))
-            self._weight_sum = np.empty(weight.shape, dtype)
-            self._has_sum = False
-            self._bias_sum = np.zeros(num_classes)
+        self.grad_x = np.zeros(x.shape, self._result_dtype(x.dtype)) if wants[0] else None
+        self._weight_sum = np.empty(weight.shape, dtype) if wants[1] else None
+        self._bias_sum = np.zeros(num_classes) if wants[2] else None
+        self._has_sum = False
+
+    def _result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return dtype.newbyteorder("=") if self.rounds else self.dtype
 
     def run(self, rows: np.ndarray, loss: Callable[[np.ndarray, np.ndarray], None]) -> None:
         """Visit the given rows of x chunk by chunk: loss(rows, logits) leaves the gradients in the logits' place."""
         if not rows.size:
-            if self.want_grad:
+            if self._weight_sum is not None:
                 self._weight_sum[...] = 0.0
             return
         num_classes = self.weight.shape[0]
@@ -90,7 +101,7 @@ class OutputLayer:
         self._write_logits(x, z)
         with np.errstate(all="ignore"):
             loss(chunk, z)
-        if self.want_grad:
+        if any(self.wants):
             self._add_gradients(chunk, x, z)
 
     def _tile(self, tile: slice) -> np.ndarray:
@@ -108,38 +119,46 @@ class OutputLayer:
         scheduler.run(work, [tile for stripe in self.stripes for tile in stripe])
 
     def _add_gradients(self, chunk: np.ndarray, x: np.ndarray, g: np.ndarray) -> None:
-        shares = np.empty((len(self.stripes), *x.shape), self.dtype)
+        shares = np.empty((len(self.stripes), *x.shape), self.dtype) if self.wants[0] else None
         add = self._has_sum
 
-        def share(k: int) -> None:
+        def share(k: int, into: np.ndarray) -> None:
             for tile in self.stripes[k]:
-                multiply(g[:, tile], self._tile(tile), shares[k], accumulate=tile is not self.stripes[k][0])
+                multiply(g[:, tile], self._tile(tile), into, accumulate=tile is not self.stripes[k][0])
 
         def rows_of_weight(tile: slice) -> None:
             part = g[:, tile]
-            multiply(part.T, x, self._weight_sum[tile], accumulate=add)
-            if self.bias is not None:
+            if self._weight_sum is not None:
+                multiply(part.T, x, self._weight_sum[tile], accumulate=add)
+            if self._bias_sum is not None:
                 with np.errstate(all="ignore"):
                     self._bias_sum[tile] += part.sum(axis=0, dtype=np.float64)
 
         # The longer pieces first, so that the threads end together.
-        pieces: list[Callable[[], None]] = [functools.partial(share, k) for k in range(len(self.stripes))]
-        pieces += [functools.partial(rows_of_weight, tile) for stripe in self.stripes for tile in stripe]
+        pieces: list[Callable[[], None]] = []
+        if shares is not None:
+            pieces += [functools.partial(share, k, shares[k]) for k in range(len(self.stripes))]
+        if self.wants[1] or self.wants[2]:
+            pieces += [functools.partial(rows_of_weight, tile) for stripe in self.stripes for tile in stripe]
         scheduler.run(lambda piece: piece(), pieces)
         self._has_sum = True
+        if shares is None or self.grad_x is None:
+            return
         with np.errstate(all="ignore"):
             for other in shares[1:]:
                 shares[0] += other
         self.grad_x[chunk] = round_to(self.grad_x.dtype, shares[0])
 
     @property
-    def grad_weight(self) -> np.ndarray:
-        """∂loss/∂W in W's dtype."""
-        return round_to(self.weight.dtype.newbyteorder("="), self._weight_sum)
+    def grad_weight(self) -> np.ndarray | None:
+        """∂loss/∂W, or None where it is not wanted."""
+        if self._weight_sum is None:
+            return None
+        return round_to(self._result_dtype(self.weight.dtype), self._weight_sum)
 
     @property
     def grad_bias(self) -> np.ndarray | None:
-        """∂loss/∂b in b's dtype, or None."""
-        if self.bias_dtype is None:
+        """∂loss/∂b, or None."""
+        if self._bias_sum is None or self.bias_dtype is None:
             return None
-        return round_to(self.bias_dtype.newbyteorder("="), self._bias_sum)
+        return round_to(self._result_dtype(self.bias_dtype), self._bias_sum)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from softxent.errors import OptionError
 
-__all__ = ["get_num_threads", "run", "scratch", "set_num_threads", "small_scratch"]
+__all__ = ["get_num_threads", "limited_threads", "run", "scratch", "set_num_threads", "small_scratch"]
 
 Block = TypeVar("Block")
 
@@ -81,7 +82,22 @@ def get_num_threads() -> int:
     global _num_threads
     if _num_threads is None:
         _num_threads = _default_num_threads()
-    return _num_threads
+    limit: int = getattr(_local, "limit", _num_threads)
+    return min(limit, _num_threads)
+
+
+@contextmanager
+def limited_threads(num_threads: int) -> Iterator[None]:
+    """Let calls of this thread use num_threads threads at most, for a while."""
+    before = getattr(_local, "limit", None)
+    _local.limit = num_threads
+    try:
+        yield
+    finally:
+        if before is None:
+            del _local.limit
+        else:
+            _local.limit = before
 
 
 def set_num_threads(num_threads: int) -> None:

@@ -1,0 +1,170 @@
+"""The same functions in PyTorch's own operations, for devices that have no kernels of ours (MPS, XPU, meta, …).
+
+The mathematics is the kernels': the remainder of z − m goes into the exponential, the label's class is left out of the
+sum of the others, log1p takes that sum. What they can be off by is what the device's exp and log1p are. float16 and
+bfloat16 are computed in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from softxent.options import LossOptions
+from softxent.torch.expressions import (
+    per_row,
+    product_expression,
+    total_weight,
+    transformed,
+    weighted_targets,
+    widened,
+)
+
+__all__ = ["log_softmax", "logsumexp", "loss", "loss_gradient", "loss_product", "softmax", "softmax_vjp"]
+
+
+def _exponentials(z: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return d = z − m, exp(d) with the remainder of that subtraction, and m; rows without a finite m are NaN."""
+    m = z.amax(dim, keepdim=True)
+    finite = torch.isfinite(m)
+    m = torch.where(finite, m, torch.nan)
+    d = z - m
+    back = d - z
+    lost = (z - (d - back)) - (m + back)
+    e = torch.exp(d)
+    # At d = −inf the remainder is no number.
+    e = e + e * torch.where(torch.isfinite(d), lost, 0.0)
+    return d, torch.where(finite, e, torch.nan), m
+
+
+def _sum_of_others(e: Tensor, largest: Tensor, dim: int) -> Tensor:
+    return e.scatter(dim, largest, 0.0).sum(dim, keepdim=True)
+
+
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """Return softmax along dim."""
+    _, e, _ = _exponentials(widened(x), dim)
+    return (e / e.sum(dim, keepdim=True)).to(x.dtype)
+
+
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """Return log-softmax along dim: (z − m) − log1p(Σ of the others), two terms of one sign."""
+    d, e, m = _exponentials(widened(x), dim)
+    rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
+    return torch.where(torch.isnan(m), torch.nan, d - torch.log1p(rest)).to(x.dtype)
+
+
+def logsumexp(x: Tensor, dim: int) -> Tensor:
+    """Return logsumexp along dim, which goes."""
+    z = widened(x)
+    d, e, m = _exponentials(z, dim)
+    rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
+    top = z.amax(dim)
+    value = m.squeeze(dim) + torch.log1p(rest.squeeze(dim))
+    return torch.where(torch.isfinite(top), value, top).to(x.dtype)
+
+
+def softmax_vjp(p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
+    """Return p ⊙ (v − ⟨p, v⟩) along dim."""
+    a, v = widened(p), widened(cotangent)
+    return (a * (v - (a * v).sum(dim, keepdim=True))).to(p.dtype)
+
+
+def _marked(values: Tensor, target: Tensor, options: LossOptions, classes: int) -> Tensor:
+    """Return values with 0 for rows to ignore and NaN for labels that are no class: a device is not waited for."""
+    values = torch.where((target < 0) | (target >= classes), torch.nan, values)
+    return torch.where(target == options.ignore_index, 0.0, values)
+
+
+def _row_losses(
+    z: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows' losses, e and S = Σ e, of transformed logits."""
+    d, e, m = _exponentials(z, dim)
+    rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
+    log_s = torch.log1p(rest)
+    if target.is_floating_point() or options.label_smoothing:
+        t = weighted_targets(z, target, weight, options, dim)
+        # What weighs nothing adds nothing, at a logit of −inf too; a NaN row stays one.
+        terms = torch.where(t == 0.0, log_s * 0.0, t * (log_s - d))
+        losses = terms.sum(dim)
+    else:
+        y = target.clamp(0, z.shape[dim] - 1).unsqueeze(dim)
+        d_y = d.gather(dim, y)
+        others = _sum_of_others(e, y, dim)
+        losses = torch.where(d_y == 0.0, torch.log1p(others), log_s - d_y).squeeze(dim)
+        if weight is not None:
+            losses = losses * weight.to(z.dtype)[y.squeeze(dim)]
+    if options.z_loss:
+        losses = losses + options.z_loss * (m + log_s).squeeze(dim) ** 2
+    if not target.is_floating_point():
+        losses = _marked(losses, target, options, z.shape[dim])
+    return losses, e, e.sum(dim, keepdim=True)
+
+
+def loss(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    dim: int,
+    want_grad: bool,
+    overwrite: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
+    z, _ = transformed(widened(logits), options)
+    losses, _, _ = _row_losses(z, target, weight, options, dim)
+    one = torch.ones((), dtype=losses.dtype, device=losses.device)
+    if options.reduction == "none":
+        value = losses
+    else:
+        value = losses.sum()
+        if options.reduction == "mean":
+            value = value / total_weight(losses, target, weight, options)
+    if not want_grad:
+        return value, None
+    gradient = loss_gradient(logits, target, weight, options, dim, one)
+    if overwrite:
+        return value, logits.detach().copy_(gradient)
+    return value, gradient
+
+
+def loss_gradient(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
+) -> Tensor:
+    """Return the gradient times the cotangent of the loss, a scalar or one for each row."""
+    z, slope = transformed(widened(logits), options)
+    losses, e, s = _row_losses(z, target, weight, options, dim)
+    scale = cotangent.to(z.dtype)
+    if options.reduction == "mean":
+        scale = scale / total_weight(losses, target, weight, options)
+    scale = per_row(scale, losses, dim)
+    hard = not target.is_floating_point()
+    if hard and not options.label_smoothing:
+        y = target.clamp(0, z.shape[dim] - 1).unsqueeze(dim)
+        w = torch.ones_like(s) if weight is None else weight.to(z.dtype)[y]
+        extra = torch.zeros_like(s)
+        if options.z_loss:
+            extra = 2.0 * options.z_loss * (z.amax(dim, keepdim=True) + torch.log(s))
+        others = _sum_of_others(e, y, dim)
+        gradient = (e * ((w + extra) / s)).scatter(dim, y, (extra * e.gather(dim, y) - w * others) / s)
+    else:
+        t = weighted_targets(z, target, weight, options, dim)
+        a = t.sum(dim, keepdim=True)
+        if options.z_loss:
+            a = a + 2.0 * options.z_loss * (z.amax(dim, keepdim=True) + torch.log(s))
+        gradient = a * (e / s) - t
+    if slope is not None:
+        gradient = gradient * slope
+    gradient = gradient * scale
+    if hard:
+        gradient = _marked(gradient, target.unsqueeze(dim), options, z.shape[dim])
+    return gradient.to(logits.dtype)
+
+
+def loss_product(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, tangent: Tensor
+) -> Tensor:
+    """Return the Hessian of the loss (of the rows' losses) times a tangent of the logits' shape."""
+    one = torch.ones((), dtype=widened(logits).dtype, device=logits.device)
+    return product_expression(logits, target, weight, options, dim, one, tangent)

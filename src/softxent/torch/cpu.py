@@ -1,0 +1,181 @@
+"""What the autograd functions call for tensors on a CPU: the kernels, on the tensors' own memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from softxent.arrays.binary import evaluate_binary
+from softxent.arrays.linear import LinearProblem
+from softxent.arrays.loss import evaluate
+from softxent.arrays.products import jacobian_product
+from softxent.arrays.softmax import map_rows, sum_rows
+from softxent.arrays.visits import kernels
+from softxent.options import LossOptions
+from softxent.torch.tensors import as_array, as_scalar, as_tensor, class_last, row_factors
+
+__all__ = [
+    "binary_loss",
+    "linear_loss",
+    "log_softmax",
+    "logsumexp",
+    "loss",
+    "loss_gradient",
+    "loss_product",
+    "softmax",
+    "softmax_vjp",
+]
+
+_NAMES = ("input", "target")
+_LINEAR_NAMES = ("input", "linear_weight", "target", "linear_bias")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _with_torchs_threads(function: _Function) -> _Function:
+    """Let a function use no more threads than torch.set_num_threads says: one in a worker of a DataLoader."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        own = kernels()
+        threads = torch.get_num_threads()
+        if threads >= own.get_num_threads():
+            return function(*arguments, **options)
+        with own.limited_threads(threads):
+            return function(*arguments, **options)
+
+    return wrapper  # type: ignore[return-value]  # the same signature
+
+
+@_with_torchs_threads
+def _map(x: Tensor, dim: int, kernel: str) -> Tensor:
+    x, dim, moved = class_last(x, dim)
+    result = as_tensor(map_rows(as_array(x), dim, None, kernel))
+    return result.movedim(-1, 1) if moved else result
+
+
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """Return softmax along dim."""
+    return _map(x, dim, "softmax")
+
+
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """Return log-softmax along dim."""
+    return _map(x, dim, "log_softmax")
+
+
+@_with_torchs_threads
+def logsumexp(x: Tensor, dim: int) -> Tensor:
+    """Return logsumexp along dim, which goes."""
+    return as_tensor(sum_rows(as_array(x), dim, keepdims=False))
+
+
+@_with_torchs_threads
+def softmax_vjp(p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
+    """Return p ⊙ (v − ⟨p, v⟩) along dim."""
+    return as_tensor(jacobian_product(as_array(p), as_array(cotangent), dim, "grad_output"))
+
+
+def _with_weight(options: LossOptions, weight: Tensor | None) -> LossOptions:
+    return options if weight is None else replace(options, weight=as_array(weight))
+
+
+@_with_torchs_threads
+def loss(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    dim: int,
+    want_grad: bool,
+    overwrite: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
+    z, axis, moved = class_last(logits, dim)
+    array = as_array(z)
+    value, grad = evaluate(
+        array, as_array(target), _with_weight(options, weight), axis=axis, from_logits=True, want_grad=want_grad,
+        out=array if overwrite else None, names=_NAMES,
+    )  # fmt: skip
+    if options.reduction == "none":
+        result = as_tensor(value)
+    else:
+        result = as_scalar(value, logits.dtype is torch.float64)
+    if grad is None:
+        return result, None
+    if overwrite:
+        return result, logits.detach()
+    gradient = as_tensor(grad)
+    return result, gradient.movedim(-1, dim) if moved else gradient
+
+
+@_with_torchs_threads
+def loss_gradient(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
+) -> Tensor:
+    """Return the gradient times the cotangent of the loss, a scalar or one for each row, rounded once."""
+    z, axis, moved = class_last(logits, dim)
+    rows = logits.numel() // max(logits.shape[dim], 1) if logits.ndim else 1
+    _, grad = evaluate(
+        as_array(z), as_array(target), _with_weight(options, weight), axis=axis, from_logits=True, want_grad=True,
+        row_scale=row_factors(cotangent, rows), names=_NAMES,
+    )  # fmt: skip
+    gradient = as_tensor(grad)
+    return gradient.movedim(-1, dim) if moved else gradient
+
+
+@_with_torchs_threads
+def loss_product(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, tangent: Tensor
+) -> Tensor:
+    """Return the Hessian of the loss (of the rows' losses) times a tangent of the logits' shape."""
+    _, product = evaluate(
+        as_array(logits), as_array(target), _with_weight(options, weight), axis=dim, from_logits=True,
+        tangent=as_array(tangent), names=_NAMES,
+    )  # fmt: skip
+    return as_tensor(product)
+
+
+@_with_torchs_threads
+def binary_loss(
+    x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Any, want_grad: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return the binary cross-entropy of logits, and its gradient where that is wanted."""
+    w, q = (None if f is None else as_array(f) for f in (weight, pos_weight))
+    value, grad = evaluate_binary(as_array(x), as_array(target), True, w, q, reduction, want_grad)
+    if reduction == "none":
+        result = as_tensor(value)
+    else:
+        result = as_scalar(float(np.asarray(value)), x.dtype is torch.float64)
+    return result, None if grad is None else as_tensor(grad)
+
+
+@_with_torchs_threads
+def linear_loss(
+    x: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    wants: tuple[bool, bool, bool],
+    cotangent: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Return the loss of a linear layer's outputs, and the gradients of x, weight and bias that are wanted.
+
+    The gradients are in the dtype that is computed in; cotangent: what they are multiplied by, a scalar or one number
+    for each row.
+    """
+    bias = None if linear_bias is None else as_array(linear_bias)
+    problem = LinearProblem.of(
+        as_array(x), as_array(linear_weight), as_array(target), bias, _with_weight(options, weight), _LINEAR_NAMES
+    )
+    scale = None if cotangent is None else row_factors(cotangent, x.shape[0])
+    value, layer = problem.evaluate(wants, scale, rounds=False)
+    gradients = [None if g is None else as_tensor(g) for g in (layer.grad_x, layer.grad_weight, layer.grad_bias)]
+    return as_tensor(value), gradients

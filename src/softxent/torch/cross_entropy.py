@@ -1,0 +1,126 @@
+"""cross_entropy with PyTorch's signature, and what softxent adds to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from softxent.errors import DTypeError, OptionError
+from softxent.options import LossOptions, loss_options
+from softxent.torch import compiled
+from softxent.torch.arguments import check_devices, class_dim, floating, reduction_of
+from softxent.torch.dispatch import differentiates_forward, traced, transforms
+from softxent.torch.expressions import loss_expression, transformed
+from softxent.torch.loss_functions import loss_of
+from softxent.torch.softmax import logsumexp
+
+__all__ = ["cross_entropy"]
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+    return_lse: bool = False,
+    inplace: bool = False,
+) -> Any:
+    r"""Softmax cross-entropy; loss and gradient of an index label are right to 4 ulps, however confident the row is.
+
+    Let input x have shape (C,), (N, C) or (N, C, d1, …). For a row with target y:
+
+        z    = softcap · tanh(x / softcap) / temperature            (x itself by default)
+        t_c  = weight_c · ((1 − label_smoothing) y_c + label_smoothing / C)
+        loss = Σ_c t_c (logsumexp(z) − z_c) + z_loss · logsumexp(z)²
+
+    Args:
+        input: logits: float16, bfloat16 (both computed in float32), float32 or float64.
+        target: class indices, integers of input's shape without the class dimension; or probabilities, floating, of
+            input's shape. Probabilities may require a gradient.
+        weight: (C,) class weights, finite.
+        size_average, reduce: PyTorch's old arguments, with its warning.
+        ignore_index: rows with this index label count nothing, whatever their logits are.
+        reduction: "mean" divides by Σ weight_y over the rows not ignored (index labels) or by the number of rows
+            (probabilities); "sum"; "none".
+        label_smoothing: in [0, 1].
+        z_loss: at least 0; pulls logsumexp towards 0 and is not scaled by the class weights.
+        softcap: above 0, or None. Applied before the temperature.
+        temperature: above 0.
+        return_lse: return (loss, logsumexp(z) of every row), both differentiable.
+        inplace: let the gradient take the logits' memory. They are lost, and one backward pass is all there can be.
+
+    Returns:
+        The loss: float64 for float64 logits, else float32; without dimensions, or for reduction="none" of input's shape
+        without the class dimension. Differentiable to any order, in reverse and forward mode.
+
+    Raises:
+        LabelError (a ValueError and an IndexError): a label is no class; it names the row. ShapeError, OptionError
+        (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what came. GradientError (a
+        RuntimeError): a second backward pass after inplace=True.
+
+    >>> import torch, softxent.torch
+    >>> logits = torch.tensor([[40.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    >>> loss = softxent.torch.cross_entropy(logits, torch.tensor([0]))
+    >>> loss.item()
+    4.248354255291589e-18
+    >>> loss.backward()
+    >>> logits.grad.tolist()
+    [[-4.248354255291589e-18, 4.248354255291589e-18]]
+
+    Source: Blanchard, Higham and Higham (IMA J. Numer. Anal. 41, 2021) for the shifted sums; Szegedy et al.,
+    "Rethinking the Inception architecture" (2016) for smoothing. Equals torch.nn.functional.cross_entropy; it differs
+    in the half precisions' loss dtype (float32 here) and where a probability of 0 meets a logit of −inf (0 here).
+    """
+    if size_average is not None or reduce is not None:
+        reduction = reduction_of(size_average, reduce, reduction)
+    floating("input", input)
+    dim = class_dim(input)
+    if not isinstance(target, Tensor):
+        raise DTypeError(f"target must be a torch.Tensor; got {type(target).__name__}")
+    modifiers: tuple[Any, ...] = (ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    if traced(input):
+        loss = _traced(input, target, weight, dim, modifiers)
+        return (loss, _lse(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
+    options = loss_options(None, *modifiers)
+    if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
+        check_devices(input, target, weight, dim)
+    if not inplace:
+        loss = loss_of(input, target, weight, options, dim)
+        return (loss, _lse(input, dim, options)) if return_lse else loss
+    if return_lse:
+        raise OptionError("inplace=True and return_lse=True exclude each other: the gradient takes the logits' place")
+    _check_overwriting(input, target)
+    return loss_of(input, target, weight, options, dim, overwrites=True)
+
+
+def _lse(input: Tensor, dim: int, options: LossOptions) -> Tensor:
+    return logsumexp(transformed(input, options)[0], dim)
+
+
+def _traced(input: Tensor, target: Tensor, weight: Tensor | None, dim: int, modifiers: tuple[Any, ...]) -> Tensor:
+    if target.is_floating_point() and target.requires_grad:
+        return loss_expression(input, target, weight, LossOptions(None, *modifiers), dim)
+    loss: Tensor = compiled.cross_entropy(input, target, weight, dim, *modifiers)
+    return loss
+
+
+def _check_overwriting(input: Tensor, target: Tensor) -> None:
+    """Refuse what cannot be had where the gradient takes the logits' memory."""
+    if transforms() or differentiates_forward() or target.requires_grad:
+        raise OptionError(
+            "inplace=True is for one backward pass with respect to the logits alone: leave it out in torch.func, "
+            "in forward mode, and where target requires a gradient"
+        )
+    if input.requires_grad and input.is_leaf:
+        raise OptionError("inplace=True would overwrite a leaf that requires a gradient: a parameter of yours")
+    if not input.is_contiguous():
+        raise OptionError("inplace=True needs contiguous logits; leave it out, or use input.contiguous()")

@@ -1,0 +1,148 @@
+"""The loss and its gradient as expressions that PyTorch differentiates, to any order, in every mode.
+
+What the kernels have a closed form for goes through them; these serve the rest: derivatives beyond the second, and
+gradients with respect to probabilities given as labels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from softxent.options import LossOptions
+
+__all__ = [
+    "loss_expression",
+    "per_row",
+    "product_expression",
+    "reduced",
+    "total_weight",
+    "transformed",
+    "weighted_targets",
+    "widened",
+    "without_ignored",
+]
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return x in the dtype that is computed in: float32 for half precision."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def transformed(x: Tensor, options: LossOptions) -> tuple[Tensor, Tensor | None]:
+    """Return z = softcap · tanh(x/softcap)/T and ∂z/∂x, or (x, None) where nothing is to be done."""
+    if not options.transforms_logits:
+        return x, None
+    slope = torch.ones_like(x)
+    z = x
+    if options.softcap is not None:
+        z = options.softcap * torch.tanh(x / options.softcap)
+        # sech² without the cancellation of 1 − tanh².
+        e = torch.exp(-2.0 * torch.abs(x / options.softcap))
+        slope = 4.0 * e / (1.0 + e) ** 2
+    # −inf stays an impossible class: the cap, and a temperature of inf, are for logits that are numbers.
+    return torch.where(x == -torch.inf, x, z / options.temperature), slope / options.temperature
+
+
+def weighted_targets(z: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
+    """Return t_c = w_c ((1 − ε) y_c + ε/C), dense; rows to ignore get any."""
+    classes = z.shape[dim]
+    if target.is_floating_point():
+        y = target.to(z.dtype)
+    else:
+        y = torch.zeros_like(z).scatter(dim, target.clamp(0, classes - 1).unsqueeze(dim), 1.0)
+    if options.label_smoothing:
+        y = y * (1.0 - options.label_smoothing) + options.label_smoothing / classes
+    if weight is not None:
+        y = y * weight.to(z.dtype).reshape([-1 if i == dim % z.ndim else 1 for i in range(z.ndim)])
+    return y
+
+
+def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> Tensor:
+    """Return what the mean divides by: the weights of the rows' labels, or the number of rows."""
+    if target.is_floating_point():
+        return torch.full((), losses.numel(), dtype=losses.dtype, device=losses.device)
+    counted = target != options.ignore_index
+    if weight is None:
+        return counted.sum().to(losses.dtype)
+    return torch.where(counted, weight.to(losses.dtype)[target.clamp(0, weight.numel() - 1)], 0.0).sum()
+
+
+def reduced(losses: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> Tensor:
+    """Return the rows' losses, their sum, or their sum over total_weight."""
+    if options.reduction == "none":
+        return losses
+    total = losses.double().sum()
+    if options.reduction == "mean":
+        total = total / total_weight(losses.double(), target, weight, options)
+    return total.to(losses.dtype)
+
+
+def without_ignored(x: Tensor, target: Tensor, options: LossOptions) -> Tensor:
+    """Return x (N, D) with zeros in rows that are to be ignored: their NaN must not come into a product of all rows."""
+    if target.is_floating_point():
+        return x
+    return torch.where((target == options.ignore_index).unsqueeze(1), torch.zeros_like(x), x)
+
+
+def per_row(scale: Tensor, losses: Tensor, dim: int) -> Tensor:
+    """Return a scalar, or one number for each row, so that it broadcasts to the logits."""
+    return scale.expand(losses.shape).unsqueeze(dim)
+
+
+def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
+    """Return the loss for probabilities as labels, differentiable with respect to them as well."""
+    from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of
+
+    z, _ = transformed(widened(logits), options)
+    t = weighted_targets(z, target, weight, options, dim)
+    log_p = log_softmax_of(z, dim)
+    # 0 · log 0 = 0, and its derivative with respect to the logit too; that of the label is −log p.
+    losses = -torch.where((t == 0.0) & (log_p == -torch.inf), torch.zeros_like(t), t * log_p).sum(dim)
+    if options.z_loss:
+        losses = losses + options.z_loss * logsumexp_of(z, dim) ** 2
+    return reduced(losses, target, weight, options)
+
+
+def product_expression(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    dim: int,
+    cotangent: Tensor,
+    v: Tensor,
+) -> Tensor:
+    """Return cotangent · H v, H the Hessian of the loss with respect to the logits x.
+
+    With G = A p − t, A = Σ t_c + 2 λ lse, and z' and z'' the derivatives of z by x:
+
+        H v = z' ⊙ (A p ⊙ (u − ⟨p, u⟩) + 2 λ ⟨p, u⟩ p) + z'' ⊙ G ⊙ v,    u = z' ⊙ v
+    """
+    from softxent.torch.softmax_functions import logsumexp_of, softmax_of
+
+    x, v = widened(logits), widened(v)
+    z, slope = transformed(x, options)
+    t = weighted_targets(z, target, weight, options, dim)
+    p = softmax_of(z, dim)
+    a = t.sum(dim, keepdim=True)
+    if options.z_loss:
+        a = a + 2.0 * options.z_loss * logsumexp_of(z, dim).unsqueeze(dim)
+    u = v if slope is None else slope * v
+    inner = (p * u).sum(dim, keepdim=True)
+    product = a * p * (u - inner)
+    if options.z_loss:
+        product = product + 2.0 * options.z_loss * inner * p
+    if slope is not None:
+        product = slope * product
+    if slope is not None and options.softcap is not None:
+        bend = -2.0 / options.softcap * torch.tanh(x / options.softcap) * slope
+        product = product + bend * (a * p - t) * v
+    rows = inner.squeeze(dim)
+    scale = cotangent.to(z.dtype)
+    if options.reduction == "mean":
+        scale = scale / total_weight(rows.detach(), target, weight, options)
+    product = product * per_row(scale, rows, dim)
+    if not target.is_floating_point():
+        product = torch.where((target == options.ignore_index).unsqueeze(dim), 0.0, product)
+    return product.to(logits.dtype)

@@ -1,0 +1,142 @@
+"""The cross-entropy of a linear layer's outputs as an autograd function: the logits are never in memory as a whole.
+
+With Z = x Wᵀ + b in chunks of rows and G = ∂loss/∂Z in their place, ∂x = G W, ∂W = Gᵀ x, ∂b = Σ G. For a sum or a mean
+they are computed with the loss, three products a chunk, and kept for the first backward pass, which multiplies them by
+its cotangent in place and hands them out. Another pass (retain_graph), and reduction="none", where every row has a
+cotangent of its own, compute them from the inputs.
+
+Where PyTorch has to differentiate the derivative too (create_graph, torch.func, forward mode), the loss is an
+expression: the chunks' logits by PyTorch's own product, whose graph keeps them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.utils.checkpoint
+from torch import Tensor
+from torch.autograd import Function
+
+from softxent.options import LossOptions
+from softxent.torch import cpu
+from softxent.torch.dispatch import applied, differentiates_forward, recorded, transforms
+from softxent.torch.expressions import reduced, transformed, without_ignored
+from softxent.torch.loss_functions import loss_of
+from softxent.torch.on_device import linear_loss
+from softxent.torch.softmax_functions import logsumexp_of
+
+__all__ = ["linear_loss_of", "linear_lse_of"]
+
+# What a chunk of an expression's logits takes: as softxent.kernels.cpu.linear.
+_CHUNK_BYTES = 104 << 20
+
+
+class _Kept:
+    __slots__ = ("gradients",)
+
+    def __init__(self) -> None:
+        self.gradients: list[Tensor | None] | None = None
+
+    def take(self) -> list[Tensor | None] | None:
+        gradients, self.gradients = self.gradients, None
+        return gradients
+
+
+def linear_loss_of(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    options: LossOptions,
+) -> Tensor:  # fmt: skip
+    """Return the loss of x @ linear_weight.T + linear_bias, x: (N, D)."""
+    if transforms() or differentiates_forward() or target.requires_grad:
+        return _expression(x, linear_weight, linear_bias, target, weight, options)
+    wants = tuple(
+        torch.is_grad_enabled() and t is not None and t.requires_grad for t in (x, linear_weight, linear_bias)
+    )
+    return applied(  # type: ignore[no-any-return]
+        _LinearLoss, x, linear_weight, linear_bias, target, weight, options, wants, _Kept()
+    )
+
+
+def _chunks(x: Tensor, linear_weight: Tensor) -> list[slice]:
+    num_classes = max(linear_weight.shape[0], 1)
+    step = max(64, _CHUNK_BYTES // (num_classes * 4) // 16 * 16)
+    return [slice(start, start + step) for start in range(0, x.shape[0], step)]
+
+
+def _logits(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> Tensor:
+    dtype = torch.promote_types(x.dtype, linear_weight.dtype)
+    bias = None if linear_bias is None else linear_bias.to(dtype)
+    return torch.nn.functional.linear(x.to(dtype), linear_weight.to(dtype), bias)
+
+
+def _expression(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    options: LossOptions,
+) -> Tensor:  # fmt: skip
+    """Return the loss as an expression that PyTorch differentiates to any order."""
+    rowwise = replace(options, reduction="none")
+    x = without_ignored(x, target, options)
+    parts = []
+    for chunk in _chunks(x, linear_weight) or [slice(0, 0)]:
+        z = _logits(x[chunk], linear_weight, linear_bias)
+        parts.append(loss_of(z, target[chunk], weight, rowwise, 1))
+    return reduced(torch.cat(parts), target, weight, options)
+
+
+def linear_lse_of(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, options: LossOptions) -> Tensor:
+    """Return logsumexp of every row's logits, in chunks."""
+
+    def lse(rows: Tensor) -> Tensor:
+        z = _logits(rows, linear_weight, linear_bias)
+        return logsumexp_of(transformed(z, options)[0], 1)
+
+    chunks = _chunks(x, linear_weight) or [slice(0, 0)]
+    if len(chunks) == 1 or transforms() or differentiates_forward():
+        return torch.cat([lse(x[chunk]) for chunk in chunks])
+    # A chunk's logits are computed again for its gradient, and are not kept.
+    again = torch.utils.checkpoint.checkpoint
+    return torch.cat([again(lse, x[chunk], use_reentrant=False) for chunk in chunks])
+
+
+class _LinearLoss(Function):
+    @staticmethod
+    def forward(
+        x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+        options: LossOptions, wants: tuple[bool, bool, bool], kept: _Kept,
+    ) -> Tensor:  # fmt: skip
+        compute = cpu.linear_loss if x.is_cpu else linear_loss
+        if options.reduction == "none" or not any(wants):
+            return compute(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]
+        value, kept.gradients = compute(x, linear_weight, linear_bias, target, weight, options, wants)
+        return value
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        *tensors, ctx.options, ctx.wants, ctx.kept = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        nothing = (None,) * 5
+        x, linear_weight, linear_bias, target, weight = ctx.saved_tensors
+        inputs = (x, linear_weight, linear_bias)
+        if recorded(cotangent):
+            wanted = [t for t, want in zip(inputs, ctx.wants, strict=True) if want]
+            further = torch.is_grad_enabled()
+            with torch.enable_grad():
+                again = _expression(x, linear_weight, linear_bias, target, weight, ctx.options)
+                found = iter(torch.autograd.grad(again, wanted, cotangent, create_graph=further))
+            return *(next(found) if want else None for want in ctx.wants), *nothing
+        gradients = ctx.kept.take()
+        if gradients is None:
+            compute = cpu.linear_loss if x.is_cpu else linear_loss
+            gradients = compute(x, linear_weight, linear_bias, target, weight, ctx.options, ctx.wants, cotangent)[1]
+        elif not (cotangent.is_cpu and cotangent.item() == 1.0):
+            for gradient in gradients:
+                if gradient is not None:
+                    gradient.mul_(cotangent)
+        # Rounded once to half precision, after the cotangent.
+        rounded = [None if g is None else g.to(t.dtype) for g, t in zip(gradients, inputs, strict=True)]
+        return *rounded, *nothing

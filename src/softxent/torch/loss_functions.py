@@ -1,0 +1,257 @@
+"""Cross-entropy and its gradient as autograd functions.
+
+With L the loss, G = ∂L/∂z and H = ∂G/∂z (closed forms: softxent.kernels.cpu), c the cotangent of the loss (a scalar, or
+one for each row) and t a tangent of the logits:
+
+    L:      backward c G,                 forward ⟨G, t⟩
+    c G:    backward c H v and ⟨G, v⟩,    forward c H t + c' G
+
+The gradient is computed with the loss, in one visit of the logits, and kept for the first backward pass, which hands it
+out: a second one (retain_graph) computes it again, and nobody ever gets another's array. A pass that is itself
+differentiated computes it again, as a function of the logits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from softxent.errors import GradientError
+from softxent.options import LossOptions
+from softxent.torch.dispatch import (
+    applied,
+    backend,
+    differentiates_forward,
+    is_batch_of_gradients,
+    recorded,
+    transforms,
+)
+from softxent.torch.expressions import loss_expression, product_expression, reduced, widened
+
+__all__ = ["loss_of"]
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+class _Kept:
+    """The gradient that came with the loss, until it is handed out."""
+
+    __slots__ = ("gradient", "overwrites", "wanted")
+
+    def __init__(self, wanted: bool, overwrites: bool) -> None:
+        self.gradient: Tensor | None = None
+        self.wanted = wanted
+        self.overwrites = overwrites
+
+    def take(self) -> Tensor | None:
+        gradient, self.gradient = self.gradient, None
+        return gradient
+
+
+def loss_of(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, overwrites: bool = False
+) -> Tensor:
+    """Return the loss of logits along dim (at least 0); overwrites: the gradient may take the logits' memory."""
+    within = transforms()
+    if target.is_floating_point() and (target.requires_grad or within or differentiates_forward()):
+        return loss_expression(logits, target, weight, options, dim)
+    if within:
+        # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
+        losses = _Loss.apply(logits, target, weight, _rowwise(options), dim, None)
+        return reduced(losses, target, weight, options)
+    wanted = logits.requires_grad and torch.is_grad_enabled()
+    kept = _Kept(wanted, overwrites and wanted)
+    return applied(_Loss, logits, target, weight, options, dim, kept)  # type: ignore[no-any-return]
+
+
+def _rowwise(options: LossOptions) -> LossOptions:
+    from dataclasses import replace
+
+    return replace(options, reduction="none")
+
+
+def _gradient(logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, ctx: Any) -> Tensor:
+    """Return the gradient as a function that PyTorch can differentiate."""
+    return applied(_LossGradient, logits, target, weight, cotangent, ctx.options, ctx.dim)  # type: ignore[no-any-return]
+
+
+def _spread(cotangent: Tensor, dim: int) -> Tensor:
+    """Return a cotangent, a scalar or one number for each row, so that it broadcasts to the logits."""
+    return cotangent if not cotangent.ndim else cotangent.unsqueeze(dim)
+
+
+def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a finished gradient times the cotangent is as right as one computed with it.
+
+    Not in half precision, where it would be rounded twice; and not with factors above 1, which would bring up what was
+    rounded in the subnormal range.
+    """
+    return dtype not in _HALF and bool((cotangent.abs() <= 1.0).all())
+
+
+class _Loss(Function):
+    @staticmethod
+    def forward(
+        logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, kept: _Kept | None
+    ) -> Tensor:
+        if kept is None or not kept.wanted:
+            return backend(logits).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
+        value, kept.gradient = backend(logits).loss(
+            logits, target, weight, options, dim, True, overwrite=kept.overwrites
+        )
+        if kept.overwrites:
+            torch.autograd.graph.increment_version(logits)
+        return value  # type: ignore[no-any-return]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        logits, target, weight, ctx.options, ctx.dim, ctx.kept = inputs
+        if ctx.kept is None or not ctx.kept.overwrites:
+            ctx.save_for_backward(logits, target, weight)
+            ctx.save_for_forward(logits, target, weight)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        kept = ctx.kept
+        if kept is not None and kept.overwrites:
+            return _overwritten(kept, cotangent, ctx.dim), None, None, None, None, None
+        if kept is not None and not recorded(cotangent):
+            gradient = kept.gradient
+            if gradient is not None and not cotangent.ndim and cotangent.item() == 1.0:
+                return kept.take(), None, None, None, None, None
+            if gradient is not None and _is_harmless(cotangent, gradient.dtype):
+                factor = _spread(cotangent, ctx.dim)
+                return kept.take().mul_(factor), None, None, None, None, None
+            logits, target, weight = ctx.saved_tensors
+            computed = backend(logits).loss_gradient(logits, target, weight, ctx.options, ctx.dim, cotangent)
+            return computed, None, None, None, None, None
+        logits, target, weight = ctx.saved_tensors
+        if is_batch_of_gradients(cotangent):
+            gradient = _gradient(
+                logits, target, weight, torch.ones(cotangent.shape, dtype=cotangent.dtype, device=cotangent.device), ctx
+            )
+            return gradient * _spread(cotangent, ctx.dim), None, None, None, None, None
+        return _gradient(logits, target, weight, cotangent, ctx), None, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor | None, *_: Any) -> Any:
+        logits, target, weight = ctx.saved_tensors
+        wide = torch.float64 if logits.dtype is torch.float64 else torch.float32
+        rows = logits.shape[: ctx.dim] + logits.shape[ctx.dim + 1 :]
+        one = torch.ones(rows if ctx.options.reduction == "none" else (), dtype=wide, device=logits.device)
+        if t is None:
+            return torch.zeros_like(one)
+        # The sum in float64: its terms cancel.
+        terms = _gradient(logits, target, weight, one, ctx).double() * t.double()
+        total = terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()
+        return total.to(wide)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+        logits, target, weight, options, dim, kept = arguments
+        if in_dims[2] is not None:
+            return _one_by_one(_Loss, info.batch_size, in_dims, arguments)
+        logits, target = _batched(info, in_dims, logits, target)
+        return _Loss.apply(logits, target, weight, options, dim + 1, kept), 0
+
+
+class _LossGradient(Function):
+    @staticmethod
+    def forward(
+        logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, options: LossOptions, dim: int
+    ) -> Tensor:
+        return backend(logits).loss_gradient(  # type: ignore[no-any-return]
+            logits, target, weight, options, dim, cotangent
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        logits, target, weight, cotangent, ctx.options, ctx.dim = inputs
+        ctx.save_for_backward(logits, target, weight, cotangent)
+        ctx.save_for_forward(logits, target, weight, cotangent)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Any:
+        logits, target, weight, cotangent = ctx.saved_tensors
+        for_logits = for_cotangent = None
+        if ctx.needs_input_grad[0]:
+            for_logits = _curvature(logits, target, weight, cotangent, ctx.options, ctx.dim, v)
+        if ctx.needs_input_grad[3]:
+            for_cotangent = _along(logits, target, weight, cotangent, ctx, v)
+        return for_logits, None, None, for_cotangent, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor | None, _target: Any, _weight: Any, c: Tensor | None, *_: Any) -> Any:
+        logits, target, weight, cotangent = ctx.saved_tensors
+        result = torch.zeros_like(logits)
+        if t is not None:
+            result = result + _curvature(logits, target, weight, cotangent, ctx.options, ctx.dim, t)
+        if c is not None:
+            result = result + _gradient(logits, target, weight, c, ctx)
+        return result
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+        logits, target, weight, cotangent, options, dim = arguments
+        if in_dims[2] is not None or options.reduction != "none":
+            return _one_by_one(_LossGradient, info.batch_size, in_dims, arguments)
+        cotangent = _with_batch(cotangent, in_dims[3], info.batch_size)
+        logits, target = _batched(info, in_dims, logits, target)
+        return _LossGradient.apply(logits, target, weight, cotangent, options, dim + 1), 0
+
+
+def _along(logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, ctx: Any, v: Tensor) -> Tensor:
+    """Return ⟨G, v⟩ of the loss, or of each row: the shape of the cotangent."""
+    terms = _gradient(logits, target, weight, torch.ones_like(cotangent), ctx).double() * v.double()
+    return (terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()).to(cotangent.dtype)
+
+
+def _curvature(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    cotangent: Tensor,
+    options: LossOptions,
+    dim: int,
+    v: Tensor,
+) -> Tensor:
+    """Return c H v, by the kernels, or as an expression where that is differentiated once more."""
+    if recorded(v) or is_batch_of_gradients(cotangent):
+        return product_expression(logits, target, weight, options, dim, cotangent, v)
+    product = backend(logits).loss_product(logits, target, weight, options, dim, v)
+    factor = _spread(cotangent, dim)
+    return (widened(product) * factor).to(logits.dtype)
+
+
+def _overwritten(kept: _Kept, cotangent: Tensor, dim: int) -> Tensor:
+    """Return the gradient that lies in the logits' place, times the cotangent."""
+    gradient = kept.take()
+    if gradient is None:
+        raise GradientError(
+            "with inplace=True the gradient took the logits' place and went with the first backward pass; "
+            "for a second one leave inplace=True out"
+        )
+    if torch.is_grad_enabled():
+        raise GradientError("with inplace=True the logits are gone: for create_graph=True leave inplace=True out")
+    return gradient.mul_(_spread(cotangent, dim))
+
+
+def _with_batch(tensor: Tensor, in_dim: int | None, size: int) -> Tensor:
+    return tensor.unsqueeze(0).expand(size, *tensor.shape) if in_dim is None else tensor.movedim(in_dim, 0)
+
+
+def _batched(info: Any, in_dims: tuple[Any, ...], *tensors: Tensor) -> list[Tensor]:
+    """Return tensors with the batch in front, the same for each where there is none."""
+    return [_with_batch(t, d, info.batch_size) for t, d in zip(tensors, in_dims, strict=False)]
+
+
+def _one_by_one(function: type[Function], size: int, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
+    """Return the stacked results of a batch's calls, for what does not fit into one call."""
+    results = [
+        function.apply(*[a if d is None else a.select(d, i) for a, d in zip(arguments, in_dims, strict=True)])
+        for i in range(size)
+    ]
+    return torch.stack(results), 0

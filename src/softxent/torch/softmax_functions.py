@@ -1,0 +1,141 @@
+"""softmax, log-softmax and logsumexp as autograd functions.
+
+With p = softmax(z) and v a cotangent or a tangent, every derivative is a product with p's Jacobian or its like:
+
+    softmax:       p ⊙ (v − ⟨p, v⟩)                    backward and forward: the Jacobian is symmetric
+    log-softmax:   v − p Σ v  backward,   t − ⟨p, t⟩  forward
+    logsumexp:     p v        backward,   ⟨p, t⟩      forward
+
+Where PyTorch records what a derivative does (create_graph, torch.func), they are written in operations it can
+differentiate again, on top of the same softmax.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import Function
+
+from softxent.torch import compiled
+from softxent.torch.dispatch import applied, backend, recorded, traced
+from softxent.torch.expressions import widened
+
+__all__ = ["log_softmax_of", "logsumexp_of", "softmax_of"]
+
+
+def softmax_of(z: Tensor, dim: int) -> Tensor:
+    """Return softmax(z) along dim, at least 0."""
+    return compiled.softmax(z, dim) if traced(z) else applied(_Softmax, z, dim)  # type: ignore[no-any-return]
+
+
+def log_softmax_of(z: Tensor, dim: int) -> Tensor:
+    """Return log-softmax(z) along dim, at least 0."""
+    return compiled.log_softmax(z, dim) if traced(z) else applied(_LogSoftmax, z, dim)  # type: ignore[no-any-return]
+
+
+def logsumexp_of(z: Tensor, dim: int) -> Tensor:
+    """Return logsumexp(z) along dim, at least 0, which goes."""
+    return compiled.logsumexp(z, dim) if traced(z) else applied(_LogSumExp, z, dim)  # type: ignore[no-any-return]
+
+
+def _sum(x: Tensor, dim: int) -> Tensor:
+    return x.sum(dim, keepdim=True)
+
+
+class _OfRows(Function):
+    """What the three share: rows are independent, so that a batch of calls is a call with one more dimension."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.dim = inputs[1]
+        ctx.save_for_backward(inputs[0])
+        ctx.save_for_forward(inputs[0])
+
+    @classmethod
+    def _of_batch(cls, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
+        return applied(cls, z.movedim(in_dims[0], 0), dim + 1), 0
+
+
+class _Softmax(_OfRows):
+    @staticmethod
+    def forward(z: Tensor, dim: int) -> Tensor:
+        return backend(z).softmax(z, dim)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.dim = inputs[1]
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Any:
+        (p,) = ctx.saved_tensors
+        if recorded(v):
+            return _product(p, v, ctx.dim), None
+        return backend(p).softmax_vjp(p, v, ctx.dim), None
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor, _: Any) -> Tensor:
+        (p,) = ctx.saved_tensors
+        return _product(p, t, ctx.dim)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
+        return _Softmax._of_batch(in_dims, z, dim)
+
+
+def _product(p: Tensor, v: Tensor, dim: int) -> Tensor:
+    wide, v = widened(p), widened(v)
+    return (wide * (v - _sum(wide * v, dim))).to(p.dtype)
+
+
+class _LogSoftmax(_OfRows):
+    @staticmethod
+    def forward(z: Tensor, dim: int) -> Tensor:
+        return backend(z).log_softmax(z, dim)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Any:
+        (z,) = ctx.saved_tensors
+        total = _sum(widened(v), ctx.dim)
+        if recorded(v):
+            return (widened(v) - softmax_of(widened(z), ctx.dim) * total).to(z.dtype), None
+        p = backend(z).softmax(z, ctx.dim)
+        if p.dtype is v.dtype is total.dtype:
+            return p.mul_(total.neg_()).add_(v), None
+        return (widened(v) - widened(p) * total).to(z.dtype), None
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor, _: Any) -> Tensor:
+        (z,) = ctx.saved_tensors
+        t = widened(t)
+        return (t - _sum(softmax_of(widened(z), ctx.dim) * t, ctx.dim)).to(z.dtype)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
+        return _LogSoftmax._of_batch(in_dims, z, dim)
+
+
+class _LogSumExp(_OfRows):
+    @staticmethod
+    def forward(z: Tensor, dim: int) -> Tensor:
+        return backend(z).logsumexp(z, dim)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Any:
+        (z,) = ctx.saved_tensors
+        v = widened(v).unsqueeze(ctx.dim)
+        if recorded(v):
+            return (softmax_of(widened(z), ctx.dim) * v).to(z.dtype), None
+        p = backend(z).softmax(z, ctx.dim)
+        return (p.mul_(v) if p.dtype is v.dtype else (widened(p) * v).to(z.dtype)), None
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor, _: Any) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return (softmax_of(widened(z), ctx.dim) * widened(t)).sum(ctx.dim).to(z.dtype)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
+        return _LogSumExp._of_batch(in_dims, z, dim)
