@@ -63,12 +63,16 @@ def binary_cross_entropy_with_logits(
         raise ShapeError(f"target must have input's shape {tuple(input.shape)}; got {tuple(target.shape)}")
     factors = [f for f in (weight, pos_weight) if f is not None]
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
-        if factor is not None and torch.broadcast_shapes(factor.shape, input.shape) != input.shape:
+        if factor is not None and not _broadcasts(factor.shape, input.shape):
             raise ShapeError(f"{name} must broadcast to input's shape {tuple(input.shape)}; got {tuple(factor.shape)}")
     others = any(f.requires_grad for f in (target, *factors))
     if others or traced(input) or transforms() or differentiates_forward() or not input.is_cpu:
         return _expression(input, target, weight, pos_weight, reduction)
     return applied(_BinaryLoss, input, target, weight, pos_weight, reduction)  # type: ignore[no-any-return]
+
+
+def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
+    return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))
 
 
 def _times(t: Tensor, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from softxent.errors import DTypeError, OptionError
@@ -120,7 +121,9 @@ def _check_overwriting(input: Tensor, target: Tensor) -> None:
             "inplace=True is for one backward pass with respect to the logits alone: leave it out in torch.func, "
             "in forward mode, and where target requires a gradient"
         )
-    if input.requires_grad and input.is_leaf:
+    if not (input.requires_grad and torch.is_grad_enabled()):
+        return  # there is no gradient to write
+    if input.is_leaf:
         raise OptionError("inplace=True would overwrite a leaf that requires a gradient: a parameter of yours")
     if not input.is_contiguous():
         raise OptionError("inplace=True needs contiguous logits; leave it out, or use input.contiguous()")

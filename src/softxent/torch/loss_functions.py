@@ -89,7 +89,10 @@ def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
     Not in half precision, where it would be rounded twice; and not with factors above 1, which would bring up what was
     rounded in the subnormal range.
     """
-    return dtype not in _HALF and bool((cotangent.abs() <= 1.0).all())
+    if dtype in _HALF:
+        return False
+    # No device is waited for: there the product is good enough to be had without a look at the cotangent.
+    return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
 class _Loss(Function):
@@ -120,7 +123,7 @@ class _Loss(Function):
             return _overwritten(kept, cotangent, ctx.dim), None, None, None, None, None
         if kept is not None and not recorded(cotangent):
             gradient = kept.gradient
-            if gradient is not None and not cotangent.ndim and cotangent.item() == 1.0:
+            if gradient is not None and cotangent.is_cpu and not cotangent.ndim and cotangent.item() == 1.0:
                 return kept.take(), None, None, None, None, None
             if gradient is not None and _is_harmless(cotangent, gradient.dtype):
                 factor = _spread(cotangent, ctx.dim)
