@@ -66,7 +66,9 @@ def test_func(labels, reduction):
         lambda f: torch.func.vmap(torch.func.hessian(lambda a, b: f(a, b).sum())),
         lambda f: torch.func.vmap(torch.func.vmap(f, in_dims=(0, 0))),
     ):
-        torch.testing.assert_close(transform(ours)(z, y), transform(theirs)(z, y), rtol=1e-10, atol=1e-13, equal_nan=True)
+        torch.testing.assert_close(
+            transform(ours)(z, y), transform(theirs)(z, y), rtol=1e-10, atol=1e-13, equal_nan=True
+        )
 
 
 def test_vmap_over_anything():

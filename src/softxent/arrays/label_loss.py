@@ -78,10 +78,6 @@ def small_label_loss(
     if labels.shape != row_shape or labels.shape == logits.shape or abs(ignore) >= 2**63:
         return None
     own = kernels()
-    index = labels.reshape(-1)
-    wrong, total = own.scan_labels(index, n, ignore, None)
-    if wrong >= 0 or total == 0.0:
-        return None
     result = logits
     if want_grad:
         if out is None:
@@ -92,16 +88,13 @@ def small_label_loss(
             result = out
         else:
             return None
-    mean = options.reduction == "mean"
-    counts, tiles, terms = own.small_scratch(tile, kept, logits.dtype)
-    losses = np.empty(rows)
-    own.label_rows(
-        logits.reshape(-1), *strides, result.reshape(-1), *strides, inner, n, counts, step, rows, tiles, stride, False,
-        index, ignore, NOTHING, NOTHING, options.z_loss, total if mean else 1.0, losses, want_grad, keeps, terms,
+    counts, tiles, terms, losses = own.small_scratch(tile, kept, logits.dtype, None, rows)
+    value, divisor = own.small_label_rows(
+        logits.reshape(-1), result.reshape(-1), labels.reshape(-1), strides[0], strides[1], inner, n, rows, step,
+        stride, keeps, ignore, options.z_loss, options.reduction == "mean", want_grad, counts, tiles, terms, losses,
     )  # fmt: skip
-    value = own.sum_vector(losses)[0]
-    if mean:
-        value /= total
+    if not divisor > 0.0:
+        return None
     if not abs(value) <= LARGEST_FLOAT32:
         with np.errstate(all="ignore"):
             return _scalar(logits, value), result if want_grad else None

@@ -35,7 +35,7 @@ def _map_small(x: np.ndarray, axis: int, kernel_name: str) -> np.ndarray | None:
     strides, inner, n, step, rows, stride, keeps, tile, kept, _ = call
     own = kernels()
     kernel = own.softmax if kernel_name == "softmax" else own.log_softmax
-    counts, tiles, terms = own.small_scratch(tile, kept, x.dtype)
+    counts, tiles, terms, _ = own.small_scratch(tile, kept, x.dtype)
     result = np.empty(x.shape, x.dtype)
     kernel(
         x.reshape(-1), *strides, result.reshape(-1), *strides, inner, n, counts, step, rows, tiles, stride, False,

@@ -133,7 +133,7 @@ def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
 @functools.cache
 def kernels() -> Any:
     """The modules that need Numba, imported once they are needed: an import statement costs as much as ten rows."""
-    from softxent.kernels.cpu import cross_entropy, labels, scheduler, softmax, sums
+    from softxent.kernels.cpu import cross_entropy, labels, scheduler, small, softmax, sums
 
     return SimpleNamespace(
         label_rows=cross_entropy.label_rows,
@@ -146,6 +146,7 @@ def kernels() -> Any:
         limited_threads=scheduler.limited_threads,
         run=scheduler.run,
         scratch=scheduler.scratch,
+        small_label_rows=small.small_label_rows,
         small_scratch=scheduler.small_scratch,
     )
 
@@ -178,7 +179,7 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     if not keeps:
         kept = 1
     if threads == 1:
-        counts, tile, terms = kernels().small_scratch(size, kept, dtype, working)
+        counts, tile, terms, _ = kernels().small_scratch(size, kept, dtype, working)
         work(counts, step, rows, tile, stride, streams, keeps, terms)
         return
     counts = np.zeros(1, np.int64)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +14,10 @@ from softxent.arrays.linear import LinearProblem
 from softxent.arrays.loss import evaluate
 from softxent.arrays.products import jacobian_product
 from softxent.arrays.softmax import map_rows, sum_rows
-from softxent.arrays.visits import kernels
 from softxent.options import LossOptions
+from softxent.torch.small import small_loss
 from softxent.torch.tensors import as_array, as_scalar, as_tensor, class_last, row_factors
+from softxent.torch.threads import with_torchs_threads
 
 __all__ = [
     "binary_loss",
@@ -34,25 +33,9 @@ __all__ = [
 
 _NAMES = ("input", "target")
 _LINEAR_NAMES = ("input", "linear_weight", "target", "linear_bias")
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _with_torchs_threads(function: _Function) -> _Function:
-    """Let a function use no more threads than torch.set_num_threads says: one in a worker of a DataLoader."""
-
-    @functools.wraps(function)
-    def wrapper(*arguments: Any, **options: Any) -> Any:
-        own = kernels()
-        threads = torch.get_num_threads()
-        if threads >= own.get_num_threads():
-            return function(*arguments, **options)
-        with own.limited_threads(threads):
-            return function(*arguments, **options)
-
-    return wrapper  # type: ignore[return-value]  # the same signature
-
-
-@_with_torchs_threads
+@with_torchs_threads
 def _map(x: Tensor, dim: int, kernel: str) -> Tensor:
     x, dim, moved = class_last(x, dim)
     result = as_tensor(map_rows(as_array(x), dim, None, kernel))
@@ -69,13 +52,13 @@ def log_softmax(x: Tensor, dim: int) -> Tensor:
     return _map(x, dim, "log_softmax")
 
 
-@_with_torchs_threads
+@with_torchs_threads
 def logsumexp(x: Tensor, dim: int) -> Tensor:
     """Return logsumexp along dim, which goes."""
     return as_tensor(sum_rows(as_array(x), dim, keepdims=False))
 
 
-@_with_torchs_threads
+@with_torchs_threads
 def softmax_vjp(p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
     """Return p ⊙ (v − ⟨p, v⟩) along dim."""
     return as_tensor(jacobian_product(as_array(p), as_array(cotangent), dim, "grad_output"))
@@ -85,7 +68,6 @@ def _with_weight(options: LossOptions, weight: Tensor | None) -> LossOptions:
     return options if weight is None else replace(options, weight=as_array(weight))
 
 
-@_with_torchs_threads
 def loss(
     logits: Tensor,
     target: Tensor,
@@ -96,6 +78,23 @@ def loss(
     overwrite: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
+    if weight is None and not overwrite:
+        small = small_loss(logits, target, options, dim, want_grad)
+        if small is not None:
+            return small
+    return _large_loss(logits, target, weight, options, dim, want_grad, overwrite)
+
+
+@with_torchs_threads
+def _large_loss(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    dim: int,
+    want_grad: bool,
+    overwrite: bool,
+) -> tuple[Tensor, Tensor | None]:
     z, axis, moved = class_last(logits, dim)
     array = as_array(z)
     value, grad = evaluate(
@@ -114,7 +113,7 @@ def loss(
     return result, gradient.movedim(-1, dim) if moved else gradient
 
 
-@_with_torchs_threads
+@with_torchs_threads
 def loss_gradient(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
 ) -> Tensor:
@@ -129,7 +128,7 @@ def loss_gradient(
     return gradient.movedim(-1, dim) if moved else gradient
 
 
-@_with_torchs_threads
+@with_torchs_threads
 def loss_product(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, tangent: Tensor
 ) -> Tensor:
@@ -141,7 +140,7 @@ def loss_product(
     return as_tensor(product)
 
 
-@_with_torchs_threads
+@with_torchs_threads
 def binary_loss(
     x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Any, want_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -155,7 +154,7 @@ def binary_loss(
     return result, None if grad is None else as_tensor(grad)
 
 
-@_with_torchs_threads
+@with_torchs_threads
 def linear_loss(
     x: Tensor,
     linear_weight: Tensor,

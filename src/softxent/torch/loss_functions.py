@@ -60,7 +60,7 @@ def loss_of(
         return loss_expression(logits, target, weight, options, dim)
     if within:
         # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
-        losses = _Loss.apply(logits, target, weight, _rowwise(options), dim, None)
+        losses = _BatchedLoss.apply(logits, target, weight, _rowwise(options), dim)
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
     kept = _Kept(wanted, overwrites and wanted)
@@ -95,49 +95,56 @@ def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
     return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
+def _logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
+    """Return the gradient with respect to the logits: the one that is kept, or one that is computed for it."""
+    kept = ctx.kept
+    if kept.overwrites:
+        return _overwritten(kept, cotangent, ctx.dim)
+    if not recorded(cotangent):
+        if kept.gradient is not None:
+            if cotangent.is_cpu and not cotangent.ndim and cotangent.item() == 1.0:
+                return kept.take()  # type: ignore[no-any-return]
+            if _is_harmless(cotangent, kept.gradient.dtype):
+                return kept.take().mul_(_spread(cotangent, ctx.dim))  # type: ignore[no-any-return]
+        logits, target, weight = ctx.saved_tensors
+        compute = backend(logits).loss_gradient
+        return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
+    logits, target, weight = ctx.saved_tensors
+    if is_batch_of_gradients(cotangent):
+        one = torch.ones(cotangent.shape, dtype=cotangent.dtype, device=cotangent.device)
+        return _gradient(logits, target, weight, one, ctx) * _spread(cotangent, ctx.dim)
+    return _gradient(logits, target, weight, cotangent, ctx)
+
+
 class _Loss(Function):
+    """The loss where PyTorch differentiates it plainly; with setup_context an application would take longer."""
+
     @staticmethod
     def forward(
-        logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, kept: _Kept | None
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        options: LossOptions,
+        dim: int,
+        kept: _Kept,
     ) -> Tensor:
-        if kept is None or not kept.wanted:
-            return backend(logits).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
-        value, kept.gradient = backend(logits).loss(
-            logits, target, weight, options, dim, True, overwrite=kept.overwrites
-        )
+        ctx.options, ctx.dim, ctx.kept = options, dim, kept
+        if not kept.overwrites:
+            ctx.save_for_backward(logits, target, weight)
+            if differentiates_forward():
+                ctx.save_for_forward(logits, target, weight)
+        compute = backend(logits).loss
+        if not kept.wanted:
+            return compute(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
+        value, kept.gradient = compute(logits, target, weight, options, dim, True, kept.overwrites)
         if kept.overwrites:
             torch.autograd.graph.increment_version(logits)
         return value  # type: ignore[no-any-return]
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        logits, target, weight, ctx.options, ctx.dim, ctx.kept = inputs
-        if ctx.kept is None or not ctx.kept.overwrites:
-            ctx.save_for_backward(logits, target, weight)
-            ctx.save_for_forward(logits, target, weight)
-
-    @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        kept = ctx.kept
-        if kept is not None and kept.overwrites:
-            return _overwritten(kept, cotangent, ctx.dim), None, None, None, None, None
-        if kept is not None and not recorded(cotangent):
-            gradient = kept.gradient
-            if gradient is not None and cotangent.is_cpu and not cotangent.ndim and cotangent.item() == 1.0:
-                return kept.take(), None, None, None, None, None
-            if gradient is not None and _is_harmless(cotangent, gradient.dtype):
-                factor = _spread(cotangent, ctx.dim)
-                return kept.take().mul_(factor), None, None, None, None, None
-            logits, target, weight = ctx.saved_tensors
-            computed = backend(logits).loss_gradient(logits, target, weight, ctx.options, ctx.dim, cotangent)
-            return computed, None, None, None, None, None
-        logits, target, weight = ctx.saved_tensors
-        if is_batch_of_gradients(cotangent):
-            gradient = _gradient(
-                logits, target, weight, torch.ones(cotangent.shape, dtype=cotangent.dtype, device=cotangent.device), ctx
-            )
-            return gradient * _spread(cotangent, ctx.dim), None, None, None, None, None
-        return _gradient(logits, target, weight, cotangent, ctx), None, None, None, None, None
+        return _logits_gradient(ctx, cotangent), None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, t: Tensor | None, *_: Any) -> Any:
@@ -152,13 +159,34 @@ class _Loss(Function):
         total = terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()
         return total.to(wide)
 
+
+class _BatchedLoss(Function):
+    """The rows' losses where torch.func differentiates them, or computes many of them."""
+
+    @staticmethod
+    def forward(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
+        return backend(logits).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        logits, target, weight, ctx.options, ctx.dim = inputs
+        ctx.save_for_backward(logits, target, weight)
+        ctx.save_for_forward(logits, target, weight)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        logits, target, weight = ctx.saved_tensors
+        return _gradient(logits, target, weight, cotangent, ctx), None, None, None, None
+
+    jvp = _Loss.jvp
+
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
-        logits, target, weight, options, dim, kept = arguments
+        logits, target, weight, options, dim = arguments
         if in_dims[2] is not None:
-            return _one_by_one(_Loss, info.batch_size, in_dims, arguments)
+            return _one_by_one(_BatchedLoss, info.batch_size, in_dims, arguments)
         logits, target = _batched(info, in_dims, logits, target)
-        return _Loss.apply(logits, target, weight, options, dim + 1, kept), 0
+        return _BatchedLoss.apply(logits, target, weight, options, dim + 1), 0
 
 
 class _LossGradient(Function):

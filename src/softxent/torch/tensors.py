@@ -33,7 +33,7 @@ def as_array(tensor: Tensor) -> np.ndarray:
 def as_tensor(array: Any) -> Tensor:
     """Return a tensor on an array's memory, which it keeps alive."""
     array = np.asarray(array)
-    if array.dtype.name == "bfloat16":
+    if array.itemsize == 2 and array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)
 

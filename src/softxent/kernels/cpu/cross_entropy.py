@@ -36,7 +36,7 @@ from softxent.kernels.cpu.lanes import convert, lane_count
 from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, store_scalar, take
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
-__all__ = ["label_rows"]
+__all__ = ["label_rows", "visit_label_rows"]
 
 
 @inner
@@ -78,6 +78,71 @@ def _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
             store_scalar(out, row_offset(row + slot, inner, oo, oi) + y * oc, value)
 
 
+@inner
+def visit_label_rows(
+    z,
+    zo,
+    zc,
+    zi,
+    out,
+    oo,
+    oc,
+    oi,
+    inner,
+    n,
+    counter,
+    step,
+    rows,
+    tile,
+    stride,
+    streams,
+    labels,
+    ignore_index,
+    weight,
+    weighted,
+    scales,
+    scaled,
+    z_loss,
+    divisor,
+    losses,
+    want_grad,
+    may_keep,
+    kept,
+):
+    """What label_rows does, on pointers; weighted, scaled: whether there are class weights and rows' scales."""
+    keeps = may_keep and want_grad
+    zero = like(z)
+    lanes = lane_count(zero)
+    book = stack_lines(zero, BOOK_LINES)
+    group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
+    start = take(counter, step)
+    while start < rows:
+        stop = min(start + step, rows)
+        following = take(counter, step)  # known early, so that the caches can be told
+        if stride > 0:
+            pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
+        for row in range(start, stop, group):
+            count, at = min(group, stop - row), (row - start) * item_size(z)
+            ahead = next_rows(row, group, start, stop, following, rows)
+            if stride > 0:
+                foresee(z, zo, zc, zi, inner, n, ahead, count)
+            _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
+            finish(zero, book, z_loss, divisor, want_grad)
+            for slot in range(count):
+                store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))
+            if want_grad:
+                write_results(
+                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
+                )
+                _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
+        if stride > 0 and want_grad:
+            unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
+        start = following
+    if streams and want_grad:
+        fence()
+
+
 @kernel
 def label_rows(
     logits,
@@ -113,42 +178,9 @@ def label_rows(
     of size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
     softxent.kernels.cpu.softmax.
     """
-    z, out, tile = pointer(logits), pointer(results), pointer(tiles)
-    labels, losses, weight, scales = (
-        pointer(index_labels),
-        pointer(row_losses),
-        pointer(class_weight),
-        pointer(row_scales),
-    )
-    weighted, scaled = class_weight.size > 0, row_scales.size > 0
-    kept, keeps, counter = pointer(terms), may_keep and want_grad, pointer(counts)
-    zero = like(z)
-    lanes = lane_count(zero)
-    book = stack_lines(zero, BOOK_LINES)
-    group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
-    start = take(counter, step)
-    while start < rows:
-        stop = min(start + step, rows)
-        following = take(counter, step)  # known early, so that the caches can be told
-        if stride > 0:
-            pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
-        for row in range(start, stop, group):
-            count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = next_rows(row, group, start, stop, following, rows)
-            if stride > 0:
-                foresee(z, zo, zc, zi, inner, n, ahead, count)
-            _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
-            finish(zero, book, z_loss, divisor, want_grad)
-            for slot in range(count):
-                store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))
-            if want_grad:
-                write_results(
-                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
-                )
-                _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
-        if stride > 0 and want_grad:
-            unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
-        start = following
-    if streams and want_grad:
-        fence()
+    visit_label_rows(
+        pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(counts), step, rows,
+        pointer(tiles), stride, streams, pointer(index_labels), ignore_index,
+        pointer(class_weight), class_weight.size > 0, pointer(row_scales), row_scales.size > 0,
+        z_loss, divisor, pointer(row_losses), want_grad, may_keep, pointer(terms),
+    )  # fmt: skip

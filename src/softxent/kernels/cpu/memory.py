@@ -31,6 +31,7 @@ __all__ = [
     "masked_store",
     "misalignment",
     "pointer",
+    "pointer_at",
     "prefetch",
     "retyped",
     "size_of",
@@ -104,6 +105,24 @@ def pointer(typing_context: Any, array: Any) -> Any:
         return context.make_array(array)(context, builder, arguments[0]).data
 
     return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def pointer_at(typing_context: Any, place: Any, array: Any) -> Any:
+    """The pointer to an element of array's dtype at an address: an integer, or an array's first element."""
+    if isinstance(place, types.Array):
+        result = types.CPointer(place.dtype)
+
+        def of_array(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return context.make_array(place)(context, builder, arguments[0]).data
+
+        return result(place, array), of_array
+    result = types.CPointer(array.dtype)
+
+    def of_integer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(result))
+
+    return result(place, array), of_integer
 
 
 @intrinsic

@@ -52,6 +52,7 @@ class _Ticket:
 
 
 Tickets = SimpleQueue[_Ticket | None]
+Team = Callable[[Callable[[], None]], None]
 
 _lock = threading.Lock()
 _queue: Tickets | None = None
@@ -82,22 +83,22 @@ def get_num_threads() -> int:
     global _num_threads
     if _num_threads is None:
         _num_threads = _default_num_threads()
-    limit: int = getattr(_local, "limit", _num_threads)
-    return min(limit, _num_threads)
+    limit: int | None = getattr(_local, "limit", None)
+    return _num_threads if limit is None else min(limit, _num_threads)
 
 
 @contextmanager
-def limited_threads(num_threads: int) -> Iterator[None]:
-    """Let calls of this thread use num_threads threads at most, for a while."""
-    before = getattr(_local, "limit", None)
-    _local.limit = num_threads
+def limited_threads(num_threads: int, team: Team | None = None) -> Iterator[None]:
+    """Let calls of this thread use num_threads threads at most for a while, and those of a team instead of ours.
+
+    team(member) calls member in each of its threads, this one among them, and returns when all have.
+    """
+    before = getattr(_local, "limit", None), getattr(_local, "team", None)
+    _local.limit, _local.team = num_threads, team
     try:
         yield
     finally:
-        if before is None:
-            del _local.limit
-        else:
-            _local.limit = before
+        _local.limit, _local.team = before
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -162,6 +163,11 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
                 stop = True
                 raise
 
+    team: Team | None = getattr(_local, "team", None)
+    if team is not None:
+        members = itertools.count().__next__  # a team may have more threads than are wanted
+        team(lambda: take_blocks() if members() <= helpers else None)
+        return
     tickets = _hand_out(take_blocks, helpers)
     try:
         take_blocks()
@@ -190,18 +196,20 @@ def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def small_scratch(
-    tile: int, kept: int, dtype: np.dtype[Any], working: np.dtype[Any] | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return this thread's count, set to 0, and its buffers for a tile and for terms, for a call in one thread."""
+    tile: int, kept: int, dtype: np.dtype[Any], working: np.dtype[Any] | None = None, rows: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return this thread's count, set to 0, and its buffers for a tile, terms and losses, for a call in one thread."""
     try:
-        counts, tiles, terms = _local.small[dtype]
-        if tiles.size >= tile and terms.size >= kept:
+        found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = _local.small[dtype]
+        counts, tiles, terms, losses = found
+        if tiles.size >= tile and terms.size >= kept and losses.size >= rows:
             counts[0] = 0
-            return counts, tiles, terms
+            return found
     except AttributeError:
         _local.small = {}
     except KeyError:
         pass
-    found = np.zeros(1, np.int64), scratch("tile", tile, dtype), scratch("kept", kept, working or dtype)
+    losses = scratch("small losses", max(rows, 256), np.dtype(np.float64))
+    found = np.zeros(1, np.int64), scratch("tile", tile, dtype), scratch("kept", kept, working or dtype), losses
     _local.small[dtype] = found
     return found
