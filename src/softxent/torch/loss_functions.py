@@ -64,7 +64,7 @@ def loss_of(
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
     kept = _Kept(wanted, overwrites and wanted)
-    return applied(_Loss, logits, target, weight, options, dim, kept)  # type: ignore[no-any-return]
+    return _apply_loss(logits, target, weight, options, dim, kept)  # type: ignore[no-any-return]
 
 
 def _rowwise(options: LossOptions) -> LossOptions:
@@ -158,6 +158,10 @@ class _Loss(Function):
         terms = _gradient(logits, target, weight, one, ctx).double() * t.double()
         total = terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()
         return total.to(wide)
+
+
+# As softxent.torch.dispatch.applied, looked up once.
+_apply_loss = super(Function, _Loss).apply
 
 
 class _BatchedLoss(Function):
