@@ -1,0 +1,58 @@
+"""A step's sentences in a language: what every renderer says, apart from how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from softxent.explain.exact import short
+from softxent.explain.explanation import Explanation
+from softxent.explain.languages import Language
+from softxent.explain.steps import Step
+
+__all__ = ["Prose", "cell", "prose", "summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Title, reason, further sentences, and what float64 loses (None where that was not measured)."""
+
+    title: str
+    why: str
+    notes: tuple[str, ...]
+    error: str | None
+
+
+def _filled(template: str, fields: dict[str, str]) -> str:
+    # Not str.format: a class's name may hold braces of its own, and a table's author must not reach attributes.
+    for key, value in fields.items():
+        template = template.replace("{" + key + "}", value)
+    return template
+
+
+def prose(step: Step, words: Language) -> Prose:
+    """Return a step's sentences."""
+    title, why = words.steps[step.id]
+    error = None
+    if step.error is not None:
+        error = words.words["error"].replace("{ulps}", "∞" if step.error == float("inf") else f"{step.error:.2g}")
+    return Prose(
+        title, _filled(why, step.fields), tuple(_filled(words.notes[key], step.fields) for key in step.notes), error
+    )
+
+
+def cell(value: str, words: Language) -> str:
+    """Return a table's cell: words of the language begin with @ (a name of a class never stands where they do)."""
+    return words.words[value[1:]] if value.startswith("@") and value[1:] in words.words else value
+
+
+def summary(explanation: Explanation) -> str:
+    """Return the line that stands above everything."""
+    problem = explanation.problem
+    return _filled(
+        explanation.words.words["summary"],
+        {
+            "classes": str(problem.num_classes),
+            "loss": short(explanation.values.L, 10),
+            "label": problem.names[problem.focus],
+        },
+    )
