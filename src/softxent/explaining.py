@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
@@ -294,7 +295,8 @@ def _print(explanation: Any, extra: FromFile | None) -> None:
     from softxent.explain.prose import summary
     from softxent.explain.render_terminal import show_explanation
 
-    console = Console(highlight=False)
+    # NO_COLOR is taken at its word: no bold and no italics either.
+    console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
     words = explanation.words.words
     console.print(Text(words["title"], style="bold"))
     console.print(Text(summary(explanation)))

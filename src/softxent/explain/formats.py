@@ -26,6 +26,8 @@ class Format:
         """
         if x == 0 or not math.isfinite(x) or self.bits == 53:
             return x
+        if abs(x) >= 2 * self.largest:
+            return math.copysign(math.inf, x)
         k = self.spacing(x)
         value = math.ldexp(round(math.ldexp(x, -k)), k)
         return math.copysign(math.inf, x) if abs(value) > self.largest else value

@@ -17,7 +17,7 @@ _SPECIAL = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "−": "$-$", "·": r"$\cdot$", "…": r"\ldots{}", "‖": r"$\|$",
     "δ": r"$\delta$", "σ": r"$\sigma$", "η": r"$\eta$", "ε": r"$\varepsilon$", "∞": r"$\infty$", "Σ": r"$\Sigma$",
     "ᵢ": "$_i$", "ⱼ": "$_j$", "ₖ": "$_k$",
-    "ᵀ": r"$^{\mathsf{T}}$", "◀": r"$\leftarrow$", "▶": r"$\rightarrow$", "\ufffd": "?",
+    "≠": r"$\neq$", "ᵀ": r"$^{\mathsf{T}}$", "◀": r"$\leftarrow$", "▶": r"$\rightarrow$", "\ufffd": "?",
 }  # fmt: skip
 
 

@@ -14,6 +14,9 @@ from softxent.explain.steps import Step, Table
 
 __all__ = ["PRESETS", "page_data"]
 
+# Of more classes than this the Jacobian is left to the page: its digits would be most of the file.
+SMALL = 16
+
 # Rows that break something: key of the page's words, logits, label.
 PRESETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
     ("overflow", (123.0, 456.0, 789.0), 2),
@@ -50,7 +53,7 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
             "x": _texts(v.x), "z": _texts(v.z), "m": [show(v.m)], "d": _texts(v.d), "e": _texts(v.e), "S": [show(v.S)],
             "a": _texts(v.a), "h": _texts(v.h), "y": _texts(v.y), "Y": [show(v.Y)], "L": [show(v.L)],
             "ln a": _texts(v.log_a), "L/a": _texts(v.by_a), "L/z": _texts(v.by_z), "L/x": _texts(v.g),
-            "H(y)": entropy, "a/z": [_texts(row) for row in v.J],
+            "H(y)": entropy, "a/z": [_texts(row) for row in v.J] if len(v.J) <= SMALL else [],
         },
         "depth": explanation.depth,
         "steps": [_step(step) for step in explanation.all_steps],

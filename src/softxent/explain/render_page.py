@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -33,7 +34,7 @@ def as_page(explanation: Explanation) -> str:
         "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
         "DATA": embedded(page_data(explanation)),
         "SCRIPT": f'"use strict";\n(() => {{\n{scripts}\n}})();',
-        "STATIC": as_html(explanation),
+        "STATIC": as_html(replace(explanation, images=None, step=None, depth=1)),
         "IMAGES": _images(explanation),
     }
     template = (folder / "template.html").read_text(encoding="utf-8")

@@ -36,6 +36,6 @@ const rowPython = () => {
   return [
     "import numpy as np", "import softxent", "from softxent.explain import explain", "",
     `logits = np.array([${state.x.map(pythonNumber).join(", ")}], dtype=np.float64)`, `label = ${label}`,
-    `loss, grad = softxent.cross_entropy_value_and_grad(logits, label${list(options)})`, `print(loss, grad)`, `print(explain(logits, label${list([...options, ...named])}))`, "",
+    `loss, grad = softxent.cross_entropy_value_and_grad(logits, label${list([...options, "reduction=\"sum\""])})`, `print(loss, grad)`, `print(explain(logits, label${list([...options, ...named])}))`, "",
   ].join("\n");
 };

@@ -20,6 +20,7 @@ const scale = (x, k) => (k > 1000 ? x * 2 ** 1000 * 2 ** (k - 1000) : k < -1000 
 
 const rounder = (f) => (x) => {
   if (f.bits === 53 || x === 0 || !Number.isFinite(x)) return x;
+  if (Math.abs(x) >= 2 * f.largest) return Math.sign(x) * Infinity;
   const k = spacing(x, f), u = scale(x, -k), low = Math.floor(u), part = u - low;
   const even = part > 0.5 || (part === 0.5 && low % 2 !== 0) ? low + 1 : low;
   const value = scale(even, k);

@@ -131,7 +131,7 @@ wire("link", "click", () => copyText(location.href.split("#")[0] + writeHash()))
 wire("python", "click", () => copyText(rowPython()));
 wire("latex", "click", () => copyText(stepLatex()));
 wire("print", "click", () => window.print());
-wire("reset", "click", () => { const { lang, theme } = state; state = { ...initialState(), lang, theme }; byId("preset-why").textContent = ""; rebuild("#reset"); });
+wire("reset", "click", () => { const { lang, theme, step } = state; state = { ...initialState(), lang, theme, step }; byId("preset-why").textContent = ""; rebuild("#reset"); });
 wire("add", "click", addClass);
 wire("mode-hard", "click", () => setMode(false));
 wire("mode-soft", "click", () => setMode(true));

@@ -88,7 +88,7 @@ const readHash = (hash) => {
     const names = JSON.parse(q.get("names") ?? "null");
     if (Array.isArray(names) && names.length === n) s.names = names.map((name) => String(name).slice(0, 80));
   } catch { /* a damaged link: the names stay numbers */ }
-  if (q.get("lang") in DATA.languages) s.lang = q.get("lang");
+  if (Object.hasOwn(DATA.languages, q.get("lang") ?? "")) s.lang = q.get("lang");
   if (["light", "dark"].includes(q.get("theme"))) s.theme = q.get("theme");
   const step = DATA.steps.findIndex((one) => one.id === q.get("step"));
   s.step = Math.max(0, step);
