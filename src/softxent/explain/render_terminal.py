@@ -76,13 +76,14 @@ def _picture(step: Step, words: Language) -> Iterator[str]:
 
 
 def _indented(console: Console, line: Text, hang: int = 0) -> None:
-    width = console.width - INDENT
-    if not hang or line.cell_len <= width:
-        console.print(Padding(line, (0, 0, 0, INDENT), expand=False), soft_wrap=line.no_wrap is True)
+    """Print a line set in; a long one is broken at its spaces, and a formula's further lines are set in more."""
+    if line.no_wrap:
+        console.print(Padding(line, (0, 0, 0, INDENT), expand=False), soft_wrap=True)
         return
-    # A long formula is broken at its spaces, and what follows is set in.
-    wrapped = line.wrap(console, width - hang)
-    for i, piece in enumerate(wrapped):
+    width = console.width - INDENT
+    pieces = [line] if line.cell_len <= width else line.wrap(console, width - hang)
+    for i, piece in enumerate(pieces):
+        piece.rstrip()
         console.print(Padding(piece, (0, 0, 0, INDENT + (hang if i else 0)), expand=False))
 
 

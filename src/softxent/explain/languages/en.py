@@ -166,7 +166,7 @@ WORDS = {
     "rows": "row {row} of {count}", "mean": "mean loss of all {count} rows",
     "images-title": "What the network looks at", "weights": "weights", "images-weights": "Above: the weights. Blue speaks for the class, orange against it.",
     "images-change": "Below: what this example changes, −(a − y)·uᵀ: push all, pull one.",
-    "images-example": "the example", "colon": ": ",
+    "images-example": "the example", "language": "English", "colon": ": ",
 }  # fmt: skip
 
 PAGE = {
@@ -176,8 +176,8 @@ PAGE = {
     "link": "Copy link", "python": "Copy Python", "latex": "Copy LaTeX", "print": "Print", "copied": "Copied", "reset": "Reset",
     "play": "Your logits", "class": "class", "share": "probability", "logit": "logit", "target": "target", "hard": "One label", "soft-mode": "Soft label",
     "target-kind": "Kind of target", "normalise": "Make it sum to 1", "add": "+ Add a class", "temperature": "Temperature", "drop": "Remove",
-    "picture": "The arrow from a to y", "key-a": "probability a", "key-y": "target y", "key-push": "push: gradient above 0", "key-pull": "pull: gradient below 0",
-    "lane-probabilities": "probabilities: each arrow is as long as the gradient", "lane-logits": "logits: push all by a, pull by y",
+    "picture": "The arrow from a to y", "key-a": "probability a", "key-a-mass": "probability times the target's sum, a·Y", "key-y": "target y", "key-push": "push: gradient above 0", "key-pull": "pull: gradient below 0",
+    "lane-probabilities": "probabilities: the arrow is the gradient", "lane-logits": "logits: push all by a, pull by y",
     "loss-is": "Loss L =", "gradient-title": "The gradient, to the last digit",
     "derivation": "The derivation, with your numbers", "back": "Step back", "forth": "Step forward", "choose-step": "Choose a step", "keys": "The arrow keys ← and → turn the pages too.",
     "jacobian-title": "Jacobian: who moves whom", "jacobian-text": "Row: a probability. Column: a logit. Blue grows with it, orange shrinks. Point at a cell, or walk with the arrow keys.",

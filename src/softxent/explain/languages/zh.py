@@ -135,7 +135,7 @@ WORDS = {
     "part-numerics": "浮点数里的故事", "exactness": "每个数都是真值，只按所示位数舍入一次。",
     "pushes": "◀ 推下去：它的概率", "pulls": "拉上来：它的目标 ▶", "rows": "第 {row} 行，共 {count} 行",
     "mean": "全部 {count} 行的平均损失", "images-title": "网络在看什么", "weights": "权重", "images-weights": "上：权重。蓝色支持该类别，橙色反对。",
-    "images-change": "下：这个样本带来的改变，−(a − y)·uᵀ：推所有，拉一个。", "images-example": "样本", "colon": "：",
+    "images-change": "下：这个样本带来的改变，−(a − y)·uᵀ：推所有，拉一个。", "images-example": "样本", "language": "简体中文", "colon": "：",
 }  # fmt: skip
 
 PAGE = {
@@ -145,8 +145,8 @@ PAGE = {
     "link": "复制链接", "python": "复制 Python", "latex": "复制 LaTeX", "print": "打印", "copied": "已复制", "reset": "复原",
     "play": "你的 logits", "class": "类别", "share": "概率", "logit": "logit", "target": "目标", "hard": "单一标签", "soft-mode": "软标签",
     "target-kind": "目标的种类", "normalise": "使总和为 1", "add": "+ 添加类别", "temperature": "温度", "drop": "去掉",
-    "picture": "从 a 指向 y 的箭头", "key-a": "概率 a", "key-y": "目标 y", "key-push": "推：梯度大于 0", "key-pull": "拉：梯度小于 0",
-    "lane-probabilities": "概率：每个箭头的长度就是梯度的大小", "lane-logits": "logits：按 a 推所有，按 y 拉一个",
+    "picture": "从 a 指向 y 的箭头", "key-a": "概率 a", "key-a-mass": "概率乘以目标之和，a·Y", "key-y": "目标 y", "key-push": "推：梯度大于 0", "key-pull": "拉：梯度小于 0",
+    "lane-probabilities": "概率：箭头的长度就是梯度的大小", "lane-logits": "logits：按 a 推所有，按 y 拉一个",
     "loss-is": "损失 L =", "gradient-title": "梯度，精确到最后一位",
     "derivation": "用你的数字推导一遍", "back": "上一步", "forth": "下一步", "choose-step": "选择步骤", "keys": "也可以用方向键 ← 和 → 翻页。",
     "jacobian-title": "雅可比矩阵：谁牵动谁", "jacobian-text": "行是概率，列是 logit。蓝色随之增大，橙色随之减小。指向一个格子，或用方向键走动。",

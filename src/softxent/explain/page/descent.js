@@ -20,7 +20,6 @@ const run = (on) => {
 
 const drawDescent = () => {
   const width = Math.max(280, Math.min(640, byId("curve").clientWidth || 560)), height = 210, left = 52, base = 172, top = 14;
-  const finite = [...trail, model.L].filter(Number.isFinite), most = Math.max(...finite, 1e-12) * 1.08, least = Math.min(0, ...finite);
   // Where the next steps would lead, dashed.
   const ahead = [model.L];
   for (let k = 0, x = state.x; k < 24 && Number.isFinite(model.L); k++) {
@@ -28,6 +27,8 @@ const drawDescent = () => {
     x = x.map((v, i) => (Number.isFinite(v) ? v - state.eta * here.g[i] : v));
     ahead.push(derive(x, model.y, state.T).L);
   }
+  const reach = 3 * Math.max(...[...trail, 1e-12].filter(Number.isFinite));
+  const finite = [...trail, ...ahead.map((v) => Math.min(v, reach))].filter(Number.isFinite), most = Math.max(...finite, 1e-12) * 1.08, least = Math.min(0, ...finite);
   const count = trail.length - 1 + ahead.length - 1;
   const x = (k) => left + (k / Math.max(1, count)) * (width - left - 20);
   const y = (v) => base - ((clamp(v, least, most) - least) / (most - least)) * (base - top);
