@@ -39,6 +39,8 @@ ROWS = [
     ([4.0, -4.0, 3.0], 2, {"label_smoothing": 0.1}),
     ([4.0, -4.0, 3.0], 2, {"weight": [1, 2, 0.5], "temperature": 0.3, "label_smoothing": 0.25}),
     ([4.0, -4.0, 3.0], 2, {"temperature": math.inf}),
+    ([-math.inf, -0.2], 1, {"temperature": math.inf}),
+    ([1.7e308, -1.7e308, 5e-324], 2, {}),
     ([0.7, 0.2, 0.1], 1, {"from_logits": False}),
     ([1.0, 0.0], 0, {"from_logits": False}),
 ]
@@ -175,6 +177,8 @@ def test_identities(x, label, temperature):
         ([1.0, 2.0], None, {}, DTypeError, "class index"),
         ([1.0, 2.0], [1.0], {}, ShapeError, "2 numbers"),
         ([1.0, 2.0], [math.nan, 1.0], {}, OptionError, "finite"),
+        ([1.0, 2.0], [1e300, 1.0], {}, OptionError, "at most"),
+        ([1.0, -math.inf, -math.inf], [0.0, 1.0, -1.0], {}, OptionError, "opposite sign"),
         ([1.0, 2.0], 0, {"temperature": 0}, OptionError, "above 0"),
         ([1.0, 2.0], 0, {"label_smoothing": 2}, OptionError, r"\[0, 1\]"),
         ([1.0, 2.0], 0, {"weight": [1.0]}, ShapeError, "weight"),

@@ -98,7 +98,7 @@ def short(value: Decimal, digits: int = 6) -> str:
         return "0"
     if not -4 <= value.adjusted() < digits:
         return _scientific(value, digits)
-    text = f"{decimal.Context(prec=digits).plus(value):f}"
+    text = f"{decimal.Context(prec=digits, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX).plus(value):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -16,6 +16,8 @@ __all__ = ["MAX_CLASSES", "Problem", "problem"]
 
 # A derivation with more lines than this explains nothing; the Jacobian alone has the square of it.
 MAX_CLASSES = 64
+# Labels and weights are shares; a larger one is a slip, and does not fit into half precision.
+LARGEST = 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def problem(
     classes = _names(names, num_classes)
     options = LossOptions(weight=weight, label_smoothing=label_smoothing, temperature=temperature)
     weights = options.class_weights(num_classes)
+    if weights is not None and not np.abs(weights).max() <= LARGEST:
+        raise OptionError(f"weight must be at most {LARGEST:g} to be explained; got {np.abs(weights).max()}")
     if not from_logits and options.temperature != 1.0:
         raise OptionError("temperature needs logits; with probs the softmax has been taken already")
     rate = _rate(learning_rate)
@@ -178,6 +182,6 @@ def _labels(label: Any, num_classes: int, names: tuple[str, ...]) -> tuple[tuple
     if soft.shape != (num_classes,):
         raise ShapeError(f"soft labels must be {num_classes} numbers, one a class; got shape {soft.shape}")
     for i, value in enumerate(soft):
-        if not math.isfinite(value):
-            raise OptionError(f"soft labels must be finite; got {value} for class {i}")
+        if not abs(value) <= LARGEST:
+            raise OptionError(f"soft labels must be finite, at most {LARGEST:g}; got {value} for class {i}")
     return tuple(float(v) for v in soft), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from softxent.explain.explanation import Explanation
@@ -13,6 +13,7 @@ from softxent.explain.text import text
 
 __all__ = ["as_json"]
 
+_CONTEXT = Context(prec=40, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _VECTORS = ("x", "z", "d", "e", "a", "log_a", "y", "by_a", "by_z", "g")
 _SCALARS = ("m", "S", "Y", "L", "T", "eta")
 
@@ -45,7 +46,7 @@ def _float(value: Decimal) -> float | str:
 
 
 def _number(value: Decimal) -> dict[str, Any]:
-    digits = Context(prec=40).create_decimal(value) if value.is_finite() else value
+    digits = _CONTEXT.create_decimal(value) if value.is_finite() else value
     return {"float": _float(value), "digits": str(digits).lower()}
 
 

@@ -81,7 +81,10 @@ def derive(x: Vector, y: Vector, T: Decimal, eta: Decimal = ONE, h: Vector | Non
     q = tuple(v / S for v in others)
     log_a = tuple(v - log_total for v in d)
     Y = total(y)
-    L = total(-v * w for v, w in zip(y, log_a, strict=True) if v)
+    terms = [-v * w for v, w in zip(y, log_a, strict=True) if v]
+    # Impossible classes with targets of both signs: inf − inf has no value.
+    opposed = INFINITY in terms and -INFINITY in terms
+    L = Decimal("NaN") if opposed else total(terms)
     by_a = tuple(
         ZERO if not t else (-t / v if v else (-INFINITY if t > 0 else INFINITY)) for t, v in zip(y, a, strict=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softxent.errors import OptionError
 from softxent.explain.derivation.around import around
 from softxent.explain.derivation.backward import backward
 from softxent.explain.derivation.forward import forward
@@ -27,6 +28,11 @@ STEP_IDS = (
 def derivation(problem: Problem) -> tuple[Scene, tuple[Step, ...]]:
     """Return the row's exact values and the steps."""
     values = values_of(problem)
+    if values.L.is_nan():
+        raise OptionError(
+            "soft labels of opposite sign stand at impossible classes: the loss is inf − inf, which has no value. "
+            "Give labels that are not negative"
+        )
     scene = Scene(problem, values, textbook_errors(problem, values))
     found = {
         step.id: step

@@ -52,7 +52,9 @@ def _sigmoid(scene: Scene) -> Step:
     z_t, z_r, a_t, a_r = sym("z", "t"), sym("z", "r"), sym("a", "t"), sym("a", "r")
     u = sym("u")
     with precisely():
-        gap = (v.x[t] - v.x[r]) / v.T
+        difference = v.x[t] - v.x[r]
+        # An impossible class stays one at any temperature.
+        gap = difference if difference.is_infinite() else difference / v.T
         sigma = ONE / (ONE + exp(-gap)) if gap > 0 else exp(gap) / (ONE + exp(gap))
         binary = log1p(exp(-gap)) if gap >= 0 else -gap + log1p(exp(gap))
     alone = problem.num_classes == 2

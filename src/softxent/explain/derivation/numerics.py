@@ -117,7 +117,8 @@ def _at(scene: Scene, name: str) -> Values | None:
         z = tuple(exact(fmt.round(float(x))) for x in v.z)
         if not max(z).is_finite():
             return None
-        return derive(z, tuple(exact(fmt.round(float(x))) for x in v.y), ONE)
+        values = derive(z, tuple(exact(fmt.round(float(x))) for x in v.y), ONE)
+        return None if values.L.is_nan() else values
 
 
 def _binary(value: Decimal, places: int) -> str:
