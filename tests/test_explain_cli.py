@@ -220,3 +220,27 @@ def test_latex_compiles(tmp_path, row):
         cwd=tmp_path, capture_output=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_images_of_28_by_28(tmp_path, rng):
+    """MNIST's own files: 28 × 28 pictures a class, in a page that stays below 300 KB."""
+
+    def write(name, array):
+        header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+        (tmp_path / name).write_bytes(header + array.astype(np.uint8).tobytes())
+        return str(tmp_path / name)
+
+    y = np.arange(200) % 10
+    pixels = rng.integers(0, 60, (200, 28, 28))
+    for row, label in zip(pixels, y, strict=True):
+        row[2 * label : 2 * label + 6, 4:24] += 150
+    pair = ["--images", write("images", pixels), "--labels", write("labels", y)]
+    model = str(tmp_path / "m.safetensors")
+    assert CliRunner().invoke(app, ["fit", *pair, "--out", model]).exit_code == 0
+    page = tmp_path / "p.html"
+    result = call("--model", model, *pair, "--row", "8", "--html", str(page))
+    assert result.exit_code == 0, result.output
+    assert page.stat().st_size < 300_000
+    assert page.read_text(encoding="utf-8").count("data:image/png;base64,") == 21
+    assert call("--model", model, *pair[:2]).exit_code == 2
+    assert call(*pair).exit_code == 2

@@ -181,13 +181,15 @@ def explain(
     json: Annotated[str | None, typer.Option(help="As JSON; to a .json file if one follows.")] = None,
     digits: Annotated[str | None, typer.Option(help="A handwritten digit, and what the network looks at.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model of softxent fit, explained on a row of a file.")] = None,
+    images: Annotated[Path | None, typer.Option(help="IDX file of images for --model, in place of a file.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="IDX file of the images' labels.")] = None,
 ) -> None:
     """Show why the gradient is a − y, with your own numbers: softxent explain 4 -4 3 --label 2."""
     with _one_clear_line():
         run_explain(
             Request(
                 values or [], label, soft, probs, temperature, label_smoothing, weight, names, learning_rate, row,
-                depth, step, lang, html, open_page, latex, markdown, json, digits, model,
+                depth, step, lang, html, open_page, latex, markdown, json, digits, model, images, labels,
             )
         )  # fmt: skip
 

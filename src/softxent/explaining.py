@@ -115,6 +115,8 @@ class Request:
     json: str | None = None
     digits: str | None = None
     model: Path | None = None
+    images: Path | None = None
+    labels: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ def run(request: Request) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign shows a question mark
             stream.reconfigure(errors="replace")
+    if request.model is None and (request.images is not None or request.labels is not None):
+        raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
     if request.digits is not None or request.model is not None:
         from softxent.explaining_images import explain_example
 
@@ -140,6 +144,8 @@ def run(request: Request) -> None:
             request.digits,
             request.row,
             request.label,
+            request.images,
+            request.labels,
             learning_rate=request.learning_rate,
             depth=request.depth,
             step=request.step,

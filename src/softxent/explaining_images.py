@@ -20,6 +20,8 @@ def explain_example(
     digit: str | None,
     row: int,
     label_column: str | None,
+    images: Path | None,
+    labels: Path | None,
     *,
     learning_rate: float,
     depth: int,
@@ -34,6 +36,7 @@ def explain_example(
         digit: which of the embedded digits, counted from 0; "-" for the one that row counts from 1.
         row: which row of the file, counted from 1.
         label_column: the file's column of labels.
+        images, labels: a pair of IDX files in place of values.
         learning_rate, depth, step, language: as in explain.
     """
     from softxent.data import load
@@ -41,16 +44,19 @@ def explain_example(
 
     if model_path is not None:
         model = read_model(model_path)
-        if len(values) != 1:
+        if images is None and len(values) != 1:
             raise OptionError(f"--model {model_path} needs one file with rows to explain; --row says which of them")
-        named = model.feature_names is not None
-        data = load(
-            values[0],
-            label=label_column,
-            features=model.feature_names if named else None,
-            num_features=None if named else model.num_features,
-            index_base=model.index_base,
-        )
+        if images is not None:
+            data = _images(images, labels, values, model)
+        else:
+            named = model.feature_names is not None
+            data = load(
+                values[0],
+                label=label_column,
+                features=model.feature_names if named else None,
+                num_features=None if named else model.num_features,
+                index_base=model.index_base,
+            )
         index = row - 1
     else:
         from softxent.data.embedded import read_embedded
@@ -84,8 +90,19 @@ def explain_example(
     dense = np.asarray(inputs.toarray() if hasattr(inputs, "toarray") else inputs, dtype=np.float64)[0]
     shown = np.asarray(features.toarray() if hasattr(features, "toarray") else features, dtype=np.float64)[0]
     weights = _weights(model)
-    images = Images.of(shown, dense, weights, np.array(explanation.gradient))
-    return explanation.with_images(images), index + 1, count
+    pictures = Images.of(shown, dense, weights, np.array(explanation.gradient))
+    return explanation.with_images(pictures), index + 1, count
+
+
+def _images(images: Path, labels: Path | None, values: list[str], model: Any) -> Any:
+    from softxent.data import read_idx
+
+    if values or labels is None:
+        raise OptionError("IDX files come in pairs: give both --images and --labels, and no other file")
+    data = read_idx(images, labels)
+    if data.X.shape[1] != model.num_features:
+        raise DataError(f"{images}: has {data.X.shape[1]} pixels an image, the model {model.num_features} features")
+    return data
 
 
 def _weights(model: Any) -> np.ndarray:

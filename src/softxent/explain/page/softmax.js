@@ -49,7 +49,7 @@ const derive = (x, y, T = 1) => {
   });
   const g = byZ.map((v) => v / T);
   const entropy = sum(y.filter((v) => v > 0).map((v) => -v * Math.log(v)));
-  const z = x.map((v) => v / T);
+  const z = x.map((v) => (v === -Infinity ? v : v / T));
   return { x, z, m: peak / T, d, lost, e, S, logS, a, q, loga, y, Y, L, byA, J, byZ, g, entropy, T, top };
 };
 

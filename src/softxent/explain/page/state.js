@@ -82,8 +82,8 @@ const readHash = (hash) => {
   if (y && y.length === n && y.every(Number.isFinite)) { s.soft = true; s.h = y; s.t = y.indexOf(Math.max(...y)); }
   else if (Number.isInteger(t) && t >= 0 && t < n) { s.soft = false; s.t = t; s.h = s.x.map((_, i) => Number(i === t)); }
   if (w && w.length === n && w.every(Number.isFinite)) s.w = w;
-  const positive = (key, most) => { const v = parseNumber(q.get(key) ?? ""); return v > 0 && v <= most ? v : null; };
-  s.T = positive("T", 1e6) ?? s.T; s.eta = positive("eta", 1e6) ?? s.eta; s.eps = positive("eps", 1) ?? s.eps;
+  const positive = (key, most) => { const v = q.get(key) === "inf" ? Infinity : parseNumber(q.get(key) ?? ""); return v > 0 && v <= most ? v : null; };
+  s.T = positive("T", Infinity) ?? s.T; s.eta = positive("eta", 1e6) ?? s.eta; s.eps = positive("eps", 1) ?? s.eps;
   try {
     const names = JSON.parse(q.get("names") ?? "null");
     if (Array.isArray(names) && names.length === n) s.names = names.map((name) => String(name).slice(0, 80));
