@@ -85,8 +85,10 @@ def quiet(browser: Browser) -> None:
     assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [(name, 1440) for name in ROWS] + [(name, 390) for name in ("default", "twelve", "large", "options", "markup")],
+)
 def test_opens_quietly(browser, pages, name, width):
     """Every row, every step, both languages, light and dark: no message, no request, no overflow."""
     for lang, dark in (("en", False), ("zh", True)):
@@ -105,8 +107,16 @@ def test_is_one_small_file(pages):
         assert "@import" not in text
 
 
-@pytest.mark.parametrize(("lang", "dark", "width"), [("en", False, 1440), ("zh", True, 390), ("en", True, 390)])
-@pytest.mark.parametrize("name", ["default", "twelve", "soft"])
+@pytest.mark.parametrize(
+    ("name", "lang", "dark", "width"),
+    [
+        ("default", "en", False, 1440),
+        ("default", "zh", True, 390),
+        ("twelve", "en", True, 390),
+        ("twelve", "zh", False, 1440),
+        ("soft", "en", True, 1440),
+    ],
+)
 def test_axe_finds_no_serious_violation(browser, pages, name, lang, dark, width):
     """axe-core: nothing serious or critical."""
     source = Path(find_spec("axe_core_python").origin).parent / "axe.min.js"
@@ -333,6 +343,19 @@ def test_every_control_by_mouse(browser, pages):
         assert "NaN" not in browser.run("return document.getElementById('gradient').textContent")
     browser.run("document.querySelector(\"#jacobian [data-i='0'][data-j='1']\").click()")
     assert "≠" in find("#cell .case").text
+    quiet(browser)
+
+
+def test_paper_has_every_step(browser, pages):
+    """Printed, the page shows all steps, in dark colours' place light ones."""
+    browser.open(pages["default"], "#theme=dark")
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {})
+    assert len(printed["data"]) > 50_000
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("return document.querySelectorAll('#all-steps .step').length") == 27
+    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     quiet(browser)
 
 

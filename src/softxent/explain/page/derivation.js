@@ -70,14 +70,14 @@ const stepTable = (table) => {
   return h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": say("table-label") }, h("table", {}, table.caption ? h("caption", {}, wordOf(table.caption)) : null, h("thead", {}, head), h("tbody", {}, rows)));
 };
 
-const drawDerivation = () => {
-  const step = DATA.steps[state.step], [title, why] = language().steps[step.id], fields = liveFields(step);
+const renderStep = (k) => {
+  const step = DATA.steps[k], [title, why] = language().steps[step.id], fields = liveFields(step);
   const notes = [...(NOTES[step.id] ?? []).filter((key) => HOLDS[key]()), ...step.notes.filter((key) => !(key in HOLDS))];
   const lines = stepLines({ ...step, formulas: stepFormulas(step) });
   const left = h("div", { class: "told" },
-    h("p", { class: "quiet" }, `${say("step", { n: String(state.step + 1), count: String(DATA.steps.length) })} · ${language().words[`part-${step.part}`]}`),
+    h("p", { class: "quiet" }, `${say("step", { n: String(k + 1), count: String(DATA.steps.length) })} · ${language().words[`part-${step.part}`]}`),
     h("h3", {}, title),
-    h("div", { class: "formulas", tabindex: 0, role: "region", "aria-label": say("formula-label") }, stepFormulas(step).map((f) => (f.form.length > 3 ? stacked(f.form) : mathml(f.form, true)))),
+    step.formulas.length ? h("div", { class: "formulas", tabindex: 0, role: "region", "aria-label": say("formula-label") }, stepFormulas(step).map((f) => (f.form.length > 3 ? stacked(f.form) : mathml(f.form, true)))) : null,
     h("p", { class: "why" }, filled(why, fields)),
     notes.map((key) => h("p", { class: "note" }, filled(language().notes[key], fields))));
   const right = h("div", { class: "shown" },
@@ -85,7 +85,11 @@ const drawDerivation = () => {
     step.tables.map(stepTable),
     step.picture.length ? h("pre", { tabindex: 0, role: "region", "aria-label": title }, step.picture.join("\n")) : null,
     step.error !== null && pristine ? h("p", { class: "quiet" }, say("error", { ulps: short(step.error, 2) })) : null);
-  byId("step").replaceChildren(...(right.childNodes.length ? [left, right] : [left]));
+  return right.childNodes.length ? [left, right] : [left];
+};
+
+const drawDerivation = () => {
+  byId("step").replaceChildren(...renderStep(state.step));
   byId("back").disabled = state.step === 0;
   byId("forth").disabled = state.step === DATA.steps.length - 1;
   const list = byId("steps");
@@ -98,3 +102,7 @@ const goTo = (k) => {
   keepHash();
   announce(language().steps[DATA.steps[state.step].id][0]);
 };
+
+// On paper all steps are there.
+window.addEventListener("beforeprint", () => byId("all-steps").replaceChildren(...DATA.steps.map((_, k) => h("article", { class: "step" }, renderStep(k)))));
+window.addEventListener("afterprint", () => byId("all-steps").replaceChildren());

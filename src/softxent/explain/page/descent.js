@@ -27,8 +27,8 @@ const drawDescent = () => {
     x = x.map((v, i) => (Number.isFinite(v) ? v - state.eta * here.g[i] : v));
     ahead.push(derive(x, model.y, state.T).L);
   }
-  const reach = 3 * Math.max(...[...trail, 1e-12].filter(Number.isFinite));
-  const finite = [...trail, ...ahead.map((v) => Math.min(v, reach))].filter(Number.isFinite), most = Math.max(...finite, 1e-12) * 1.08, least = Math.min(0, ...finite);
+  const reach = 3 * Math.max(...[...trail, 1e-300].filter(Number.isFinite));
+  const finite = [...trail, ...ahead.map((v) => Math.min(v, reach))].filter(Number.isFinite), most = Math.max(...finite, 1e-300) * 1.08, least = Math.min(0, ...finite);
   const count = trail.length - 1 + ahead.length - 1;
   const x = (k) => left + (k / Math.max(1, count)) * (width - left - 20);
   const y = (v) => base - ((clamp(v, least, most) - least) / (most - least)) * (base - top);

@@ -43,7 +43,7 @@ const tellCell = () => {
   const [i, j] = state.cell, same = i === j;
   const a = (k) => ["num", short(model.a[k], 5)];
   const general = ["eq", ["d", ["sym", "a", String(i)], ["sym", "z", String(j)]], ["mul", ["sym", "a", String(i)], ["add", ["delta", String(i), String(j)], ["neg", ["sym", "a", String(j)]]]]];
-  const numbers = ["eq", ["mul", a(i), ["add", ["num", same ? "1" : "0"], ["neg", a(j)]]], ["num", textOf("a/z", i, j)]];
+  const numbers = ["eq", ["mul", a(i), same && model.q[i] < 1e-3 ? ["num", short(model.q[i], 5)] : ["add", ["num", same ? "1" : "0"], ["neg", a(j)]]], ["num", textOf("a/z", i, j)]];
   byId("cell").replaceChildren(
     h("p", { class: "case" }, say(same ? "case-same" : "case-other", { i: nameOf(i), j: nameOf(j) })),
     stacked([...general, ...numbers.slice(1)]), h("p", { class: "quiet" }, say(same ? "cell-same" : "cell-other", { i: nameOf(i), j: nameOf(j) })));
