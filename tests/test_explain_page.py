@@ -2,67 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
 from browser import Browser, needs_chromium
-
-from softxent.explain import explain
-from softxent.explain.algorithms import ALGORITHMS, run
-from softxent.explain.exact import ONE, exact, precisely
-from softxent.explain.formats import FORMATS
-from softxent.explain.values import derive
+from explain_rows import ROWS
 
 pytestmark = needs_chromium
-
-MARKUP = ["</script><script>window.hurt=1</script>", "<img src=x onerror='window.hurt=1'>", "${window.hurt=1}%%DATA%%"]
-OPTIONS = {"weight": [1, 2, 0.5], "label_smoothing": 0.1, "temperature": 2.0}
-LONG = [f"a rather long name {k}" for k in range(12)]
-ROWS = {
-    "default": {"logits": [4, -4, 3], "label": 2},
-    "one": {"logits": [5.0], "label": 0},
-    "two": {"logits": [1.5, -2.0], "label": 1},
-    "twelve": {
-        "logits": list(np.linspace(-3, 4, 12)),
-        "label": 7,
-        "names": [f"a rather long name {k}" for k in range(12)],
-    },
-    "large": {"logits": [1e4, -1e4, 0.0], "label": 1},
-    "masked": {"logits": [-math.inf, 0.0, 1.0], "label": 0},
-    "soft": {"logits": [1.0, 2.0, 3.0], "label": [0.2, 0.3, 0.1]},
-    "options": {
-        "logits": [1.0, 2.0, 3.0],
-        "label": 2,
-        "weight": [1, 2, 0.5],
-        "label_smoothing": 0.1,
-        "temperature": 2.0,
-    },
-    "markup": {"logits": [1.0, 2.0, 3.0], "label": 2, "names": MARKUP},
-}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Return one Chromium for all tests of the page."""
-    one = Browser()
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """Return the page of every row."""
-    folder = tmp_path_factory.mktemp("pages")
-    for name, row in ROWS.items():
-        options = {key: value for key, value in row.items() if key not in ("logits", "label")}
-        explain(row["logits"], row["label"], **options).save(folder / f"{name}.html")
-    return {name: folder / f"{name}.html" for name in ROWS}
-
 
 # Every step in turn: those at which something overflows, or shows what is no text.
 EVERY_STEP = """
@@ -129,102 +78,6 @@ def test_axe_finds_no_serious_violation(browser, pages, name, lang, dark, width)
         if v["impact"] in ("serious", "critical")
     ]
     assert serious == []
-
-
-def rows_for_javascript() -> list[tuple[list[float], list[float], float]]:
-    """Return logits, targets and temperature, at random and adversarial."""
-    rng = np.random.default_rng(6)
-    rows = []
-    for n in (1, 2, 3, 12, 64):
-        for scale in (1e-3, 3.0, 60.0):
-            x = rng.normal(size=n) * scale
-            rows.append((x, np.eye(n)[rng.integers(n)], 1.0))
-            rows.append((x, rng.dirichlet(np.ones(n)), float(rng.choice([0.3, 1.0, 7.0]))))
-    fixed = [
-        ([4, -4, 3], 2), ([123, 456, 789], 2), ([123, 456, 789], 0), ([40, 0], 0), ([20, 0], 0), ([0, -708.5], 1),
-        ([1e8, 1e8], 1), ([1e16, 1e16], 0), ([1.797e308, 0], 0), ([1e4, -1e4, 0], 1), ([-math.inf, 0, 1], 2),
-        ([-math.inf, 0, 1], 0), ([800, 800, 400], 2), ([0.1, 0.2, 0.3], 1), ([1e-300, 0], 1),
-        ([37.42994775023705, 0], 0),
-    ]  # fmt: skip
-    rows += [(np.array(x, float), np.eye(len(x))[t], T) for x, t in fixed for T in (1.0, 0.7, 3.0)]
-    return [(list(map(float, x)), list(map(float, y)), T) for x, y, T in rows]
-
-
-def javascript_number(value: float) -> str:
-    """Return a float as JavaScript."""
-    return "NaN" if math.isnan(value) else repr(value).replace("inf", "Infinity")
-
-
-def literal(values: list[float]) -> str:
-    """Return a list as JavaScript."""
-    return f"[{','.join(map(javascript_number, values))}]"
-
-
-def numbers(values: list) -> list[float]:
-    """Return what came over the wire as text."""
-    return [float(str(v).replace("Infinity", "inf").replace("NaN", "nan")) for v in values]
-
-
-def test_javascript_agrees_with_exact_values(browser, pages):
-    """Probabilities, logarithms, loss, Jacobian and gradient in JavaScript: 1e-12 relative to the exact values."""
-    browser.open(pages["default"])
-    for x, y, T in rows_for_javascript():
-        got = browser.run(
-            f"const v = softxent.derive({literal(x)}, {literal(y)}, {T!r});"
-            "return [v.a, v.loga, [v.L], v.J.flat(), v.byZ, v.g, v.d, [v.S]].map((part) => part.map(String))"
-        )
-        with precisely():
-            v = derive(tuple(map(exact, x)), tuple(map(exact, y)), exact(T))
-        one_target = sum(1 for t in y if t) == 1
-        scale = max(abs(t) for t in y)
-        wanted = [v.a, v.log_a, [v.L], [c for row in v.J for c in row], v.by_z, v.g, v.d, [v.S]]
-        for k, (part, exact_part) in enumerate(zip(got, wanted, strict=True)):
-            for value, true in zip(numbers(part), map(float, exact_part), strict=True):
-                # A soft label's gradient is a difference: its error is that of the terms.
-                slack = 0.0 if one_target or k not in (4, 5) else 1e-12 * scale / min(T, 1.0)
-                near = abs(value - true) <= 1e-12 * abs(true) + slack + 2**-1073
-                assert value == true or near, (x, y, T, k, value, true)
-
-
-def test_algorithms_agree_with_python(browser, pages):
-    """The three algorithms in four formats return in JavaScript what they return in Python."""
-    browser.open(pages["default"])
-    names, algorithms = list(FORMATS), list(ALGORITHMS)
-    for x, y, _ in rows_for_javascript():
-        got = browser.run(
-            f"const x = {literal(x)}, y = {literal(y)}, all = {{}};"
-            f"for (const n of {names}) for (const k of {algorithms}) {{"
-            "const r = softxent.race(k, x, y, n); all[n + k] = [...r.p, ...r.gradient, r.loss].map(String); }"
-            "return all"
-        )
-        for name in FORMATS:
-            for algorithm in ALGORITHMS:
-                want = run(algorithm, x, y, FORMATS[name])
-                # Exponentials of two libraries may differ by an ulp of float64, which rarely turns a rounding.
-                relative = 1e-12 if name == "float64" else 2.0 ** (3 - FORMATS[name].bits)
-                floor = 0.0 if algorithm == "softxent" else 1.0
-                for value, true in zip(
-                    numbers(got[name + algorithm]), [*want.p, *want.gradient, want.loss], strict=True
-                ):
-                    same = value == true or (math.isnan(value) and math.isnan(true))
-                    near = abs(value - true) <= relative * max(abs(true), floor)
-                    assert same or near, (x, y, name, algorithm, value, true)
-
-
-def test_exact_integers_agree(browser, pages):
-    """The page's exact arithmetic is right to the last bit of float64."""
-    browser.open(pages["default"])
-    for x, y, _ in rows_for_javascript():
-        got = browser.run(
-            f"const e = softxent.exactRow({literal(x)}, {literal(y)});"
-            "const n = (v) => String(typeof v === 'number' ? v : softxent.toNumber(v));"
-            "return [n(e.loss), ...e.gradient.map(n)]"
-        )
-        with precisely():
-            v = derive(tuple(map(exact, x)), tuple(map(exact, y)), ONE)
-        for value, true in zip(numbers(got), [v.L, *v.by_z], strict=True):
-            wanted = float(true)
-            assert value == wanted or abs(value - wanted) <= 2.0**-52 * abs(wanted) + 2**-1074, (x, y, value, wanted)
 
 
 CONSISTENT = """
