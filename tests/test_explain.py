@@ -228,6 +228,13 @@ def test_algorithms_fail_where_they_should():
     assert run("softxent", [40.0, 0.0], [1.0, 0.0], f64).gradient[0] == -4.248354255291589e-18
 
 
+def test_names_are_not_words():
+    """A name that looks like a place of a sentence, or a word of the tables, stays itself."""
+    e = explain([1, 2, 3], 0, names=["{before}", "@loss", "{label}"], depth=3)
+    assert "@loss" in str(e)
+    assert "{before}" in str(e)
+
+
 def test_names_are_escaped_everywhere():
     """Markup of HTML, Markdown, LaTeX and the terminal in a name stays text."""
     names = ["<b>bold</b>", "[red]x[/red]", "a|b_$\\input{x}", "\x1b[31mred\u202e"]

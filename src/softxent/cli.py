@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import typer
 
 from softxent.errors import DataError, SoftxentError
-from softxent.explaining import ExplainCommand, Request
+from softxent.explaining import Request
 from softxent.explaining import run as run_explain
+from softxent.explaining_arguments import ExplainCommand
 
 __all__ = ["app", "main"]
 

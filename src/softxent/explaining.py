@@ -1,9 +1,8 @@
-"""What `softxent explain` does: arguments that need no quoting, rows from files, and where the result goes."""
+"""What `softxent explain` does with its arguments: rows from files, the derivation, and where the result goes."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -12,83 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
 from softxent.errors import DataError, OptionError
+from softxent.explaining_arguments import SEPARATOR, numbers_in
 
-__all__ = ["ExplainCommand", "FromFile", "Request", "run"]
-
-# Options that take all numbers (or names) that follow them, and those that take a file only if one follows.
-NUMBER_LISTS = ("--soft", "--weight")
-NAME_LISTS = ("--names",)
-OUTPUTS = {
-    "--html": (".html", ".htm"),
-    "--latex": (".tex",),
-    "--markdown": (".md", ".markdown"),
-    "--json": (".json",),
-    "--digits": (),
-}
-SEPARATOR = "\x1f"
-
-
-def _numbers(token: str) -> list[str] | None:
-    """Return the numbers of an argument such as -4, 4,-4,3 or [4, -4, 3]; None where it is none."""
-    parts = [part for part in re.split(r"[\s,;\[\]()]+", token) if part]
-    try:
-        for part in parts:
-            float(part)
-    except ValueError:
-        return None
-    return parts or None
-
-
-class ExplainCommand(TyperCommand):
-    """A command whose numbers may be negative and whose options may be followed by several of them."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Sort the arguments into options and numbers before they are parsed."""
-        flags = {name for p in self.params if getattr(p, "is_flag", False) for name in p.opts + p.secondary_opts}
-        options, numbers, rest = [], [], list(args)
-        while rest:
-            token = rest.pop(0)
-            if token == "--":
-                numbers += [n for t in rest for n in (_numbers(t) or [t])]
-                break
-            if token in NUMBER_LISTS:
-                values: list[str] = []
-                while rest and (found := _numbers(rest[0])) is not None:
-                    values += found
-                    rest.pop(0)
-                options += [token, SEPARATOR.join(values)]
-            elif token in NAME_LISTS:
-                names: list[str] = []
-                while rest and not rest[0].startswith("--") and (not names or _numbers(rest[0]) is None):
-                    names.append(rest.pop(0))
-                options += [token, SEPARATOR.join(names)]
-            elif token in OUTPUTS:
-                options += [token, rest.pop(0) if rest and _belongs(token, rest[0]) else "-"]
-            elif token.startswith("--"):
-                options.append(token)
-                if "=" not in token and token not in flags and rest:
-                    options.append(rest.pop(0))
-            elif (found := _numbers(token)) is not None:
-                numbers += found
-            elif token.startswith("-") and len(token) > 1:
-                options.append(token)
-            else:
-                numbers.append(token)
-        parsed: list[str] = super().parse_args(ctx, [*options, "--", *numbers])
-        return parsed
-
-
-def _belongs(option: str, token: str) -> bool:
-    if option == "--digits":
-        return token.isdigit()
-    if option == "--html":
-        return (not token.startswith("--") and _numbers(token) is None and not Path(token).is_file()) or (
-            token.lower().endswith(OUTPUTS[option])
-        )
-    return token.lower().endswith(OUTPUTS[option])
+__all__ = ["FromFile", "Request", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +124,9 @@ def _row(request: Request) -> tuple[list[float], Any, list[str] | None, FromFile
                 "give one number a class before the options, as in: softxent explain 4 -4 3 --soft 0.1 0.2 0.7"
             )
         return [4.0, -4.0, 3.0], 2, names, None
-    if len(request.values) == 1 and _numbers(request.values[0]) is None:
+    if len(request.values) == 1 and numbers_in(request.values[0]) is None:
         return _row_of_file(request, soft, names)
-    wrong = next((v for v in request.values if _numbers(v) is None), None)
+    wrong = next((v for v in request.values if numbers_in(v) is None), None)
     if wrong is not None:
         raise OptionError(f"{wrong!r} is no number; give one number a class, or one file with rows of them")
     if request.label is not None and soft is not None:

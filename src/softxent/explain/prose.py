@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from softxent.explain.exact import short
 from softxent.explain.explanation import Explanation
 from softxent.explain.languages import Language
-from softxent.explain.steps import Step
+from softxent.explain.steps import Step, Table
 
-__all__ = ["Prose", "cell", "prose", "summary"]
+__all__ = ["Prose", "cells", "prose", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,8 @@ class Prose:
 
 
 def _filled(template: str, fields: dict[str, str]) -> str:
-    # Not str.format: a class's name may hold braces of its own, and a table's author must not reach attributes.
-    for key, value in fields.items():
-        template = template.replace("{" + key + "}", value)
-    return template
+    # Not str.format, and in one pass: a class's name may hold braces of its own.
+    return re.sub(r"\{([^{}]+)\}", lambda place: fields.get(place[1], place[0]), template)
 
 
 def prose(step: Step, words: Language) -> Prose:
@@ -40,9 +39,13 @@ def prose(step: Step, words: Language) -> Prose:
     )
 
 
-def cell(value: str, words: Language) -> str:
-    """Return a table's cell: words of the language begin with @ (a name of a class never stands where they do)."""
-    return words.words[value[1:]] if value.startswith("@") and value[1:] in words.words else value
+def cells(table: Table, row: tuple[str, ...], words: Language) -> list[str]:
+    """Return a row's texts; those that begin with @ are words of the language, but a class's name is what it is."""
+    named = table.header[0] == ("word", "class")
+    return [
+        words.words[value[1:]] if value[:1] == "@" and value[1:] in words.words and not (named and k == 0) else value
+        for k, value in enumerate(row)
+    ]
 
 
 def summary(explanation: Explanation) -> str:

@@ -10,7 +10,7 @@ from softxent.explain.formula import Node
 from softxent.explain.images import as_figures
 from softxent.explain.languages import Language
 from softxent.explain.mathml import mathml
-from softxent.explain.prose import cell, prose, summary
+from softxent.explain.prose import cells, prose, summary
 from softxent.explain.steps import Step, Table
 
 __all__ = ["as_html"]
@@ -77,7 +77,7 @@ def table_html(table: Table, words: Language) -> str:
     head = "".join(f'<th scope="col">{_head(node, words)}</th>' for node in table.header)
     body = ""
     for i, row in enumerate(table.rows):
-        first, *rest = (escape(cell(value, words)) for value in row)
+        first, *rest = map(escape, cells(table, row, words))
         mark = ' class="marked"' if i == table.marked else ""
         body += f'<tr{mark}><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>'
     return f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -8,7 +8,7 @@ from softxent.explain.explanation import Explanation
 from softxent.explain.formula import Node
 from softxent.explain.languages import Language
 from softxent.explain.latex import escape, latex
-from softxent.explain.prose import cell, prose, summary
+from softxent.explain.prose import cells, prose, summary
 from softxent.explain.steps import Step, Table
 
 __all__ = ["as_latex"]
@@ -95,10 +95,10 @@ def _table(table: Table, words: Language) -> Iterator[str]:
     yield rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}\toprule"
     yield " & ".join(_head(node, words) for node in table.header) + r" \\ \midrule"
     for i, row in enumerate(table.rows):
-        cells = [_cell(cell(value, words)) for value in row]
+        texts = [_cell(value) for value in cells(table, row, words)]
         if i == table.marked:
-            cells[0] = rf"\textbf{{{cells[0]}}}"
-        yield " & ".join(cells) + r" \\"
+            texts[0] = rf"\textbf{{{texts[0]}}}"
+        yield " & ".join(texts) + r" \\"
     yield r"\bottomrule\end{tabular}\end{center}"
 
 

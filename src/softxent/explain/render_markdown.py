@@ -9,7 +9,7 @@ from softxent.explain.explanation import Explanation
 from softxent.explain.formula import Node
 from softxent.explain.languages import Language
 from softxent.explain.latex import latex
-from softxent.explain.prose import cell, prose, summary
+from softxent.explain.prose import cells, prose, summary
 from softxent.explain.steps import Step, Table
 
 __all__ = ["as_markdown", "escape"]
@@ -80,8 +80,8 @@ def _table(table: Table, words: Language) -> Iterator[str]:
     yield "| " + " | ".join(_head(node, words) for node in table.header) + " |"
     yield "|---|" + "---:|" * (len(table.header) - 1)
     for i, row in enumerate(table.rows):
-        cells = [escape(cell(value, words)) for value in row]
+        texts = [escape(value) for value in cells(table, row, words)]
         if i == table.marked:
-            cells[0] = f"**{cells[0]}**"
-        yield "| " + " | ".join(cells) + " |"
+            texts[0] = f"**{texts[0]}**"
+        yield "| " + " | ".join(texts) + " |"
     yield ""

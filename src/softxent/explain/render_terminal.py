@@ -14,7 +14,7 @@ from softxent.explain.explanation import Explanation
 from softxent.explain.formula import Node
 from softxent.explain.images import as_text_images
 from softxent.explain.languages import Language
-from softxent.explain.prose import cell, prose
+from softxent.explain.prose import cells, prose
 from softxent.explain.steps import Step, Table
 from softxent.explain.text import text
 
@@ -115,7 +115,8 @@ def _table(table: Table, words: Language, width: int) -> Iterator[Text]:
     """Yield the table's lines; one line a number where it is too wide."""
     heads = [_head(node, words) for node in table.header]
     room = NAME_WIDTH if table.header[0] == ("word", "class") else width
-    rows = [[_clip(cell(row[0], words), room), *(cell(v, words) for v in row[1:])] for row in table.rows]
+    texts = [cells(table, row, words) for row in table.rows]
+    rows = [[_clip(row[0], room), *row[1:]] for row in texts]
     if table.caption is not None:
         yield Text(_head(table.caption, words), style="italic")
     columns = [max(cell_len(heads[k]), *(cell_len(row[k]) for row in rows)) for k in range(len(heads))]
