@@ -2,7 +2,7 @@
 const drawBars = () => {
   const n = state.x.length, place = byId("bars");
   const room = Math.max(300, Math.min(760, place.clientWidth || 640));
-  const column = Math.max(30, Math.min(150, (room - 64) / n)), left = 46, width = Math.max(room, left + n * column + 18);
+  const column = Math.max(30, Math.min(200, (room - 64) / n)), left = 46, width = Math.max(room, left + n * column + 18);
   const top = 28, height = room > 500 ? 260 : 200, base = top + height, lane = base + 122, reach = 62;
   // With a target that sums to Y the gradient is a·Y − y: the bars are then a·Y, so that each arrow keeps its length.
   const pushed = model.a.map((a) => (unitMass() ? a : a * model.Y));
@@ -19,7 +19,7 @@ const drawBars = () => {
   parts.push(svg("line", { x1: left, x2: width - 12, y1: lane, y2: lane, class: "axis" }));
   const strength = Math.max(1e-300, ...model.y.map(Math.abs), ...model.a.map((v) => v * Math.abs(model.Y)), 1);
   pushed.forEach((a, i) => {
-    const middle = left + column * (i + 0.5), bar = Math.min(54, column * 0.46);
+    const middle = left + column * (i + 0.5), bar = Math.min(64, column * 0.46);
     const group = svg("g", { class: i === focusOf() ? "column label" : "column" });
     group.append(svg("title", {}, `${nameOf(i)}: a = ${textOf("a", i)}, y = ${textOf("y", i)}, ∂L/∂z = ${textOf("L/z", i)}`));
     group.append(svg("rect", { x: middle - bar / 2, width: bar, y: Math.min(base, y(a)), height: Math.abs(base - y(a)), class: "bar-a", rx: 3 }));
