@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,3 +34,27 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     seed = zlib.crc32(request.node.nodeid.rpartition("/")[2].encode())
     print(f"seed {seed}")
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return one Chromium for all tests of pages."""
+    from browser import Browser
+
+    one = Browser()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return softxent explain's page of every row."""
+    from explain_rows import ROWS
+
+    from softxent.explain import explain
+
+    folder = tmp_path_factory.mktemp("pages")
+    for name, row in ROWS.items():
+        options = {key: value for key, value in row.items() if key not in ("logits", "label")}
+        explain(row["logits"], row["label"], **options).save(folder / f"{name}.html")
+    return {name: folder / f"{name}.html" for name in ROWS}

@@ -86,11 +86,15 @@ LAYERS = {
     "tensorflow": {"errors", "options", "kernels", "arrays"},
     "data": {"errors", "options"},
     "check": {"errors", "options", "reference"},
-    "explain": {"errors", "options", "reference"},
+    "files": {"errors"},
+    "explain": {"errors", "options", "reference", "files"},
+    "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
+    "explaining_arguments": set(),
+    "explaining_images": {"errors", "explain", "data", "model_file", "training"},
     "sklearn": {"errors", "options", "kernels", "numpy", "data"},
-    "model_file": {"errors", "data"},
+    "model_file": {"errors", "data", "files"},
     "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
-    "predictions": {"errors", "data", "model_file", "numpy"},
+    "predictions": {"errors", "data", "files", "model_file", "numpy"},
     "report": {"errors", "training", "sklearn"},
 }
 # Top-level packages that a layer may import besides the standard library and NumPy.

@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from softxent import log_softmax
 from softxent.data.preprocessing import Preprocessing
 from softxent.errors import DataError, ModelFileError
-from softxent.model_file import Model, read_model, replacing, write_model
+from softxent.files import replacing
+from softxent.model_file import Model, read_model, write_model
 
 CLASSES = {
     "int": np.array([-3, 0, 2**40]),

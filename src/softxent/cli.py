@@ -16,6 +16,9 @@ from typing import Annotated, Any
 import typer
 
 from softxent.errors import DataError, SoftxentError
+from softxent.explaining import Request
+from softxent.explaining import run as run_explain
+from softxent.explaining_arguments import ExplainCommand
 
 __all__ = ["app", "main"]
 
@@ -23,13 +26,13 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Softmax regression on your own files, and predictions from it.",
+    help="Softmax regression on your own files, predictions from it, and the gradient of its loss explained.",
 )
 
 
 @app.callback()
 def _softxent() -> None:
-    """Softmax regression on your own files, and predictions from it."""
+    """Softmax regression on your own files, predictions from it, and the gradient of its loss explained."""
 
 
 @contextmanager
@@ -153,6 +156,43 @@ def predict(
         if data.X.shape[1] != fitted.num_features:
             raise DataError(f"{data.name}: has {data.X.shape[1]} features, the model {model} has {fitted.num_features}")
         write_predictions(fitted, data, out)
+
+
+@app.command(cls=ExplainCommand)
+def explain(
+    values: Annotated[
+        list[str] | None, typer.Argument(help="One logit a class, negative ones too, or a file with rows of them.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The true class: its index or name; a file's column.")] = None,
+    soft: Annotated[str | None, typer.Option(help="A soft label: one number a class.")] = None,
+    probs: Annotated[bool, typer.Option("--probs", help="The numbers are probabilities, not logits.")] = False,
+    temperature: Annotated[float, typer.Option(help="T > 0; the logits are divided by it.")] = 1.0,
+    label_smoothing: Annotated[float, typer.Option(help="From 0 to 1.")] = 0.0,
+    weight: Annotated[str | None, typer.Option(help="Class weights: one number a class.")] = None,
+    names: Annotated[str | None, typer.Option(help="The classes' names: cat dog bird, or cat,dog,bird.")] = None,
+    learning_rate: Annotated[float, typer.Option(help="Of the step of gradient descent.")] = 1.0,
+    row: Annotated[int, typer.Option(help="Which row of a file, counted from 1.")] = 1,
+    depth: Annotated[int, typer.Option(min=1, max=3, help="How much: 1 the thread, 2 more, 3 everything.")] = 2,
+    step: Annotated[str | None, typer.Option(help="One step alone, such as jacobian, fold, push-pull.")] = None,
+    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    html: Annotated[str | None, typer.Option(help="Write the interactive page to this file.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    latex: Annotated[str | None, typer.Option(help="As LaTeX; to a .tex file if one follows.")] = None,
+    markdown: Annotated[str | None, typer.Option(help="As Markdown; to a .md file if one follows.")] = None,
+    json: Annotated[str | None, typer.Option(help="As JSON; to a .json file if one follows.")] = None,
+    digits: Annotated[str | None, typer.Option(help="A handwritten digit, and what the network looks at.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model of softxent fit, explained on a row of a file.")] = None,
+    images: Annotated[Path | None, typer.Option(help="IDX file of images for --model, in place of a file.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="IDX file of the images' labels.")] = None,
+) -> None:
+    """Show why the gradient is a − y, with your own numbers: softxent explain 4 -4 3 --label 2."""
+    with _one_clear_line():
+        run_explain(
+            Request(
+                values or [], label, soft, probs, temperature, label_smoothing, weight, names, learning_rate, row,
+                depth, step, lang, html, open_page, latex, markdown, json, digits, model, images, labels,
+            )
+        )  # fmt: skip
 
 
 def _check_out(out: Path, endings: tuple[str, ...]) -> None:

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from softxent.data.preprocessing import Preprocessing
-from softxent.errors import DataError, ModelFileError
+from softxent.errors import ModelFileError
+from softxent.files import replacing
 
-__all__ = ["Model", "read_model", "replacing", "write_model"]
+__all__ = ["Model", "read_model", "write_model"]
 
 FORMAT = "softxent.SoftmaxRegression"
 VERSION = "1"
@@ -63,29 +60,6 @@ class Model:
         if logits.shape[1] == 1:
             logits = np.column_stack([np.zeros_like(logits), logits])
         return logits
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file beside path that takes path's place once it is whole; on any exception path stays as it was."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        # mkstemp's files are for their owner alone; a result has the permissions of any new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except OSError as error:
-        os.unlink(name)
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _digest(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 
 from softxent.data.dataset import Dataset
 from softxent.errors import DataError
-from softxent.model_file import Model, replacing
+from softxent.files import replacing
+from softxent.model_file import Model
 
 __all__ = ["write_predictions"]
 

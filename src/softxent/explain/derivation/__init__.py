@@ -1,0 +1,42 @@
+"""The derivation: every step of a row, in order."""
+
+from __future__ import annotations
+
+from softxent.errors import OptionError
+from softxent.explain.derivation.around import around
+from softxent.explain.derivation.backward import backward
+from softxent.explain.derivation.forward import forward
+from softxent.explain.derivation.loss import loss
+from softxent.explain.derivation.numerics import numerics
+from softxent.explain.problem import Problem
+from softxent.explain.scene import textbook_errors
+from softxent.explain.steps import Scene, Step
+from softxent.explain.values import values_of
+
+__all__ = ["STEP_IDS", "derivation"]
+
+# Every step that there can be, in order; some rows have no use for some of them.
+STEP_IDS = (
+    "network", "logits", "shift", "exponentials", "sum", "probabilities", "graph", "hardmax", "shares",
+    "labels", "loss", "divergence",
+    "loss-by-probability", "quotient", "jacobian", "chain", "fold", "matrix", "push-pull", "descent",
+    "hessian", "sigmoid",
+    "overflow", "cancellation", "bits", "formats", "clipping",
+)  # fmt: skip
+
+
+def derivation(problem: Problem) -> tuple[Scene, tuple[Step, ...]]:
+    """Return the row's exact values and the steps."""
+    values = values_of(problem)
+    if values.L.is_nan():
+        raise OptionError(
+            "soft labels of opposite sign stand at impossible classes: the loss is inf − inf, which has no value. "
+            "Give labels that are not negative"
+        )
+    scene = Scene(problem, values, textbook_errors(problem, values))
+    found = {
+        step.id: step
+        for part in (forward, loss, backward, around, numerics)
+        for step in part(scene)
+    }  # fmt: skip
+    return scene, tuple(found[name] for name in STEP_IDS if name in found)

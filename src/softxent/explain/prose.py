@@ -1,0 +1,61 @@
+"""A step's sentences in a language: what every renderer says, apart from how it looks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from softxent.explain.exact import short
+from softxent.explain.explanation import Explanation
+from softxent.explain.languages import Language
+from softxent.explain.steps import Step, Table
+
+__all__ = ["Prose", "cells", "prose", "summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Title, reason, further sentences, and what float64 loses (None where that was not measured)."""
+
+    title: str
+    why: str
+    notes: tuple[str, ...]
+    error: str | None
+
+
+def _filled(template: str, fields: dict[str, str]) -> str:
+    # Not str.format, and in one pass: a class's name may hold braces of its own.
+    return re.sub(r"\{([^{}]+)\}", lambda place: fields.get(place[1], place[0]), template)
+
+
+def prose(step: Step, words: Language) -> Prose:
+    """Return a step's sentences."""
+    title, why = words.steps[step.id]
+    error = None
+    if step.error is not None:
+        error = words.words["error"].replace("{ulps}", "∞" if step.error == float("inf") else f"{step.error:.2g}")
+    return Prose(
+        title, _filled(why, step.fields), tuple(_filled(words.notes[key], step.fields) for key in step.notes), error
+    )
+
+
+def cells(table: Table, row: tuple[str, ...], words: Language) -> list[str]:
+    """Return a row's texts; those that begin with @ are words of the language, but a class's name is what it is."""
+    named = table.header[0] == ("word", "class")
+    return [
+        words.words[value[1:]] if value[:1] == "@" and value[1:] in words.words and not (named and k == 0) else value
+        for k, value in enumerate(row)
+    ]
+
+
+def summary(explanation: Explanation) -> str:
+    """Return the line that stands above everything."""
+    problem = explanation.problem
+    return _filled(
+        explanation.words.words["summary"],
+        {
+            "classes": str(problem.num_classes),
+            "loss": short(explanation.values.L, 10),
+            "label": problem.names[problem.focus],
+        },
+    )

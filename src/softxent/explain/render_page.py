@@ -1,0 +1,67 @@
+"""The interactive page: one HTML file with its styles, scripts, words and numbers inside, that needs no network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from softxent.explain.explanation import Explanation
+from softxent.explain.images import as_figures
+from softxent.explain.page_data import page_data
+from softxent.explain.render_html import as_html
+from softxent.files import replacing
+
+__all__ = ["as_page", "write_page"]
+
+# One idea a file, in the order in which they need each other.
+SCRIPTS = (
+    "numbers", "softmax", "formats", "exact", "formula", "mathml", "latex", "state", "dom", "bars", "jacobian", "graph",
+    "derivation", "descent", "break", "copy", "main",
+)  # fmt: skip
+
+
+def as_page(explanation: Explanation) -> str:
+    """Return the page."""
+    folder = files("softxent.explain") / "page"
+    scripts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    pieces = {
+        "LANG": explanation.words.html,
+        "TITLE": escape(explanation.words.words["title"]),
+        "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
+        "DATA": embedded(page_data(explanation)),
+        "SCRIPT": f'"use strict";\n(() => {{\n{scripts}\n}})();',
+        "STATIC": as_html(replace(explanation, images=None, step=None, depth=1)),
+        "IMAGES": _images(explanation),
+    }
+    template = (folder / "template.html").read_text(encoding="utf-8")
+    # Split once, so that nothing in a piece is taken for a place of another.
+    parts = template.split("%%")
+    return "".join(pieces[part] if k % 2 else part for k, part in enumerate(parts))
+
+
+def _images(explanation: Explanation) -> str:
+    if explanation.images is None:
+        return ""
+    return as_figures(explanation.images, explanation.problem.names, explanation.words)
+
+
+def embedded(data: Any) -> str:
+    r"""Return JSON that cannot end the script element it stands in, nor open a comment there.
+
+    >>> embedded({"name": "</script><!--"})
+    '{"name":"\\u003c/script\\u003e\\u003c!--"}'
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def write_page(explanation: Explanation, path: Path) -> None:
+    """Write the page; the file is the old one or the new one whole."""
+    with replacing(path) as file:
+        file.write(as_page(explanation).encode())
