@@ -15,7 +15,6 @@ from softxent.arrays.loss import evaluate
 from softxent.arrays.products import jacobian_product
 from softxent.arrays.softmax import map_rows, sum_rows
 from softxent.options import LossOptions
-from softxent.torch.small import small_loss
 from softxent.torch.tensors import as_array, as_scalar, as_tensor, class_last, row_factors
 from softxent.torch.threads import with_torchs_threads
 
@@ -68,6 +67,7 @@ def _with_weight(options: LossOptions, weight: Tensor | None) -> LossOptions:
     return options if weight is None else replace(options, weight=as_array(weight))
 
 
+@with_torchs_threads
 def loss(
     logits: Tensor,
     target: Tensor,
@@ -78,23 +78,6 @@ def loss(
     overwrite: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
-    if weight is None and not overwrite:
-        small = small_loss(logits, target, options, dim, want_grad)
-        if small is not None:
-            return small
-    return _large_loss(logits, target, weight, options, dim, want_grad, overwrite)
-
-
-@with_torchs_threads
-def _large_loss(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    options: LossOptions,
-    dim: int,
-    want_grad: bool,
-    overwrite: bool,
-) -> tuple[Tensor, Tensor | None]:
     z, axis, moved = class_last(logits, dim)
     array = as_array(z)
     value, grad = evaluate(

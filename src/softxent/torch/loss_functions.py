@@ -30,6 +30,7 @@ from softxent.torch.dispatch import (
     transforms,
 )
 from softxent.torch.expressions import loss_expression, product_expression, reduced, widened
+from softxent.torch.small import small_loss
 
 __all__ = ["loss_of"]
 
@@ -134,6 +135,11 @@ class _Loss(Function):
             ctx.save_for_backward(logits, target, weight)
             if differentiates_forward():
                 ctx.save_for_forward(logits, target, weight)
+        if weight is None and not kept.overwrites and logits.is_cpu:
+            small = small_loss(logits, target, options, dim, kept.wanted)
+            if small is not None:
+                value, kept.gradient = small
+                return value
         compute = backend(logits).loss
         if not kept.wanted:
             return compute(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]

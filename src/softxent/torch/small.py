@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softxent.arrays.label_loss import is_label_loss
 from softxent.arrays.visits import kernels, small_call
 from softxent.options import LossOptions
 
@@ -52,13 +51,15 @@ def _kernel(dtype: torch.dtype) -> Any:
 
 def small_loss(
     logits: Tensor, target: Tensor, options: LossOptions, dim: int, want_grad: bool
-) -> tuple[Tensor, Tensor] | None:
-    """Return (loss, gradient or logits), or None where the call is not small and plain. No class weights."""
+) -> tuple[Tensor, Tensor | None] | None:
+    """Return (loss, gradient or None), or None where the call is not small and plain. No class weights."""
     call = _call(logits.shape, logits.dtype, dim)
     if call is None or options.reduction == "none" or target.dtype is not torch.int64:
         return None
     numbers, rows, tile, kept, dtype, row_shape, scratch = call
-    if not (logits.is_contiguous() and target.is_contiguous() and is_label_loss(options)):
+    if options.label_smoothing or options.softcap is not None or options.temperature != 1.0:
+        return None
+    if not (logits.is_contiguous() and target.is_contiguous()):
         return None
     if target.shape != row_shape or abs(options.ignore_index) >= 2**63 or logits.is_neg():
         return None
@@ -69,4 +70,4 @@ def small_loss(
     )  # fmt: skip
     if not divisor > 0.0:
         return None
-    return torch.scalar_tensor(value, dtype=logits.dtype), gradient
+    return torch.scalar_tensor(value, dtype=logits.dtype), gradient if want_grad else None
