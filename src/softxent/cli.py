@@ -1,6 +1,7 @@
 """The command line: arguments and printing only; every heavy import is inside the command that needs it.
 
-Exit codes: 0 done, 2 a file, an argument or data that cannot be used (one line on stderr says which), 130 interrupted.
+Exit codes: 0 done, 1 findings of a check, 2 a file, an argument or data that cannot be used (one line on stderr says
+which), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -153,6 +154,41 @@ def predict(
         if data.X.shape[1] != fitted.num_features:
             raise DataError(f"{data.name}: has {data.X.shape[1]} features, the model {model} has {fitted.num_features}")
         write_predictions(fitted, data, out)
+
+
+@app.command()
+def check(
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="TARGET", help="file.py:function, package.module:function, or a built-in name (torch)."),
+    ],
+    kind: Annotated[str | None, typer.Option(help="What it is: softmax, cross_entropy_grad, …")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="What a Jacobian or VJP takes: probabilities or logits.")
+    ] = None,
+    reduction: Annotated[str | None, typer.Option(help="none, mean or sum; found out if not given.")] = None,
+    rows: Annotated[str | None, typer.Option(help="What a call takes: one or batch; found out if not given.")] = None,
+    container: Annotated[str | None, typer.Option(help="numpy, torch, jax, tensorflow or list.")] = None,
+    grad: Annotated[str | None, typer.Option(help="Check its gradient by autograd, complex or finite.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one call may take.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Under ten seconds.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="One table of several targets.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report here, one self-contained page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the report here; - for stdout.")] = None,
+) -> None:
+    """Hold anybody's softmax, loss or gradient against exact arithmetic.
+
+    Exit code 0: no finding; 1: findings; 2: the check could not be run.
+    """
+    with _one_clear_line():
+        from softxent.check.command import run_check
+
+        code = run_check(
+            targets, kind=kind, from_=from_, reduction=reduction, rows=rows, container=container, grad=grad,
+            timeout=timeout, quick=quick, compare=compare, json=json, html=html, markdown=markdown,
+        )  # fmt: skip
+    raise typer.Exit(code)
 
 
 def _check_out(out: Path, endings: tuple[str, ...]) -> None:
