@@ -169,7 +169,9 @@ def check(
     reduction: Annotated[str | None, typer.Option(help="none, mean or sum; found out if not given.")] = None,
     rows: Annotated[str | None, typer.Option(help="What a call takes: one or batch; found out if not given.")] = None,
     container: Annotated[str | None, typer.Option(help="numpy, torch, jax, tensorflow or list.")] = None,
-    grad: Annotated[str | None, typer.Option(help="Check its gradient by autograd, complex or finite.")] = None,
+    grad: Annotated[
+        str | None, typer.Option(help="Check its gradient instead: by autograd, or by complex step.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one call may take.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Under ten seconds.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="One table of several targets.")] = False,

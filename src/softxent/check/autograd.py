@@ -1,4 +1,4 @@
-"""The gradient of a user's forward function: by its framework's autograd, by complex step, by finite differences."""
+"""The gradient of a user's forward function: by its framework's autograd, or by complex step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEP = 1e-200
 def gradient(function: Callable[..., Any], given: list[Any], keywords: dict[str, Any], how: str) -> Any:
     """Return the gradient of function's (summed) result with respect to its first argument.
 
-    how: "autograd", "complex" or "finite"; with "…-vjp" the last argument is the cotangent of the result.
+    how: "autograd" or "complex"; with "…-vjp" the last argument is the cotangent of the result.
     """
     how, _, product = how.partition("-")
     cotangent = given[-1] if product else None
@@ -30,16 +30,9 @@ def gradient(function: Callable[..., Any], given: list[Any], keywords: dict[str,
     x = np.asarray(given[0])
     found = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
-        if how == "complex":
-            moved = x.astype(np.complex128)
-            moved[index] += 1j * STEP
-            found[index] = total(moved).imag / STEP
-        else:
-            size = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(float(x[index])))
-            up, down = x.astype(np.float64), x.astype(np.float64)
-            up[index] += size
-            down[index] -= size
-            found[index] = (total(up) - total(down)) / (up[index] - down[index])
+        moved = x.astype(np.complex128)
+        moved[index] += 1j * STEP
+        found[index] = total(moved).imag / STEP
     return found
 
 
@@ -70,4 +63,4 @@ def _autograd(
             result = function(x, *rest, **keywords)
             total = tf.reduce_sum(result if cotangent is None else result * cotangent)
         return tape.gradient(total, x)
-    raise TypeError("autograd needs a torch, JAX or TensorFlow function; for NumPy: --grad complex or finite")
+    raise TypeError("autograd needs a torch, JAX or TensorFlow function; for NumPy: --grad complex")

@@ -47,7 +47,7 @@ def check(
     "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed from the function's name if
     None. The class axis is the last one; labels are integers. from_: "logits" or "probabilities", what a Jacobian or a VJP
     takes. reduction: "none", "mean" or "sum", found out if None. rows: "one" or "batch", what a call takes; found out if
-    None. container: "numpy", "torch", "jax", "tensorflow" or "list". grad: "autograd", "complex" or "finite": check the
+    None. container: "numpy", "torch", "jax", "tensorflow" or "list". grad: "autograd" or "complex" (step): check the
     gradient of the function in place of the function. timeout: seconds a call. seconds: about how long it may all take.
 
     Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
@@ -73,10 +73,10 @@ def check(
     try:
         if from_ is None and caller.info.get("first"):
             asked = kind_of(shown, caller.info["first"])
-        budget = seconds or (7.0 if quick else 90.0)
+        budget = 7.0 if quick else seconds or 90.0
         options: dict[str, Any] = {
             "quick": quick, "reduction": reduction, "rows": rows, "container": container,
-            "gradient": how[0] if how else None, "timeout": timeout or (2.5 if quick else 20.0),
+            "until": started + (seconds or (2.5 if caller.info.get("pair") else 5.0)), "gradient": how[0] if how else None, "timeout": timeout or (2.5 if quick else 20.0),
         }  # fmt: skip
         report = Report(name, asked.name, oracle=oracle.backend().NAME, versions=caller.info["versions"])
         if asked.name == "cross_entropy_value_and_grad":
@@ -120,8 +120,10 @@ def _gradient_of(kind: str, grad: str | None) -> tuple[str, str] | None:
     """Return how a gradient is taken, and the kind that it has; None where the function itself is checked."""
     if grad is None:
         return None
-    if grad not in ("autograd", "complex", "finite"):
-        raise TargetError(f"--grad must be autograd, complex or finite; got {grad}")
+    if grad not in ("autograd", "complex"):
+        raise TargetError(
+            f"--grad must be autograd or complex (finite differences cannot judge small elements); got {grad}"
+        )
     if kind == "cross_entropy":
         return grad, "cross_entropy_grad"
     if kind == "softmax":
@@ -161,13 +163,19 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
         + (f", {way.reduction} over the rows" if kind.reducible and way.reduction != "none" else "")
     )
     session = Session(caller, kind, way, options["timeout"], options["quick"], time.monotonic() + budget, progress)
+    if options["quick"]:
+        session.deadline = min(
+            session.deadline,
+            time.monotonic()
+            + max(1.5, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
+        )
     sweep.known_cases(session)
     run_properties(session)
     special.drift(session)
     sweep.widths(session, 0.3 * budget)
     sweep.random_rows(session, 0.15 * budget)
     climb(session, (0.08 if options["quick"] else 0.12) * budget)
-    session.deadline = time.monotonic() + max(3.0, 0.2 * budget)
+    session.deadline = time.monotonic() + (1.5 if options["quick"] else max(3.0, 0.2 * budget))
     special.overflow_threshold(session)
     prove(session)
     report.measures += session.measured()
@@ -199,7 +207,7 @@ def _pair(report: Report, pair: str, quick: bool, progress: Progress) -> None:
     """my_softmax_grad takes what my_softmax of the same file returns: its logits' errors are part of the answer."""
     name = pair.rpartition(":")[2]
     part = (
-        check(pair, "softmax", quick=True, progress=progress)
+        check(pair, "softmax", quick=True, seconds=2.5, progress=progress)
         if quick
         else check(pair, "softmax", seconds=30, progress=progress)
     )

@@ -74,7 +74,7 @@ def probes(session: Session) -> list[Batch]:
         (rng.normal(size=(4, 4)), [0, 1, 2, 3]),
         (-8.0 * np.arange(11.0)[None], [3]),
     ]
-    if session.kind.result != "matrix" and session.pace < 0.05:
+    if not session.narrow and session.pace < 0.05:
         rows.append((rng.normal(size=(1, 3000)) * 2, [77]))
         rows.append((np.zeros((1, 4096)), [5]))
         if session.pace < 0.01:
@@ -170,6 +170,10 @@ def _fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
         return Diagnosis(
             "elements zeroed", step, f"It sets elements to 0 that are not: up to {np.abs(exact).max():.3g}."
         )
+    if session.kind.name == "cross_entropy_grad":
+        found = _reduction(usable, evidence)
+        if found is not None:
+            return found
     big = np.abs(exact) > 1e-3
     if big.sum() >= 3:
         ratio = got[big] / exact[big]
@@ -191,10 +195,31 @@ def _fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
             return Diagnosis(
                 f"{name} arithmetic", step, f"Its results are all {name} numbers: it computes or rounds to them."
             )
-    relative = np.abs(got - exact) / np.abs(exact)
+    with np.errstate(all="ignore"):
+        relative = np.abs(got - exact) / np.abs(exact)
+    relative = relative[np.isfinite(relative)]
     if relative.size and 1e-9 < np.median(relative) < 1e-5 and session.kind.result != "scalar":
         return Diagnosis("lower precision", step, "Its relative errors are those of a narrower format.")
+    if relative.size and np.max(relative) < 0.05 and session.kind.name in ("softmax", "cross_entropy_grad", "sigmoid"):
+        return Diagnosis(
+            "inexact exponential",
+            step,
+            "Small relative errors beyond all rounding: its exponential is an approximation.",
+        )
     return None
+
+
+def _reduction(usable: Sequence[Evidence], evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Right for one row, and off by one factor a batch that depends on the number of rows."""
+    if any(e.wrong.any() for e in evidence if len(e.batch) == 1):
+        return None
+    for e in usable:
+        big = np.abs(e.exact) > 1e-3
+        ratio = e.got[big] / e.exact[big]
+        if ratio.size and np.ptp(ratio) > 1e-3 * np.abs(ratio).max():
+            return None
+    return Diagnosis("wrong reduction", "the mean over the rows divides by N, the sum by nothing",
+                     "It is right for one row; for several it is neither the gradient of the mean nor of the sum.")  # fmt: skip
 
 
 def _safe_ratio(e: Evidence) -> Float:
@@ -219,6 +244,7 @@ BY_PROPERTY = (
     ("batch", "rows not independent", "S = Σ_j exp(z_j − m), over the classes of one row", "A row's result depends on the rows beside it."),
     ("reduction", "wrong reduction", "the mean over the rows divides by N, the sum by nothing", "It is right for one row and neither the mean nor the sum for several."),
     ("dtype", "lower precision", "The result has the dtype of the input.", "float64 goes in and a narrower format comes out."),
+    ("−inf", "−inf mishandled", "exp(−∞) = 0: an impossible class", "A masked class does not get probability 0."),
     ("prints", "prints", "A function that computes returns its result.", "It writes to stdout."),
     ("shape", "wrong shape", "The classes are the last axis.", "Its result does not have the shape that the kind asks for."),
     ("overflow: threshold", "no shift", "softmax(z) = softmax(z − m)", "It overflows with growing logits."),
@@ -226,12 +252,21 @@ BY_PROPERTY = (
 )  # fmt: skip
 
 
+# These explain no wrong number on finite input.
+BESIDE = ("NaN", "−inf", "labels", "dtype", "prints")
+
+
 def _by_property(findings: Sequence[Finding]) -> Diagnosis | None:
     widths = {f.case.split(",")[0] for f in findings if f.property.startswith(("accuracy", "overflow"))}
     if widths and all(w.startswith("width ") for w in widths):
         return Diagnosis("wrong at some widths", "S = Σ_j exp(z_j − m), over all classes of a row",
                          f"It is wrong at some numbers of classes only: {', '.join(sorted(widths))}.")  # fmt: skip
+    numeric = any(
+        f.property.startswith(("accuracy", "overflow")) and f.property != "overflow: threshold" for f in findings
+    )
     for prefix, name, step, sentence in BY_PROPERTY:
+        if numeric and prefix in BESIDE:
+            continue
         if any(f.property.startswith(prefix) for f in findings):
             return Diagnosis(name, step, sentence)
     return None

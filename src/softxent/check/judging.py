@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.check.bounds import LARGEST, NORMAL, ROUNDOFF, owed
-from softxent.check.bulk import exact_batch
+from softxent.check.bulk import Rows, exact_batch
 from softxent.check.calling import Batch
 from softxent.check.kinds import Kind
 from softxent.check.pairs import Pair
@@ -46,6 +46,7 @@ class Judgement:
     error: Float
     ratio: Float  # error / bound owed
     ulps: Float
+    spacing: Float  # one ulp
     bound: Float
     region: npt.NDArray[np.str_]
     dtype: str
@@ -63,9 +64,20 @@ def judge(kind: Kind, batch: Batch, value: Float, dtype: str) -> Judgement:
     error = distance(value, exact, dtype)
     with np.errstate(all="ignore"):
         ratio = np.where(error == 0, 0.0, error / np.where(bound > 0, bound, 1e-320))
-        ulps = error / ulp(exact.hi, dtype)
+        spacing = ulp(scale_of(kind, rows, batch.extra, exact.hi), dtype)
+        ulps = error / spacing
     region = regions(kind, exact.hi, batch.extra, dtype)
-    return Judgement(value, exact, error, ratio, ulps, bound, region, dtype)
+    return Judgement(value, exact, error, ratio, ulps, spacing, bound, region, dtype)
+
+
+def scale_of(kind: Kind, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: Float) -> Float:
+    """Return the numbers whose ulps are counted: the results, or where they cancel by nature their largest terms."""
+    if kind.name == "logsumexp":
+        return np.maximum(np.abs(rows.m), rows.log_sum.hi)
+    if kind.name == "softmax_vjp":
+        p, g = rows.z if kind.first == "probabilities" else rows.p.hi, np.abs(np.asarray(extra, np.float64))
+        return np.maximum(np.abs(exact), p * np.maximum(g, (p * g).max(-1, keepdims=True)))
+    return exact
 
 
 def distance(value: Float, exact: Pair, dtype: str) -> Float:

@@ -18,7 +18,7 @@ from softxent.check.bounds import ROUNDOFF
 from softxent.check.calling import Caller, plain
 from softxent.check.containers import CONTAINERS
 from softxent.check.judging import coarser
-from softxent.check.report import Finding, Measure, Report
+from softxent.check.report import Diagnosis, Finding, Measure, Report
 
 __all__ = ["check_linear"]
 
@@ -98,6 +98,12 @@ def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget
         if share > 1:
             report.findings.append(Finding("accuracy, loss", name, dtype, given, got_text, wanted_text, off, off / share,
                                            f"{off:.3g} ulps; an ordinary implementation is owed {off / share:.3g}"))  # fmt: skip
+    if report.findings:
+        report.diagnosis = Diagnosis(
+            "wrong logits or loss",
+            "z = x Wᵀ, L = log S − (z_y − m)",
+            "The loss of exactly multiplied logits is another one.",
+        )
     report.coverage.append(f"{len(shapes)} shapes, {len(scales)} scales, {' and '.join(dtypes)}")
     assert container in CONTAINERS
 

@@ -50,7 +50,7 @@ def _one(session: Session, batch: Batch, **changes: Any) -> list[dict[str, Any]]
 
 
 def _pure(session: Session) -> str:
-    batch = _sample(session, 4, 257 if session.kind.result != "matrix" else 33)
+    batch = _sample(session, 4, 257 if not session.narrow else 33)
     request = session.way.requests(session.kind, batch)[0]
     times = 6 if session.quick else 24
     answers = session.caller.call([request] * times, session.timeout)
@@ -61,9 +61,7 @@ def _pure(session: Session) -> str:
         session.find("purity: deterministic", "the same call again", "float64", batch.rows(slice(0, 1)),
                      repr(float(other.ravel()[index])), repr(float(values[0].ravel()[index])),
                      "the same input gives other bits at another time")  # fmt: skip
-    again = session.way.requests(
-        session.kind, _sample(session, 4, 257 if session.kind.result != "matrix" else 33, seed=4)
-    )
+    again = session.way.requests(session.kind, _sample(session, 4, 257 if not session.narrow else 33, seed=4))
     answer = session.caller.call([request | {"again": again[0]["args"]}], session.timeout)[0]
     if answer.get("stale"):
         session.find("purity: result", "two calls", "float64", batch.rows(slice(0, 1)), "another result after the next call",
@@ -228,7 +226,7 @@ def _small_types(session: Session) -> None:
         ("float16", np.array([[4.0, -4.0, 3.0], [10.0, 2.0, 0.0]], np.float16), "float16"),
     ]
     for name, z, dtype in rows:
-        if (session.kind.result == "matrix" and z.shape[-1] > 100) or (session.pace > 0.05 and z.shape[-1] > 100):
+        if (session.narrow and z.shape[-1] > 100) or (session.pace > 0.05 and z.shape[-1] > 100):
             continue
         batch = session.batch(z, np.ones(len(z), np.int64))
         outcome = session.call([batch])[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from softxent.check import oracle
 from softxent.check.calling import Batch
-from softxent.check.judging import coarser, judge, plain_first, ulp
+from softxent.check.judging import coarser, judge, plain_first
 from softxent.check.report import Finding
 from softxent.check.session import Candidate, Session, describe
 
@@ -139,16 +139,15 @@ def _rounded(batch: Batch, places: int) -> Batch:
 
 
 def proved_error(
-    session: Session, batch: Batch, element: tuple[int, ...], got: float, dtype: str
+    session: Session, batch: Batch, element: tuple[int, ...], got: float, spacing: float
 ) -> tuple[oracle.Number, float]:
-    """Return the proved value of an element and the error of got in ulps of it."""
+    """Return the proved value of an element and the error of got in units of spacing."""
     row, extra = plain_first(batch)[element[0]], None
     if batch.extra is not None:
         extra = batch.extra[element[0]]
     numbers = oracle.exact(session.kind.exact, row, extra)
     shape = {"scalar": (), "matrix": (len(row), len(row))}.get(session.kind.result, (len(row),))
     number = numbers[int(np.ravel_multi_index(element[1:], shape)) if shape else 0]
-    spacing = float(ulp(np.array(number.hi), dtype))
     if number.middle is None or not np.isfinite(got) or not np.isfinite(number.hi):
         same = got == number.hi or (got != got and number.hi != number.hi)
         return number, 0.0 if same else float("inf")
@@ -163,12 +162,13 @@ def _proved(session: Session, candidate: Candidate, property_: str, batch: Batch
     dtype = coarser(candidate.dtype, outcome.dtype)
     judged = judge(session.kind, batch, outcome.value, dtype)
     got = float(outcome.value[element])
+    spacing = float(judged.spacing[element])
     if batch.first.shape[1] <= MOST_CLASSES:
-        number, ulps = proved_error(session, batch, element, got, dtype)
+        number, ulps = proved_error(session, batch, element, got, spacing)
         expected = repr(number.hi)
     else:
         expected, ulps = repr(float(judged.exact.hi[element])), float(judged.ulps[element])
-    bound = float(judged.bound[element]) / float(ulp(np.array(judged.exact.hi[element]), dtype))
+    bound = float(judged.bound[element]) / spacing
     if ulps <= bound:
         return None
     if property_ == "overflow":

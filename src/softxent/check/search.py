@@ -16,6 +16,8 @@ def climb(session: Session, seconds: float) -> None:
     """Climb from random rows for a while, in every dtype; the session keeps the worst that is met."""
     started = time.monotonic()
     for k, dtype in enumerate(session.dtypes):
+        if session.gone:
+            return
         rng = np.random.default_rng(14)
         limit = started + seconds * (k + 1) / len(session.dtypes)
         scale = 80.0 if dtype == "float32" else 600.0

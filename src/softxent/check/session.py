@@ -59,6 +59,11 @@ class Session:
         return ["float64"] if self.way.container == "list" else ["float64", "float32"]
 
     @property
+    def narrow(self) -> bool:
+        """Whether a row of C classes costs C² or more: matrices, and gradients by one call an element."""
+        return self.kind.result == "matrix" or (self.way.gradient or "").startswith("complex")
+
+    @property
     def gone(self) -> bool:
         """Whether time is up or the target has killed its process too often."""
         return time.monotonic() > self.deadline or len(self.caller.deaths) >= 4

@@ -27,7 +27,7 @@ def known_cases(session: Session) -> None:
             groups.setdefault(len(row), []).append((case.id, row, case.label))
         batches, names = [], []
         for width, group in sorted(groups.items()):
-            if session.kind.result == "matrix" and width > 128:
+            if session.narrow and width > 128:
                 continue
             # The same row in other batches: alone, and in another place.
             z = np.array([row for _, row, _ in group])
@@ -37,8 +37,12 @@ def known_cases(session: Session) -> None:
             if len(group) > 1:
                 batches.append(session.batch(z[::-1].copy(), labels[::-1]))
                 names.append([name for name, _, _ in group][::-1])
-        session.examine(batches, names, dtype)
-        session.progress("known cases", 1.0)
+        for at in range(0, len(batches), 4):
+            if session.gone:
+                session.coverage.append("not all known cases: no time")
+                return
+            session.examine(batches[at : at + 4], names[at : at + 4], dtype)
+            session.progress("known cases", at / len(batches))
 
 
 def widths(session: Session, seconds: float) -> None:
@@ -59,7 +63,7 @@ def widths(session: Session, seconds: float) -> None:
         elapsed = time.monotonic() - started
         size = int(np.clip(size * 0.5 / max(1e-3, elapsed / max(1, done) * size), 1, 64))
         session.progress("widths", max(at / len(order), elapsed / seconds))
-    everything = WIDE if session.kind.result != "matrix" else 128
+    everything = WIDE if not session.narrow else 128
     if done == everything:
         session.coverage.append(f"every width from 1 to {everything}")
     elif done == len(order):
@@ -70,7 +74,7 @@ def widths(session: Session, seconds: float) -> None:
 
 def _order(session: Session) -> list[int]:
     """Return the widths: the telling ones first, then the rest evenly spread."""
-    if session.kind.result == "matrix":
+    if session.narrow:
         first = [*range(1, 33), *MATRIX_WIDTHS]
         return first if session.quick else [*first, *(c for c in range(1, 129) if c not in first)]
     powers = [p + k for p in (64, 128, 256, 512, 1024, 2048, 4096) for k in (-1, 0, 1) if p + k <= WIDE]
@@ -89,10 +93,12 @@ def random_rows(session: Session, seconds: float) -> None:
     started = time.monotonic()
     rng = np.random.default_rng(12)
     rounds = 2 if session.quick else 12
-    widths_ = (2, 3, 5, 10, 33, 100) if session.kind.result == "matrix" else (2, 3, 5, 10, 33, 100, 1000)
-    matrix = session.kind.result == "matrix"
+    widths_ = (2, 3, 5, 10, 33, 100) if session.narrow else (2, 3, 5, 10, 33, 100, 1000)
+    matrix = session.narrow
     for turn in range(rounds):
         for dtype in session.dtypes:
+            if session.gone:
+                return
             batches: list[Batch] = []
             names: list[list[str]] = []
             for spread in SPREADS:
