@@ -39,7 +39,7 @@ def in_digits(row, label):
         others = [mpmath.fsum(e[:i] + e[i + 1 :]) for i in range(len(e))]
         return (
             [float(v) for v in p],
-            [float(v - m - log_s) if v - m > -30000 else float(v - m) for v in z],
+            [float(v - m - log_s) for v in z],
             [float(-others[i] / s if i == label else p[i]) for i in range(len(p))],
         )  # fmt: skip
 

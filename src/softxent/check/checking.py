@@ -18,7 +18,7 @@ from softxent.check.report import Finding, Report
 from softxent.check.runner import InProcess, Isolated, absolute
 from softxent.check.search import climb
 from softxent.check.session import Session, describe
-from softxent.check.targets import TargetError
+from softxent.check.targets import TargetError, parameters_in
 
 __all__ = ["check"]
 
@@ -76,7 +76,7 @@ def check(
         budget = 7.0 if quick else seconds or 90.0
         options: dict[str, Any] = {
             "quick": quick, "reduction": reduction, "rows": rows, "container": container,
-            "until": started + (seconds or (2.5 if caller.info.get("pair") else 5.0)), "gradient": how[0] if how else None, "timeout": timeout or (2.5 if quick else 20.0),
+            "until": started + (seconds or (1.0 if caller.info.get("pair") else 5.0)), "gradient": how[0] if how else None, "timeout": timeout or (2.5 if quick else 20.0),
         }  # fmt: skip
         report = Report(name, asked.name, oracle=oracle.backend().NAME, versions=caller.info["versions"])
         if asked.name == "cross_entropy_value_and_grad":
@@ -104,6 +104,8 @@ def _kind_name(name: str, target: Callable[..., Any] | str, kind: str | None, gr
     parameters: list[str] = []
     if not isinstance(target, str):
         parameters = InProcess(target).info["parameters"]
+    elif target.partition(":")[0].endswith(".py") and (read := parameters_in(target)) is not None:
+        parameters = read
     else:
         caller = Isolated(absolute(target), None, grad)
         parameters = caller.info["parameters"]
@@ -167,7 +169,7 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
         session.deadline = min(
             session.deadline,
             time.monotonic()
-            + max(1.5, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
+            + max(1.0, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
         )
     sweep.known_cases(session)
     run_properties(session)
@@ -207,7 +209,7 @@ def _pair(report: Report, pair: str, quick: bool, progress: Progress) -> None:
     """my_softmax_grad takes what my_softmax of the same file returns: its logits' errors are part of the answer."""
     name = pair.rpartition(":")[2]
     part = (
-        check(pair, "softmax", quick=True, seconds=2.5, progress=progress)
+        check(pair, "softmax", quick=True, seconds=1.0, progress=progress)
         if quick
         else check(pair, "softmax", seconds=30, progress=progress)
     )

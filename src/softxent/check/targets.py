@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -14,7 +15,7 @@ from typing import Any
 
 from softxent.errors import SoftxentError
 
-__all__ = ["Target", "TargetError", "of_callable", "resolve"]
+__all__ = ["Target", "TargetError", "of_callable", "parameters_in", "resolve"]
 
 # What a module's name in the function's code says about the arrays that it wants.
 LIBRARIES = {
@@ -79,6 +80,20 @@ def resolve(name: str, kind: str | None, gradient: str | None = None) -> Target:
     from softxent.check.builtins import builtin
 
     return builtin(name, kind, gradient)
+
+
+def parameters_in(name: str) -> list[str] | None:
+    """Return the required parameters of a function of a file without running it; None where the text does not tell."""
+    where, _, attribute = name.rpartition(":")
+    try:
+        tree = ast.parse(Path(where).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == attribute:
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+            return [n for n in names[: len(names) - len(node.args.defaults)] if n not in AXES]
+    return None
 
 
 def of_callable(function: Callable[..., Any]) -> Target:
