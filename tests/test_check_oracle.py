@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -20,31 +22,38 @@ def points(rng: np.random.Generator, count: int):
             yield row, case.label
     while seen < count:
         c = int(rng.integers(2, 12))
-        row = rng.uniform(-1, 1, c) * rng.choice([1e-6, 1.0, 30.0, 300.0, 700.0, 1e5])
+        row = rng.uniform(-1, 1, c) * rng.choice([1e-6, 1.0, 30.0, 300.0, 700.0])
         seen += c
         yield row, int(rng.integers(c))
+
+
+def nearest(x) -> float:
+    """Return an mpf correctly rounded: mpmath's own float() rounds subnormal numbers twice."""
+    sign, man, exponent, _ = x._mpf_
+    value = int(man) * Fraction(2) ** int(exponent)
+    return float(-value if sign else value)
 
 
 def in_digits(row, label):
     """Return softmax, log-softmax and gradient in 200 digits beyond what the spread eats."""
     with np.errstate(over="ignore"):
-        spread = float(min(np.ptp(row), 30000.0))
-    with mpmath.workdps(200 + int(2 * spread)):
+        spread = float(min(np.ptp(row), 1500.0))
+    with mpmath.workdps(200 + int(spread)):
         z = [mpmath.mpf(float(v)) for v in row]
         m = max(z)
-        e = [mpmath.exp(v - m) if v - m > -30000 else mpmath.mpf(0) for v in z]
+        e = [mpmath.exp(v - m) for v in z]
         s = mpmath.fsum(e)
         p = [v / s for v in e]
         log_s = mpmath.log(s)
         others = [mpmath.fsum(e[:i] + e[i + 1 :]) for i in range(len(e))]
         return (
-            [float(v) for v in p],
-            [float(v - m - log_s) for v in z],
-            [float(-others[i] / s if i == label else p[i]) for i in range(len(p))],
+            [nearest(v) for v in p],
+            [nearest(v - m - log_s) for v in z],
+            [nearest(-others[i] / s if i == label else p[i]) for i in range(len(p))],
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1000, 10_000])
 def test_it_agrees_with_200_digits(count, rng):
     """Every value is the 200-digit one, rounded."""
     for row, label in points(rng, count):

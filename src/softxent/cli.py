@@ -193,6 +193,18 @@ def check(
     raise typer.Exit(code)
 
 
+@app.command()
+def vectors(
+    out: Annotated[Path | None, typer.Option(help="Write here, a .json file; stdout if not given.")] = None,
+) -> None:
+    """Print test vectors: inputs and correctly rounded outputs, as C99 hex floats and 40 digits, in JSON."""
+    with _one_clear_line():
+        from softxent.check.command import write
+        from softxent.check.vectors import load, text
+
+        write(out or Path("-"), text(load()))
+
+
 def _check_out(out: Path, endings: tuple[str, ...]) -> None:
     """Refuse a result's name before the work, not after it."""
     if out.suffix.lower() not in endings:

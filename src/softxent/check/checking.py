@@ -171,9 +171,9 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
             time.monotonic()
             + max(1.0, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
         )
+    special.drift(session)
     sweep.known_cases(session)
     run_properties(session)
-    special.drift(session)
     sweep.widths(session, 0.3 * budget)
     sweep.random_rows(session, 0.15 * budget)
     climb(session, (0.08 if options["quick"] else 0.12) * budget)
