@@ -41,7 +41,7 @@ def in_digits(row, label):
     with mpmath.workdps(200 + int(spread)):
         z = [mpmath.mpf(float(v)) for v in row]
         m = max(z)
-        e = [mpmath.exp(v - m) for v in z]
+        e = [mpmath.exp(v - m) if v - m > -30000 else mpmath.mpf(0) for v in z]
         s = mpmath.fsum(e)
         p = [v / s for v in e]
         log_s = mpmath.log(s)
