@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import mpmath
@@ -31,7 +32,10 @@ def nearest(x) -> float:
     """Return an mpf correctly rounded: mpmath's own float() rounds subnormal numbers twice."""
     sign, man, exponent, _ = x._mpf_
     value = int(man) * Fraction(2) ** int(exponent)
-    return float(-value if sign else value)
+    try:
+        return float(-value if sign else value)
+    except OverflowError:
+        return -math.inf if sign else math.inf
 
 
 def in_digits(row, label):
