@@ -6,7 +6,7 @@ place of x_max − x_min; A = 24 for exp, log and division of any current librar
 
     softmax            p_i (A + c + 2|log p_i| + |z_i − m| + E) u        E = Σ p_j |z_j − m|
     log-softmax        (A + c + E + 2|z_i − m| + 2 log S) u
-    logsumexp          (A + c + E + (2 + C/4)|m| + 2 log S) u: adding class by class rounds m each time
+    logsumexp          (A + c + E + (2 + 2C)|m| + 2 log S) u: adding class by class rounds m each time
     loss               that of log-softmax and 2(|m| + |z_y|) u: lse − z_y is what everybody writes
     its gradient       that of softmax, p_i (|m| + |lse|) u for exp(z − lse), and 2u at the label, for p − 1
     Jacobian           4(|log p| terms of both) |p_i p_j| u, on the diagonal p_i u: p − p²
@@ -80,7 +80,7 @@ def _terms(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: 
     if kind == "log_softmax":
         return np.where(np.isfinite(value), base + spread + 2 * d + 2 * log_s + 2 * value, 0.0)
     if kind == "logsumexp":
-        return (base + spread + (2 + n / 4) * m + 2 * log_s)[:, 0]
+        return (base + spread + (2 + 2 * n) * (m + log_s)[:, :1] + 2 * log_s)[:, 0]
     if kind == "softmax_jacobian_from_logits":
         both = relative[:, :, None] + relative[:, None, :]
         return _with_diagonal(value * (8 + both), 2 * p * relative + 4 * p)
