@@ -1,6 +1,7 @@
 """The command line: arguments and printing only; every heavy import is inside the command that needs it.
 
-Exit codes: 0 done, 2 a file, an argument or data that cannot be used (one line on stderr says which), 130 interrupted.
+Exit codes: 0 done, 1 findings of a check, 2 a file, an argument or data that cannot be used (one line on stderr says
+which), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -193,6 +194,55 @@ def explain(
                 depth, step, lang, html, open_page, latex, markdown, json, digits, model, images, labels,
             )
         )  # fmt: skip
+
+
+@app.command()
+def check(
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="TARGET", help="file.py:function, package.module:function, or a built-in name (torch)."),
+    ],
+    kind: Annotated[str | None, typer.Option(help="What it is: softmax, cross_entropy_grad, …")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="What a Jacobian or VJP takes: probabilities or logits.")
+    ] = None,
+    reduction: Annotated[str | None, typer.Option(help="none, mean or sum; found out if not given.")] = None,
+    rows: Annotated[str | None, typer.Option(help="What a call takes: one or batch; found out if not given.")] = None,
+    container: Annotated[str | None, typer.Option(help="numpy, torch, jax, tensorflow or list.")] = None,
+    grad: Annotated[
+        str | None, typer.Option(help="Check its gradient instead: by autograd, or by complex step.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one call may take.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Under ten seconds.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="One table of several targets.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report here, one self-contained page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the report here; - for stdout.")] = None,
+) -> None:
+    """Hold anybody's softmax, loss or gradient against exact arithmetic.
+
+    Exit code 0: no finding; 1: findings; 2: the check could not be run.
+    """
+    with _one_clear_line():
+        from softxent.check.command import run_check
+
+        code = run_check(
+            targets, kind=kind, from_=from_, reduction=reduction, rows=rows, container=container, grad=grad,
+            timeout=timeout, quick=quick, compare=compare, json=json, html=html, markdown=markdown,
+        )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@app.command()
+def vectors(
+    out: Annotated[Path | None, typer.Option(help="Write here, a .json file; stdout if not given.")] = None,
+) -> None:
+    """Print test vectors: inputs and correctly rounded outputs, as C99 hex floats and 40 digits, in JSON."""
+    with _one_clear_line():
+        from softxent.check.command import write
+        from softxent.check.vectors import load, text
+
+        write(out or Path("-"), text(load()))
 
 
 def _check_out(out: Path, endings: tuple[str, ...]) -> None:

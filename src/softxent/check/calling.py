@@ -1,0 +1,310 @@
+"""How a target wants to be called, found out by trying: the container, one row or a batch, the labels, the reduction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.check.bulk import exact_batch
+from softxent.check.kinds import Kind
+from softxent.check.targets import TargetError
+
+__all__ = ["Batch", "Outcome", "Way", "call_batches", "find_way"]
+
+# The textbook's rows, and one more: as many classes as rows would hide a wrong axis.
+PLAIN = np.array([[4.0, -4.0, 3.0, 0.5, 1.25], [1.0, 2.0, 3.0, -1.5, 0.25], [0.5, -0.25, 2.0, 1.0, 3.0]])
+PLAIN_LABELS = np.array([2, 0, 3])
+COTANGENT = np.array([[1.0, -2.0, 0.5, 3.0, 0.25], [0.5, 0.25, -1.0, 2.0, 4.0], [-3.0, 1.5, 1.0, 0.75, -0.5]])
+
+
+class Caller(Protocol):
+    """What calls a target."""
+
+    info: dict[str, Any]
+    deaths: list[str]
+
+    def call(self, requests: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
+        """Return the answer to every request."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that go into one call: first (N, C) in its dtype, extra as the kind says."""
+
+    first: npt.NDArray[Any]
+    extra: npt.NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def rows(self, index: Any) -> Batch:
+        """Return some of the rows."""
+        return Batch(self.first[index], None if self.extra is None else self.extra[index])
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to call it."""
+
+    container: str
+    batched: bool
+    labels: str = "index"  # or "one-hot"
+    reduction: str = "none"
+    keywords: dict[str, Any] = field(default_factory=dict)
+    gradient: str | None = None
+    select: int | None = None  # which of two results
+
+    def requests(self, kind: Kind, batch: Batch, reduction_rows: bool = False) -> list[dict[str, Any]]:
+        """Return the calls that a batch makes: one, or one a row where it takes rows or its result is reduced."""
+        one_call = self.batched and (self.reduction == "none" or reduction_rows or kind.result == "row")
+        if one_call:
+            pieces = [batch]
+        else:
+            pieces = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]
+        return [self._request(kind, piece) for piece in pieces]
+
+    def _request(self, kind: Kind, piece: Batch) -> dict[str, Any]:
+        first = piece.first if self.batched else piece.first[0]
+        arguments: list[Any] = [first]
+        if piece.extra is not None:
+            extra: Any = piece.extra
+            if kind.extra == "label" and self.labels == "one-hot":
+                extra = (np.arange(first.shape[-1]) == piece.extra[:, None]).astype(_plain_dtype(first))
+            extra = extra if self.batched else extra[0]
+            if not isinstance(extra, np.ndarray):
+                extra = extra.item()
+            arguments.append(extra)
+        return {
+            "args": arguments,
+            "container": self.container,
+            "keywords": self.keywords,
+            "gradient": self.gradient,
+            "select": self.select,
+        }
+
+
+def _plain_dtype(array: npt.NDArray[Any]) -> Any:
+    return np.float32 if array.dtype.names else array.dtype if array.dtype.kind == "f" else np.float64
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one batch: the results of every row in float64 with the dtype they had, or why there are none."""
+
+    value: npt.NDArray[Any] | None
+    dtype: str = ""
+    error: str | None = None
+    died: bool = False
+    changed: bool = False
+    printed: bool = False
+    dead: bool = False
+
+
+def dtype_of(value: npt.NDArray[Any]) -> str:
+    """Return the name of a result's dtype."""
+    return "bfloat16" if value.dtype.names else value.dtype.name
+
+
+def plain(value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return a result as float64."""
+    return (value["bfloat16"] if value.dtype.names else value).astype(np.float64)
+
+
+def expected_shape(kind: Kind, first: npt.NDArray[Any], *, reduced: bool) -> tuple[int, ...]:
+    """Return the shape that the result of a call has to have."""
+    shape = first.shape
+    if kind.result == "row":
+        return () if reduced and kind.name == "binary_cross_entropy" else shape
+    if kind.result == "matrix":
+        return (*shape, shape[-1])
+    return () if reduced else shape[:-1]
+
+
+def call_batches(
+    caller: Caller, kind: Kind, way: Way, batches: Sequence[Batch], timeout: float, *, whole: bool = False
+) -> list[Outcome]:
+    """Return the outcome of every batch; whole: a reduced loss of the whole batch, not a row at a time."""
+    groups = [way.requests(kind, b, whole) for b in batches]
+    answers = caller.call([r for g in groups for r in g], timeout)
+    outcomes, at = [], 0
+    for batch, group in zip(batches, groups, strict=True):
+        outcomes.append(_outcome(kind, way, batch, answers[at : at + len(group)], whole))
+        at += len(group)
+    return outcomes
+
+
+def _outcome(kind: Kind, way: Way, batch: Batch, answers: Sequence[dict[str, Any]], whole: bool) -> Outcome:
+    flags: dict[str, Any] = {
+        "changed": any(a.get("changed") for a in answers),
+        "printed": any(a.get("printed") for a in answers),
+        "died": any(a.get("died") for a in answers),
+        "dead": any(a.get("dead") for a in answers),
+    }
+    for answer in answers:
+        if "error" in answer:
+            return Outcome(None, error=answer["error"], **flags)
+    values = [a["value"] for a in answers]
+    if any(isinstance(v, tuple) for v in values):
+        return Outcome(None, error="it returned two results of different shapes; expected one array", **flags)
+    reduced = way.reduction != "none" and kind.result != "row"
+    n = len(batch)
+    if way.batched and (whole or (len(answers) == 1 and (not reduced or n == 1))):
+        first = batch.first
+        wanted = expected_shape(kind, first, reduced=reduced)
+        value = values[0]
+        if value.shape != wanted and not (value.size == int(np.prod(wanted)) and value.shape in _near(wanted)):
+            return Outcome(None, error=f"it returned shape {value.shape}, expected {wanted}", **flags)
+        value = value.reshape(wanted)
+        value = value.reshape(1) if reduced and not whole else value
+    else:
+        wanted = expected_shape(kind, batch.first[0] if not way.batched else batch.first[:1], reduced=reduced)  # fmt: skip
+        for v in values:
+            if v.shape != wanted and not (v.size == int(np.prod(wanted)) and v.shape in _near(wanted)):
+                return Outcome(None, error=f"it returned shape {v.shape}, expected {wanted}", **flags)
+        value = np.stack([v.reshape(wanted) for v in values])
+        if way.batched and not reduced:
+            value = value[:, 0]
+    if kind.result == "row" and kind.reducible and way.reduction == "mean" and not whole:
+        value = _times(value, len(batch) if way.batched else 1, kind)
+    return Outcome(plain(value), dtype_of(value), **flags)
+
+
+def _near(wanted: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Shapes that say the same: a scalar in an array of one, a column of losses is not one of them."""
+    return ((1,),) if wanted == () else ((),) if wanted == (1,) else ()
+
+
+def _times(value: npt.NDArray[Any], n: int, kind: Kind) -> npt.NDArray[Any]:
+    """Undo the mean over the rows in the gradient: batches have 2^k rows, so that this is exact."""
+    if kind.name != "cross_entropy_grad":
+        return value
+    if value.dtype.names:
+        value = value.copy()
+        value["bfloat16"] *= n
+        return value
+    return value * value.dtype.type(n)
+
+
+def plain_batch(kind: Kind, dtype: str = "float64") -> Batch:
+    """Return the benign batch that a way is tried on."""
+    first = PLAIN
+    if kind.first == "probabilities":
+        first = exact_batch("softmax", PLAIN)[0].hi
+    extra: Any = None
+    if kind.extra == "label":
+        extra = PLAIN_LABELS
+    elif kind.extra == "cotangent":
+        extra = COTANGENT.astype(dtype)
+    elif kind.extra == "target":
+        extra = (COTANGENT > 0.4).astype(dtype)
+    return Batch(first.astype(dtype), extra)
+
+
+def find_way(caller: Caller, kind: Kind, timeout: float, *, reduction: str | None = None, rows: str | None = None,
+             container: str | None = None, gradient: str | None = None, select: int | None = None) -> tuple[Way | None, str]:  # fmt: skip
+    """Return the way that works, and the reason if none does: the first that is right on a plain batch, else any."""
+    info = caller.info
+    needed = 1 if kind.extra is None else 2
+    required, unknown = info["parameters"], info["unknown"]
+    if unknown or len(required) > needed + bool(gradient):
+        extra = ", ".join([*required[needed:], *unknown])
+        raise TargetError(f"it also asks for {extra}: give them defaults, or wrap it; {kind.name} is called with "
+                          f"{needed} argument{'s' * (needed > 1)}")  # fmt: skip
+    base = Way(info["containers"][0], True, keywords=info["keywords"], gradient=gradient, select=select)
+    if reduction in ("mean", "sum", "none") and "reduction" in info["options"]:
+        base = replace(base, keywords=base.keywords | {"reduction": reduction})
+    containers = [container] if container else info["containers"]
+    batch = plain_batch(kind)
+    exact, _ = exact_batch(kind.exact, batch.first, batch.extra)
+    usable: list[tuple[float, Way]] = []
+    reasons: list[str] = []
+    misshapen: str | None = None
+    for name in containers:
+        for batched in (True, False):
+            if rows == ("one" if batched else "batch"):
+                continue
+            for labels in ("index", "one-hot") if kind.extra == "label" else ("index",):
+                way = replace(base, container=name, batched=batched, labels=labels)
+                answers = caller.call(way.requests(kind, batch, True), timeout)
+                bad = next((a for a in answers if "error" in a), None)
+                if bad is not None:
+                    reasons.append(bad["error"])
+                    if bad.get("hung"):
+                        return None, bad["error"]
+                    continue
+                found = _judged(kind, way, answers, exact.hi, reduction)
+                if isinstance(found, str):
+                    reasons.append(found)
+                    if batched and _right_but_reshaped(answers, exact.hi):
+                        misshapen = found
+                    continue
+                usable.append(found)
+                # A function that is right on rows alone is one of rows only if batches give no result of the shape.
+                if found[0] < 1e-3 and (batched or not any(u[1].batched and u[1].container == name for u in usable)):
+                    return (None, misshapen) if misshapen else (found[1], "")
+    if misshapen:
+        return None, misshapen
+    if usable:
+        batched_ways = [u for u in usable if u[1].batched and u[1].labels == "index"]
+        return (batched_ways or usable)[0][1], ""
+    return None, next((r for r in reasons if "returned" in r), reasons[0] if reasons else "no way to call it")
+
+
+def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
+    """Whether a batch's result has the right numbers in another shape."""
+    value = answers[0]["value"]
+    if isinstance(value, tuple) or value.size != exact.size:
+        return False
+    return bool(np.allclose(plain(value).ravel(), exact.ravel(), rtol=1e-3, atol=1e-6))
+
+
+def _judged(kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None) -> tuple[float, Way] | str:  # fmt: skip
+    """Return how far a way's results are from the exact ones, relative, and the way with its reduction; or why not."""
+    if any(isinstance(a["value"], tuple) for a in answers):
+        return "it returned two results of different shapes; expected one array"
+    try:
+        value = plain(np.stack([a["value"] for a in answers]) if not way.batched else answers[0]["value"])
+    except ValueError:
+        return "it returned different shapes for rows of the same shape"
+    n = len(exact)
+    candidates: dict[str, Any] = {"none": exact}
+    if kind.reducible:
+        if kind.name == "cross_entropy_grad":
+            candidates = {"sum": exact, "mean": exact / n}
+        elif not way.batched:
+            pass
+        elif value.ndim == 0 or value.shape == (1,):
+            candidates = {"mean": exact.mean(), "sum": exact.sum()}
+            value = value.reshape(())
+    if way.batched is False and kind.name == "cross_entropy_grad":
+        candidates = {"sum": exact}
+    if reduction in candidates:
+        candidates = {reduction: candidates[reduction]}
+    best: tuple[float, str] | None = None
+    shapes = set()
+    for name, wanted in candidates.items():
+        shapes.add(np.shape(wanted))
+        if value.shape != np.shape(wanted):
+            if value.shape in ((n, 1), (1, n)) and np.shape(wanted) == (n,) and way.batched is False:
+                value = value.reshape(n)
+            else:
+                continue
+        scale = np.abs(wanted).max()
+        with np.errstate(all="ignore"):
+            far = float(np.abs(value - wanted).max() / scale)
+        far = far if far == far else np.inf
+        if best is None or far < best[0]:
+            best = (far, name)
+    if best is None:
+        where = "rows" if way.batched else "a row"
+        shown = tuple(value.shape) if way.batched else tuple(value.shape[1:])
+        wanted_shapes = " or ".join(str(s if way.batched else s[1:]) for s in sorted(shapes))
+        return f"it returned shape {shown} for {where} of 5 classes, expected {wanted_shapes}"
+    return best[0], replace(way, reduction=best[1])

@@ -1,0 +1,220 @@
+"""The check itself: stages in order, a report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from softxent.check import oracle, special, sweep
+from softxent.check.calling import Caller, find_way, plain_batch
+from softxent.check.diagnosis import diagnose
+from softxent.check.kinds import Kind, guess, kind_of
+from softxent.check.notes import information
+from softxent.check.properties import run_properties
+from softxent.check.proving import prove
+from softxent.check.report import Finding, Report
+from softxent.check.runner import InProcess, Isolated, absolute
+from softxent.check.search import climb
+from softxent.check.session import Session, describe
+from softxent.check.targets import TargetError, parameters_in
+
+__all__ = ["check"]
+
+Progress = Callable[[str, float], None]
+
+
+def check(
+    target: Callable[..., Any] | str,
+    kind: str | None = None,
+    *,
+    quick: bool = False,
+    from_: str | None = None,
+    reduction: str | None = None,
+    rows: str | None = None,
+    container: str | None = None,
+    grad: str | None = None,
+    timeout: float | None = None,
+    seconds: float | None = None,
+    progress: Progress = lambda _stage, _share: None,
+) -> Report:
+    """Check a softmax, a loss or a gradient against exact arithmetic.
+
+    target: a function, called in this process; or text as on the command line (`"file.py:function"`, `"module:function"`, a
+    built-in name such as `"torch"`), called in a process of its own, which may crash or hang. kind: "softmax",
+    "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy", "cross_entropy_grad",
+    "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed from the function's name if
+    None. The class axis is the last one; labels are integers. from_: "logits" or "probabilities", what a Jacobian or a VJP
+    takes. reduction: "none", "mean" or "sum", found out if None. rows: "one" or "batch", what a call takes; found out if
+    None. container: "numpy", "torch", "jax", "tensorflow" or "list". grad: "autograd" or "complex" (step): check the
+    gradient of the function in place of the function. timeout: seconds a call. seconds: about how long it may all take.
+
+    Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
+
+    >>> import numpy as np
+    >>> def softmax(z):
+    ...     e = np.exp(z)
+    ...     return e / e.sum(-1, keepdims=True)
+    >>> report = check(softmax, quick=True)
+    >>> report.ok, report.diagnosis.name
+    (False, 'no shift')
+    """
+    started = time.monotonic()
+    oracle.backend()
+    name = target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
+    kind = _kind_name(name, target, kind, grad)
+    how = _gradient_of(kind, grad)
+    shown = how[1] if how else kind
+    asked = kind_of(shown, from_ or ("logits" if how and shown.startswith("softmax_") else None))
+    caller: Caller = (
+        Isolated(absolute(target), kind.replace("-", "_"), grad) if isinstance(target, str) else InProcess(target)
+    )
+    try:
+        if from_ is None and caller.info.get("first"):
+            asked = kind_of(shown, caller.info["first"])
+        budget = 7.0 if quick else seconds or 90.0
+        options: dict[str, Any] = {
+            "quick": quick, "reduction": reduction, "rows": rows, "container": container,
+            "until": started + (seconds or (1.0 if caller.info.get("pair") else 5.0)), "gradient": how[0] if how else None, "timeout": timeout or (2.5 if quick else 20.0),
+        }  # fmt: skip
+        report = Report(name, asked.name, oracle=oracle.backend().NAME, versions=caller.info["versions"])
+        if asked.name == "cross_entropy_value_and_grad":
+            _both(report, caller, options, budget, progress)
+        elif asked.name == "linear_cross_entropy":
+            from softxent.check.linear import check_linear
+
+            check_linear(report, caller, options, budget, progress)
+        else:
+            _one(report, caller, asked, options, budget, progress)
+        pair = caller.info.get("pair")
+    finally:
+        caller.close()
+    if pair and asked.name == "softmax_jacobian":
+        _pair(report, pair, quick, progress)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _kind_name(name: str, target: Callable[..., Any] | str, kind: str | None, grad: str | None) -> str:
+    if kind is not None:
+        return kind.replace("-", "_")
+    if isinstance(target, str) and ":" not in target:
+        return "softmax"
+    parameters: list[str] = []
+    if not isinstance(target, str):
+        parameters = InProcess(target).info["parameters"]
+    elif target.partition(":")[0].endswith(".py") and (read := parameters_in(target)) is not None:
+        parameters = read
+    else:
+        caller = Isolated(absolute(target), None, grad)
+        parameters = caller.info["parameters"]
+        caller.close()
+    found = guess(name, parameters)
+    if found is None:
+        from softxent.check.kinds import KINDS
+
+        raise TargetError(f"{name}: its name does not tell the kind; say --kind, one of {', '.join(KINDS)}")
+    return found
+
+
+def _gradient_of(kind: str, grad: str | None) -> tuple[str, str] | None:
+    """Return how a gradient is taken, and the kind that it has; None where the function itself is checked."""
+    if grad is None:
+        return None
+    if grad not in ("autograd", "complex"):
+        raise TargetError(
+            f"--grad must be autograd or complex (finite differences cannot judge small elements); got {grad}"
+        )
+    if kind == "cross_entropy":
+        return grad, "cross_entropy_grad"
+    if kind == "softmax":
+        return f"{grad}-vjp", "softmax_vjp"
+    raise TargetError(f"--grad {grad} takes a function of kind cross_entropy or softmax, not {kind}")
+
+
+def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], budget: float, progress: Progress,
+         select: int | None = None) -> None:  # fmt: skip
+    """Run every stage for one kind and add to the report."""
+    progress("calling", 0.0)
+    way, reason = find_way(
+        caller, kind, options["timeout"], reduction=options["reduction"], rows=options["rows"],
+        container=options["container"], gradient=options["gradient"], select=select,
+    )  # fmt: skip
+    if way is None:
+        batch = plain_batch(kind)
+        property_ = (
+            "hang"
+            if "stopped after" in reason
+            else "crash"
+            if caller.deaths
+            else "shape"
+            if "returned" in reason
+            else "raises"
+        )
+        report.findings.append(
+            Finding(
+                property_, "a plain batch", "float64", describe(kind, batch), reason, "a result", None, None, reason
+            )
+        )
+        report.diagnosis = diagnose(None, report)
+        return
+    report.calling = (
+        f"{'a batch' if way.batched else 'one row'} of {way.container}"
+        + (f", {way.labels} labels" if kind.extra == "label" else "")
+        + (f", {way.reduction} over the rows" if kind.reducible and way.reduction != "none" else "")
+    )
+    session = Session(caller, kind, way, options["timeout"], options["quick"], time.monotonic() + budget, progress)
+    if options["quick"]:
+        session.deadline = min(
+            session.deadline,
+            time.monotonic()
+            + max(1.0, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
+        )
+    special.drift(session)
+    sweep.known_cases(session)
+    run_properties(session)
+    sweep.widths(session, 0.3 * budget)
+    sweep.random_rows(session, 0.15 * budget)
+    climb(session, (0.08 if options["quick"] else 0.12) * budget)
+    session.deadline = time.monotonic() + (1.5 if options["quick"] else max(3.0, 0.2 * budget))
+    special.overflow_threshold(session)
+    prove(session)
+    report.measures += session.measured()
+    information(session, report.measures)
+    report.findings += session.findings
+    report.notes += session.notes
+    report.properties += session.properties
+    report.coverage += session.coverage
+    if session.findings and report.diagnosis is None:
+        report.diagnosis = diagnose(session, report)
+
+
+def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Progress) -> None:
+    """A function that returns (loss, gradient) is both kinds."""
+    for select, name in enumerate(("cross_entropy", "cross_entropy_grad")):
+        part = Report(report.target, name)
+        _one(part, caller, kind_of(name), options, budget / 2, progress, select)
+        label = ("loss", "gradient")[select]
+        report.findings += [replace(f, property=f"{label}: {f.property}") for f in part.findings]
+        report.notes += [replace(f, property=f"{label}: {f.property}") for f in part.notes]
+        report.measures += [replace(m, property=f"{label}: {m.property}") for m in part.measures]
+        report.properties += [(f"{label}: {p}", s, d) for p, s, d in part.properties]
+        report.coverage += [f"{label}: {c}" for c in part.coverage]
+        report.diagnosis = report.diagnosis or part.diagnosis
+        report.calling = part.calling
+
+
+def _pair(report: Report, pair: str, quick: bool, progress: Progress) -> None:
+    """my_softmax_grad takes what my_softmax of the same file returns: its logits' errors are part of the answer."""
+    name = pair.rpartition(":")[2]
+    part = (
+        check(pair, "softmax", quick=True, seconds=1.0, progress=progress)
+        if quick
+        else check(pair, "softmax", seconds=30, progress=progress)
+    )
+    report.findings += [replace(f, property=f"{name}: {f.property}") for f in part.findings]
+    report.notes += [replace(f, property=f"{name}: {f.property}") for f in part.notes]
+    report.measures += [replace(m, property=f"{name}: {m.property}") for m in part.measures]
+    report.properties.append((f"{name}, whose output it takes", "ok" if part.ok else "finding", part.verdict))
+    report.diagnosis = report.diagnosis or part.diagnosis

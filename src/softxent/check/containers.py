@@ -1,0 +1,152 @@
+"""NumPy arrays to the arrays that a target wants, and back: NumPy, PyTorch, JAX, TensorFlow, plain lists."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import Any
+
+import numpy as np
+
+__all__ = ["CONTAINERS", "convert", "equal_values", "same", "snapshot", "to_numpy"]
+
+CONTAINERS = ("numpy", "torch", "jax", "tensorflow", "list")
+
+
+def convert(value: Any, container: str, layout: str | None = None) -> Any:
+    """Return a fresh object of the container with the value; a Python scalar stays what it is."""
+    if layout is not None and isinstance(value, np.ndarray) and value.ndim == 2:
+        return _laid_out(value, container, layout)
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.names == ("bfloat16",):
+        return _convert_bfloat16(value, container)
+    if container == "numpy":
+        return value.copy()
+    if container == "list":
+        return value.tolist()
+    if container == "torch":
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(value).copy())
+    if container == "jax":
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        return jax.numpy.asarray(value.copy())
+    if container == "tensorflow":
+        import tensorflow as tf
+
+        return tf.constant(value)
+    raise ValueError(container)
+
+
+def _laid_out(value: Any, container: str, layout: str) -> Any:
+    """Return the same matrix in another layout in memory."""
+    if layout == "fortran":
+        array = np.asfortranarray(value)
+    elif layout == "strided":
+        wide = np.full((value.shape[0], 2 * value.shape[1]), 77.0).astype(value.dtype)
+        wide[:, ::2] = value
+        array = wide[:, ::2]
+    elif layout == "reversed":
+        array = value[::-1, ::-1].copy()[::-1, ::-1]
+    else:
+        array = value.copy()
+        array.flags.writeable = False
+    if container == "torch":
+        import torch
+
+        return torch.from_numpy(array)
+    return array
+
+
+def _convert_bfloat16(value: Any, container: str) -> Any:
+    """bfloat16 travels as float32 in a field of that name."""
+    plain = value["bfloat16"].astype(np.float32)
+    if container == "torch":
+        import torch
+
+        return torch.from_numpy(plain.copy()).to(torch.bfloat16)
+    if container == "jax":
+        import jax
+
+        return jax.numpy.asarray(plain.copy()).astype(jax.numpy.bfloat16)
+    if container == "tensorflow":
+        import tensorflow as tf
+
+        return tf.cast(tf.constant(plain), tf.bfloat16)
+    import ml_dtypes
+
+    return plain.astype(ml_dtypes.bfloat16)
+
+
+def to_numpy(result: Any) -> Any:
+    """Return a target's result as an array, a tuple of a loss and a gradient as a tuple of arrays."""
+    if isinstance(result, tuple) and len(result) == 2 and not all(isinstance(r, (int, float)) for r in result):
+        first, second = (_array(r) for r in result)
+        if first.shape != second.shape:
+            return first, second
+    return _array(result)
+
+
+def _array(result: Any) -> Any:
+    if result is None:
+        raise TypeError("it returned None")
+    if hasattr(result, "detach"):  # a torch tensor
+        tensor = result.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":
+            return _bfloat16(tensor.float().numpy().copy())
+        return tensor.resolve_conj().resolve_neg().numpy().copy()
+    if isinstance(result, (list, tuple)):
+        parts = [_array(r) for r in result]
+        if len({p.shape for p in parts}) > 1:
+            raise ValueError(f"it returned pieces of unequal shapes: {sorted({p.shape for p in parts})[:4]}")
+        return np.array(parts) if parts else np.zeros(0)
+    array = np.array(result)  # a copy: JAX's, TensorFlow's and NumPy's alike
+    if array.dtype.name == "bfloat16":
+        return _bfloat16(array.astype(np.float32))
+    if array.dtype == object:
+        array = np.array([float(v) for v in array.ravel()]).reshape(array.shape)
+    if array.dtype.kind in "iub":
+        return array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise TypeError(f"it returned {array.dtype}, not numbers")
+    if array.dtype == np.longdouble:
+        return array.astype(np.float64)
+    return np.asarray(array)
+
+
+def _bfloat16(plain: Any) -> Any:
+    value = np.zeros(plain.shape, np.dtype([("bfloat16", np.float32)]))
+    value["bfloat16"] = plain
+    return value
+
+
+def snapshot(given: Any) -> Any:
+    """Return a copy of an argument, to see whether the call changed it."""
+    if isinstance(given, np.ndarray):
+        return given.copy()
+    if hasattr(given, "detach"):
+        return given.detach().clone()
+    return copy.deepcopy(given) if isinstance(given, list) else given
+
+
+def same(before: Any, after: Any) -> bool:
+    """Whether an argument still is what it was."""
+    if isinstance(before, list):
+        return repr(before) == repr(after)
+    if isinstance(before, np.ndarray):
+        return before.shape == after.shape and before.tobytes() == after.tobytes()
+    if hasattr(before, "detach"):
+        after = after.detach()
+        return bool(before.shape == after.shape and ((before == after) | (before != before)).all())
+    return True  # JAX's and TensorFlow's arrays cannot be written
+
+
+def equal_values(a: Any, b: Any) -> bool:
+    """Whether two results have the same bits."""
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return type(a) is type(b) and all(equal_values(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())

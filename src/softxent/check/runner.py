@@ -1,0 +1,165 @@
+"""Calls of a target from outside: in a process of its own that may die, or, for a Python callable, in this one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from softxent.check.targets import TargetError, of_callable
+from softxent.check.worker import Caller, read_message, write_message
+
+__all__ = ["InProcess", "Isolated", "Request"]
+
+Request = dict[str, Any]
+LOADING = 300.0
+# After so many deaths of the process the target is given up.
+DEATHS = 4
+
+
+class InProcess:
+    """A callable, called here: exceptions are caught, a crash is not."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._caller = Caller(of_callable(function))
+        self.info = self._caller.target.info()
+        self.deaths: list[str] = []
+
+    def call(self, requests: Sequence[Request], timeout: float) -> list[dict[str, Any]]:
+        """Return the answer to every request."""
+        del timeout
+        return [self._caller.call(r) for r in requests]
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class Isolated:
+    """A target in a process of its own, started again when it dies or hangs."""
+
+    def __init__(self, target: str, kind: str | None, gradient: str | None = None) -> None:
+        self._load = {"op": "load", "target": target, "kind": kind, "gradient": gradient}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.Queue[Any] = queue.Queue()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self.deaths: list[str] = []
+        self.info: dict[str, Any] = {}
+        self._start()
+
+    def _start(self) -> None:
+        environment = os.environ | {
+            "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+            "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        }  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "softxent.check.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+        self._answers = queue.Queue()
+        threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True).start()
+        self._send(self._load)
+        answer = self._next(LOADING)
+        if answer is None:
+            how = self._death()
+            raise TargetError(f"{self._load['target']} cannot be imported: the process {how}")
+        if "refused" in answer:
+            self.close()
+            raise TargetError(answer["refused"])
+        self.info = answer["info"]
+
+    @staticmethod
+    def _read(process: subprocess.Popen[bytes], answers: queue.Queue[Any]) -> None:
+        assert process.stdout is not None
+        try:
+            while True:
+                answers.put(read_message(process.stdout))  # type: ignore[arg-type]
+        except (EOFError, OSError, ValueError):
+            answers.put(None)
+
+    def _send(self, message: Any) -> bool:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            write_message(self._process.stdin, message)  # type: ignore[arg-type]
+        except (BrokenPipeError, OSError):
+            return False
+        return True
+
+    def _next(self, timeout: float) -> Any | None:
+        """Return the next answer; None where the process died or took longer."""
+        try:
+            return self._answers.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def call(self, requests: Sequence[Request], timeout: float) -> list[dict[str, Any]]:
+        """Return the answer to every request; each has timeout seconds."""
+        answers: list[dict[str, Any]] = []
+        while len(answers) < len(requests):
+            if len(self.deaths) >= DEATHS:
+                rest = len(requests) - len(answers)
+                return answers + [{"error": "not called: it has ended the process too often", "dead": True}] * rest
+            if self._process is None:
+                self._start()
+            self._send({"op": "call", "calls": list(requests[len(answers) :])})
+            while len(answers) < len(requests):
+                started = time.monotonic()
+                answer = self._next(timeout)
+                if answer is None:
+                    hung = time.monotonic() - started >= timeout and self._alive()
+                    how = f"was stopped after {timeout:.0f} s without an answer" if hung else self._death()
+                    self.deaths += [how] * (2 if hung else 1)
+                    self._kill()
+                    answers.append({"error": f"the process {how}", "died": True, "hung": hung})
+                    break
+                answers.append(answer)
+        return answers
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _death(self) -> str:
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "was stopped: no answer"
+        if code < 0:
+            return f"died of {signal.Signals(-code).name}"
+        return f"ended itself with exit code {code}"
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError, AttributeError):
+                process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._kill()
+        self._errors.close()
+
+
+def absolute(target: str) -> str:
+    """Return a file target with an absolute path: the other process may stand elsewhere."""
+    where, colon, function = target.rpartition(":")
+    if colon and where.endswith(".py"):
+        return f"{Path(where).resolve()}:{function}" if Path(where).is_file() else target
+    return target

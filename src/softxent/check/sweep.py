@@ -1,0 +1,160 @@
+"""The inputs: the known cases, every width, random rows of many spreads."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.check.calling import Batch
+from softxent.check.cases import rows_for
+from softxent.check.session import Session
+
+__all__ = ["known_cases", "random_rows", "widths"]
+
+SPREADS = (1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 80.0, 300.0, 700.0)
+WIDE = 4096
+# A matrix of C² elements is compared to C = 32 and at these, a vector at every width.
+MATRIX_WIDTHS = (33, 48, 64, 65, 100, 127, 128)
+
+
+def known_cases(session: Session) -> None:
+    """Every known case, in every dtype: rows of one width share a call, so that rows of other sizes stand beside them."""
+    for dtype in session.dtypes:
+        groups: dict[int, list[tuple[str, npt.NDArray[np.floating], int]]] = {}
+        for case, row in rows_for(np.dtype(dtype)):
+            groups.setdefault(len(row), []).append((case.id, row, case.label))
+        batches, names = [], []
+        for width, group in sorted(groups.items()):
+            if session.narrow and width > 128:
+                continue
+            # The same row in other batches: alone, and in another place.
+            z = np.array([row for _, row, _ in group])
+            labels = np.array([label for _, _, label in group])
+            batches.append(session.batch(z, labels))
+            names.append([name for name, _, _ in group])
+            if len(group) > 1:
+                batches.append(session.batch(z[::-1].copy(), labels[::-1]))
+                names.append([name for name, _, _ in group][::-1])
+        for at in range(0, len(batches), 4):
+            if session.gone:
+                session.coverage.append("not all known cases: no time")
+                return
+            session.examine(batches[at : at + 4], names[at : at + 4], dtype)
+            session.progress("known cases", at / len(batches))
+
+
+def widths(session: Session, seconds: float) -> None:
+    """Every width from 1 to 4096, both dtypes, two rows each; what the time does not allow is said."""
+    started = time.monotonic()
+    order = _order(session)
+    done = 0
+    rng = np.random.default_rng(11)
+    at = 0
+    size = 8
+    while at < len(order) and not session.gone and time.monotonic() - started < seconds:
+        chunk = order[at : at + size]
+        at += len(chunk)
+        for dtype in session.dtypes:
+            batches = [session.batch((rng.normal(size=(2, c)) * 3.0).astype(dtype), seed=1) for c in chunk]
+            session.examine(batches, [[f"width {c}"] * 2 for c in chunk], dtype)
+        done += len(chunk)
+        elapsed = time.monotonic() - started
+        size = int(np.clip(size * 0.5 / max(1e-3, elapsed / max(1, done) * size), 1, 64))
+        session.progress("widths", max(at / len(order), elapsed / seconds))
+    everything = WIDE if not session.narrow else 128
+    if done == everything:
+        session.coverage.append(f"every width from 1 to {everything}")
+    elif done == len(order):
+        session.coverage.append(f"{done} widths from 1 to {max(order)}")
+    else:
+        session.coverage.append(f"{done} of {len(order)} widths up to {max(order[:done], default=0)}: no time for more")
+
+
+def _order(session: Session) -> list[int]:
+    """Return the widths: the telling ones first, then the rest evenly spread."""
+    if session.narrow:
+        first = [*range(1, 33), *MATRIX_WIDTHS]
+        return first if session.quick else [*first, *(c for c in range(1, 129) if c not in first)]
+    powers = [p + k for p in (64, 128, 256, 512, 1024, 2048, 4096) for k in (-1, 0, 1) if p + k <= WIDE]
+    first = [*dict.fromkeys([1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, *powers, 641, 777, 999, 3001])]
+    some = [*dict.fromkeys([*first, *range(1, 64), *range(513, 1024, 2 if not session.quick else 34)])]
+    if session.quick:
+        return some
+    rest = [c for c in range(1, WIDE + 1) if c not in set(some)]
+    # Every 64th, then those between them: whenever the time ends, the widths are spread over the whole range.
+    spread = sorted(rest, key=lambda c: (int(f"{c % 64:06b}"[::-1], 2), c))
+    return [*some, *spread]
+
+
+def random_rows(session: Session, seconds: float) -> None:
+    """Random rows of many spreads and offsets, and a long row whose sum stagnates when it is added one by one."""
+    started = time.monotonic()
+    rng = np.random.default_rng(12)
+    rounds = 2 if session.quick else 12
+    widths_ = (2, 3, 5, 10, 33, 100) if session.narrow else (2, 3, 5, 10, 33, 100, 1000)
+    matrix = session.narrow
+    for turn in range(rounds):
+        for dtype in session.dtypes:
+            if session.gone:
+                return
+            batches: list[Batch] = []
+            names: list[list[str]] = []
+            for spread in SPREADS:
+                c = widths_[int(rng.integers(len(widths_)))]
+                n = 8 if c <= 100 else 2
+                z = rng.uniform(0, spread, (n, c)) + rng.normal(size=(n, 1)) * rng.choice([0.0, 1.0, 30.0])
+                batches.append(session.batch(z.astype(dtype), seed=turn))
+                names.append([f"random, spread {spread:g}"] * n)
+            lead = rng.normal(size=(8, 6))
+            labels = rng.integers(0, 6, 8)
+            lead[np.arange(8), labels] = lead.max(-1) + rng.uniform(0, 45, 8)
+            batches.append(session.batch(lead.astype(dtype), labels, seed=turn))
+            names.append(["random, confident"] * 8)
+            session.examine(batches, names, dtype)
+        session.progress("random rows", max((turn + 1) / rounds, (time.monotonic() - started) / seconds))
+        if session.gone or time.monotonic() - started > seconds:
+            break
+    if not matrix and not session.gone:
+        _long_rows(session)
+    session.coverage.append(
+        f"random rows of spreads {SPREADS[0]:g} to {SPREADS[-1]:g}, {session.results:,} elements in all"
+    )
+
+
+def _long_rows(session: Session) -> None:
+    """One large term and 2^16 tiny ones, each lost when added to it alone; fifty thousand random ones."""
+    if session.pace > 0.2 or not _linear(session):
+        session.coverage.append("no row beyond 4096 classes: its time or memory grows too fast")
+        return
+    for dtype in session.dtypes:
+        bits = 24 if dtype == "float32" else 53
+        n = 1 << 16 if session.quick else 1 << 17
+        stagnating = np.full((1, n), -(bits + 1.5) * np.log(2.0))
+        stagnating[0, 0] = 0.0
+        batches = [session.batch(stagnating.astype(dtype), [0])]
+        names = [["one and many tiny"]]
+        if not session.quick:
+            rng = np.random.default_rng(13)
+            batches.append(session.batch((rng.normal(size=(1, 50257)) * 3).astype(dtype), seed=5))
+            names.append(["a vocabulary"])
+        started = time.monotonic()
+        for batch, name, outcome in zip(batches, names, session.call(batches), strict=True):
+            if "MemoryError" in (outcome.error or ""):
+                continue
+            session.keep(batch, name, outcome, dtype)
+        if time.monotonic() - started > 5:
+            break
+
+
+def _linear(session: Session) -> bool:
+    """Whether time grows with the width and not with its square: an n × n matrix of 10^5 classes is nobody's wish."""
+    times = []
+    for c in (1024, 4096):
+        batch = session.batch(np.zeros((1, c)), [0])
+        session.call([batch])
+        started = time.monotonic()
+        session.call([batch])
+        times.append(time.monotonic() - started)
+    return times[1] < 9 * times[0] and times[1] < 0.05

@@ -1,0 +1,141 @@
+"""The other process: it loads the target and calls it, so that a crash, a hang or os._exit costs the check nothing.
+
+Requests come on what was stdin, answers go to what was stdout, both pickled; the target's own stdin is empty and its stdout
+a file whose growth tells that it prints. `python -m softxent.check.worker` runs it; `Caller` also serves in process.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from softxent.check import containers
+from softxent.check.targets import Target, TargetError, resolve
+
+__all__ = ["Caller", "read_message", "serve", "write_message"]
+
+
+def write_message(stream: BinaryIO, message: object) -> None:
+    """Write one message: its length in eight bytes, and it."""
+    data = pickle.dumps(message, protocol=5)
+    stream.write(struct.pack("<Q", len(data)) + data)
+    stream.flush()
+
+
+def read_message(stream: BinaryIO) -> Any:
+    """Return the next message; EOFError where there is none."""
+    head = stream.read(8)
+    if len(head) < 8:
+        raise EOFError
+    size = struct.unpack("<Q", head)[0]
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return pickle.loads(data)
+
+
+class Caller:
+    """Calls a target with arrays in the container that it wants, and returns what came as arrays."""
+
+    def __init__(self, target: Target, printed: Callable[[], int] = lambda: 0) -> None:
+        self.target = target
+        self.printed = printed
+
+    def call(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Call once. request: args, container, gradient, reduction, keywords; "keep" to look at the result again later."""
+        before_printing = self.printed()
+        try:
+            given = [containers.convert(a, request["container"], request.get("layout")) for a in request["args"]]
+        except Exception as error:
+            return {"error": f"cannot make {request['container']} of the input: {_line(error)}", "converted": False}
+        before = [containers.snapshot(g) for g in given]
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                result = self._result(given, request)
+            value = containers.to_numpy(result)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit is a finding too
+            return {"error": _line(error), "printed": self.printed() > before_printing}
+        answer = {
+            "value": value,
+            "type": type(result).__module__.partition(".")[0] + "." + type(result).__name__,
+            "changed": not all(containers.same(b, g) for b, g in zip(before, given, strict=True)),
+            "printed": self.printed() > before_printing,
+        }
+        if request.get("again") is not None:
+            answer["stale"] = self._stale(result, value, request)
+        return answer
+
+    def _result(self, given: list[Any], request: dict[str, Any]) -> Any:
+        keywords = dict(request.get("keywords") or {})
+        if request.get("gradient"):
+            from softxent.check.autograd import gradient
+
+            return gradient(self.target.function, given, keywords, request["gradient"])
+        result = self.target.function(*given, **keywords)
+        return result if request.get("select") is None else result[request["select"]]
+
+    def _stale(self, result: Any, value: Any, request: dict[str, Any]) -> bool:
+        """Whether another call changes what this one returned: a buffer that is handed out twice."""
+        given = [containers.convert(a, request["container"]) for a in request["again"]]
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                self._result(given, request)
+            return not containers.equal_values(containers.to_numpy(result), value)
+        except Exception:
+            return False
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def serve() -> None:
+    """Answer requests until stdin ends."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing, tempfile.TemporaryFile() as capture:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(capture.fileno(), 1)
+
+        def printed() -> int:
+            sys.stdout.flush()
+            return os.fstat(capture.fileno()).st_size
+
+        caller: Caller | None = None
+        while True:
+            try:
+                request = read_message(requests)
+            except EOFError:
+                break
+            if request["op"] == "load":
+                try:
+                    target = resolve(request["target"], request["kind"], request.get("gradient"))
+                    caller = Caller(target, printed)
+                    answer: dict[str, Any] = {"info": target.info()}
+                except TargetError as error:
+                    answer = {"refused": str(error)}
+                except BaseException as error:
+                    answer = {"refused": f"{request['target']} cannot be imported: {_line(error)}"}
+                write_message(answers, answer)
+            else:
+                assert caller is not None
+                for call in request["calls"]:
+                    write_message(answers, caller.call(call))
+    os._exit(0)  # a framework's threads must not hold the check up
+
+
+if __name__ == "__main__":
+    serve()
