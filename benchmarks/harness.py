@@ -45,7 +45,9 @@ def heading(title: str) -> None:
     """Print what is measured on what."""
     packages = ["softxent", "numpy", "numba", *dict.fromkeys(PEERS[p] for p in PEERS if installed(p))]
     versions = ", ".join(f"{p} {version(p)}" for p in packages)
-    print(f"{title}\n{cpu()}, {THREADS} threads; {versions}\n", flush=True)
+    core = os.environ.get("OPENBLAS_CORETYPE")
+    blas = f"; OpenBLAS held to its kernels for {core} by OPENBLAS_CORETYPE" if core else ""
+    print(f"{title}\n{cpu()}, {THREADS} threads; {versions}{blas}\n", flush=True)
 
 
 def version(package: str) -> str:

@@ -74,7 +74,7 @@ def linear() -> None:
         runs["torch with options"] = step(chunked, [x, weight], y)
     for name, run in runs.items():
         harness.agree(name, run().numpy(), expected)
-    ms = harness.medians(runs, 5)
+    ms = harness.medians(runs, 3)
     for name, value in ms.items():
         print(f"{name:<28}{value:>10.0f} ms{value / ms['softxent']:>8.2f} × softxent")
 
