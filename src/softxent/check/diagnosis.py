@@ -7,7 +7,7 @@ between them, or eight times the owed error); a row where the function is right 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Evidence:
     bound: Float
     wrong: npt.NDArray[np.bool_]
     raised: bool
+    dtype: str
 
 
 def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
@@ -49,7 +50,11 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
     ]
     if session is not None and numeric:
         evidence = _gather(session)
-        found = _matched(session, evidence) or _fitted(session, evidence)
+        found = _matched(session, evidence)
+        if found is None and session.kind.name == "cross_entropy_grad" and session.way.reduction in ("sum", "mean"):
+            found = _matched(session, _other_reduction(session, evidence))
+        if found is None:
+            found = _fitted(session, evidence)
         if found is not None:
             return found
     return _by_property(findings)
@@ -98,7 +103,20 @@ def _gather(session: Session) -> list[Evidence]:
         got = blank if outcome.value is None else outcome.value
         judged = judge(session.kind, batch, got, dtype)
         wrong = judged.ratio > 1
-        found.append(Evidence(batch, got, judged.exact.hi, judged.bound, wrong, outcome.value is None))
+        found.append(Evidence(batch, got, judged.exact.hi, judged.bound, wrong, outcome.value is None, dtype))
+    return found
+
+
+def _other_reduction(session: Session, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence read as if the gradient were that of the other reduction.
+
+    A wrong gradient can lie nearer to the sum's than to the mean's, which it is meant to be.
+    """
+    found = []
+    for e in evidence:
+        factor = float(len(e.batch)) if session.way.reduction == "sum" else 1.0 / len(e.batch)
+        judged = judge(session.kind, e.batch, e.got * factor, e.dtype)
+        found.append(replace(e, got=e.got * factor, wrong=judged.ratio > 1))
     return found
 
 
