@@ -78,6 +78,20 @@ def test_linear(soft, modifiers, reduction):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+def test_learned_class_weights(soft, reduction):
+    """Class weights that require a gradient get theirs, the mean's divisor too; PyTorch refuses them for indices."""
+    target = torch.rand(3, 3, dtype=torch.float64) if soft else torch.tensor([1, -100, 2])
+    weight = (torch.rand(3, dtype=torch.float64) + 0.5).requires_grad_()
+    given = {"reduction": reduction, "label_smoothing": 0.1, "z_loss": 0.1}
+    logits = random(3, 3)
+    check(lambda z, w: sxt.cross_entropy(z, target, w, **given), logits, weight)
+    want = sxt.cross_entropy(logits, target, weight.detach(), **given)
+    torch.testing.assert_close(sxt.cross_entropy(logits, target, weight, **given), want)
+    check(lambda x, v, w: sxt.linear_cross_entropy(x, v, target, weight=w, **given), random(3, 2), random(3, 2), weight)
+
+
 def test_lse():
     """What return_lse=True adds is differentiable too."""
     target = torch.tensor([1, -100, 2])

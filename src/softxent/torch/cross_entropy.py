@@ -47,7 +47,7 @@ def cross_entropy(
         input: logits: float16, bfloat16 (both computed in float32), float32 or float64.
         target: class indices, integers of input's shape without the class dimension; or probabilities, floating, of
             input's shape. Probabilities may require a gradient.
-        weight: (C,) class weights, finite.
+        weight: (C,) class weights, finite. They may require a gradient.
         size_average, reduce: PyTorch's old arguments, with its warning.
         ignore_index: rows with this index label count nothing, whatever their logits are.
         reduction: "mean" divides by Σ weight_y over the rows not ignored (index labels) or by the number of rows
@@ -108,7 +108,7 @@ def _lse(input: Tensor, dim: int, options: LossOptions) -> Tensor:
 
 
 def _traced(input: Tensor, target: Tensor, weight: Tensor | None, dim: int, modifiers: tuple[Any, ...]) -> Tensor:
-    if target.is_floating_point() and target.requires_grad:
+    if target.requires_grad or (weight is not None and weight.requires_grad):
         return loss_expression(input, target, weight, LossOptions(None, *modifiers), dim)
     loss: Tensor = compiled.cross_entropy(input, target, weight, dim, *modifiers)
     return loss

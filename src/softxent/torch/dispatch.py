@@ -11,7 +11,16 @@ from torch.autograd import Function, forward_ad
 
 from softxent.torch import composite, cpu
 
-__all__ = ["applied", "backend", "differentiates_forward", "traced", "transforms"]
+__all__ = [
+    "applied",
+    "backend",
+    "differentiates_forward",
+    "is_batch_of_gradients",
+    "is_differentiated",
+    "recorded",
+    "traced",
+    "transforms",
+]
 
 # Whether torch.func's grad, vmap, jvp … are at work.
 transforms = torch._C._are_functorch_transforms_active
@@ -27,6 +36,15 @@ def backend(tensor: Tensor) -> ModuleType:
 def differentiates_forward() -> bool:
     """Whether forward-mode differentiation is at work: inputs may carry tangents."""
     return forward_ad._current_level >= 0
+
+
+def is_differentiated(tensor: Tensor | None) -> bool:
+    """Whether a derivative with respect to a tensor may be wanted: it requires one, or carries a tangent or a level."""
+    if tensor is None:
+        return False
+    if tensor.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return True
+    return differentiates_forward() and forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def recorded(cotangent: Tensor) -> bool:

@@ -91,7 +91,7 @@ def per_row(scale: Tensor, losses: Tensor, dim: int) -> Tensor:
 
 
 def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-    """Return the loss for probabilities as labels, differentiable with respect to them as well."""
+    """Return the loss, differentiable with respect to probabilities as labels and to class weights as well."""
     from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of
 
     z, _ = transformed(widened(logits), options)
@@ -101,6 +101,8 @@ def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, optio
     losses = -torch.where((t == 0.0) & (log_p == -torch.inf), torch.zeros_like(t), t * log_p).sum(dim)
     if options.z_loss:
         losses = losses + options.z_loss * logsumexp_of(z, dim) ** 2
+    if not target.is_floating_point():
+        losses = torch.where(target == options.ignore_index, 0.0, losses)
     return reduced(losses, target, weight, options)
 
 

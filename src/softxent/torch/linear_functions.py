@@ -21,7 +21,7 @@ from torch.autograd import Function
 
 from softxent.options import LossOptions
 from softxent.torch import cpu
-from softxent.torch.dispatch import applied, differentiates_forward, recorded, transforms
+from softxent.torch.dispatch import applied, differentiates_forward, is_differentiated, recorded, transforms
 from softxent.torch.expressions import reduced, transformed, without_ignored
 from softxent.torch.loss_functions import loss_of
 from softxent.torch.on_device import linear_loss
@@ -49,7 +49,7 @@ def linear_loss_of(
     options: LossOptions,
 ) -> Tensor:  # fmt: skip
     """Return the loss of x @ linear_weight.T + linear_bias, x: (N, D)."""
-    if transforms() or differentiates_forward() or target.requires_grad:
+    if target.requires_grad or is_differentiated(weight) or transforms() or differentiates_forward():
         return _expression(x, linear_weight, linear_bias, target, weight, options)
     wants = tuple(
         torch.is_grad_enabled() and t is not None and t.requires_grad for t in (x, linear_weight, linear_bias)

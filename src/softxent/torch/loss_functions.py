@@ -26,6 +26,7 @@ from softxent.torch.dispatch import (
     backend,
     differentiates_forward,
     is_batch_of_gradients,
+    is_differentiated,
     recorded,
     transforms,
 )
@@ -57,7 +58,7 @@ def loss_of(
 ) -> Tensor:
     """Return the loss of logits along dim (at least 0); overwrites: the gradient may take the logits' memory."""
     within = transforms()
-    if target.is_floating_point() and (target.requires_grad or within or differentiates_forward()):
+    if (target.is_floating_point() and is_differentiated(target)) or is_differentiated(weight):
         return loss_expression(logits, target, weight, options, dim)
     if within:
         # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
