@@ -13,7 +13,8 @@ from softxent import OptionError, ShapeError
 torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.torch import cpu, linear_functions, on_device  # noqa: E402
+from softxent.kernels.cpu import linear  # noqa: E402
+from softxent.torch import cpu, on_device  # noqa: E402
 
 F = torch.nn.functional
 
@@ -101,8 +102,7 @@ def test_chunks_change_nothing(modifiers, reduction, monkeypatch):
     given = {**tensors({k: v for k, v in modifiers.items() if k != "weight"}), "reduction": reduction}
     want = sxt.linear_cross_entropy(x, w, target, linear_bias=b, **given)
     want_grads = torch.autograd.grad(want.sum(), (x, w, b), retain_graph=True)
-    monkeypatch.setattr(linear_functions, "_CHUNK_BYTES", 64 * 5 * 4)
-    monkeypatch.setattr(on_device, "_CHUNK_BYTES", 64 * 5 * 4)
+    monkeypatch.setattr(linear, "_CHUNK_BYTES", 64 * 5 * 4)
     again = torch.autograd.grad(want.sum(), (x, w, b), create_graph=True)
     monkeypatch.setattr(cpu, "linear_loss", on_device.linear_loss)
     other = sxt.linear_cross_entropy(x, w, target, linear_bias=b, **given)
@@ -116,7 +116,7 @@ def test_chunks_change_nothing(modifiers, reduction, monkeypatch):
 def test_lse_in_chunks(monkeypatch):
     """return_lse in chunks, each computed again for its gradient."""
     x, w, b, target = layer(rows=200)
-    monkeypatch.setattr(linear_functions, "_CHUNK_BYTES", 64 * 5 * 4)
+    monkeypatch.setattr(linear, "_CHUNK_BYTES", 64 * 5 * 4)
     _, lse = sxt.linear_cross_entropy(x, w, target, linear_bias=b, softcap=2.0, return_lse=True)
     want = torch.logsumexp(2.0 * torch.tanh(F.linear(x, w, b) / 2.0), 1)
     torch.testing.assert_close(lse, want)

@@ -64,7 +64,9 @@ def show(report: Report, console: Any) -> None:
     if report.calling:
         console.print(f"called with {report.calling}; judged by {report.oracle}", style="dim")
     colour = "green" if report.ok else "red"
-    console.print(f"[{colour} bold]{'ok' if report.ok else 'WRONG'}[/{colour} bold]  {escape(report.verdict)}")
+    console.print(
+        f"[{colour} bold]{'ok' if report.ok else 'WRONG'}[/{colour} bold]  {escape(report.verdict.removeprefix('wrong: '))}"
+    )
     if report.diagnosis is not None:
         d = report.diagnosis
         console.print(

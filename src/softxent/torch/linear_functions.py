@@ -29,9 +29,6 @@ from softxent.torch.softmax_functions import logsumexp_of
 
 __all__ = ["linear_loss_of", "linear_lse_of"]
 
-# What a chunk of an expression's logits takes: as softxent.kernels.cpu.linear.
-_CHUNK_BYTES = 104 << 20
-
 
 class _Kept:
     __slots__ = ("gradients",)
@@ -60,8 +57,9 @@ def linear_loss_of(
 
 
 def _chunks(x: Tensor, linear_weight: Tensor) -> list[slice]:
-    num_classes = max(linear_weight.shape[0], 1)
-    step = max(64, _CHUNK_BYTES // (num_classes * 4) // 16 * 16)
+    from softxent.kernels.cpu.linear import rows_per_chunk
+
+    step = rows_per_chunk(max(linear_weight.shape[0], 1), 4)
     return [slice(start, start + step) for start in range(0, x.shape[0], step)]
 
 

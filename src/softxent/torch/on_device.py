@@ -13,8 +13,6 @@ from softxent.torch.expressions import reduced, total_weight, without_ignored
 
 __all__ = ["linear_loss"]
 
-_CHUNK_BYTES = 104 << 20
-
 
 def linear_loss(
     x: Tensor,
@@ -27,6 +25,8 @@ def linear_loss(
     cotangent: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor | None]]:
     """As softxent.torch.cpu.linear_loss."""
+    from softxent.kernels.cpu.linear import rows_per_chunk
+
     wide = torch.promote_types(torch.promote_types(x.dtype, linear_weight.dtype), torch.float32)
     num_rows, num_classes = x.shape[0], linear_weight.shape[0]
     table = linear_weight.to(wide)
@@ -42,7 +42,7 @@ def linear_loss(
     grad_x = torch.zeros(x.shape, dtype=wide, device=x.device) if wants[0] else None
     grad_weight = torch.zeros(table.shape, dtype=wide, device=x.device) if wants[1] else None
     grad_bias = torch.zeros(num_classes, dtype=wide, device=x.device) if wants[2] else None
-    step = max(64, _CHUNK_BYTES // (max(num_classes, 1) * 4) // 16 * 16)
+    step = rows_per_chunk(max(num_classes, 1), 4)
     for start in range(0, num_rows, step):
         rows = slice(start, start + step)
         part = without_ignored(x[rows].to(wide), target[rows], options)
