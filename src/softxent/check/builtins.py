@@ -316,6 +316,7 @@ def _softxent_torch() -> dict[str, Function]:
     return {
         "softmax": lambda z: t.softmax(z, -1),
         "log_softmax": lambda z: t.log_softmax(z, -1),
+        "logsumexp": lambda z: t.logsumexp(z, -1),
         "cross_entropy": loss,
         "cross_entropy_grad": grad,
         "binary_cross_entropy": lambda z, y: t.binary_cross_entropy_with_logits(z, y, reduction="none"),
