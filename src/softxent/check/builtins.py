@@ -170,6 +170,8 @@ def _torch_table(compile_: bool = False) -> dict[str, Function]:
             leaf = z.clone().requires_grad_(True)
             return torch.autograd.grad(function(leaf, *rest).sum(), leaf)[0]
 
+        if compile_:
+            setattr(grad, "_torchdynamo_orig_callable", function)  # noqa: B010 - it compiles, too
         return grad
 
     def jacobian(p: Any) -> Any:
