@@ -180,3 +180,36 @@ def test_files_of_the_zoo_exist():
     assert len(WRONG) >= 100
     assert len(RIGHT) >= 30
     assert all(Path(t.rpartition(":")[0]).is_file() for t, _ in WRONG + RIGHT)
+
+
+def test_a_wide_logsumexp_is_judged():
+    """A chain of logaddexp is ordinary, however far off; the same width summed in less precision is a finding."""
+    chain = check(f"{ZOO / 'right.py'}:logsumexp__class_by_class", "logsumexp", quick=True)
+    assert chain.ok, str(chain)
+    assert any("head" in n.message and n.ulps is not None and n.ulps > 4 for n in chain.notes)
+    for wrong in ("half_sum_when_wide", "float32_and_eps_when_wide"):
+        report = check(f"{ZOO / 'wrong_classic.py'}:logsumexp__{wrong}", "logsumexp", quick=True)
+        assert not report.ok, wrong
+
+
+def test_a_function_that_compiles_is_given_time(tmp_path):
+    """Numba compiles for seconds at the first call of each dtype: that is no hanging; nothing judged is no pass."""
+    text = (
+        "import time\nimport numpy as np\n"
+        "seen = set()\n"
+        "class softmax_:\n    _torchdynamo_orig_callable = None\n"
+        "    def __call__(self, z):\n"
+        "        if not seen:\n            seen.add(z.dtype)\n            time.sleep(3)\n"
+        "        e = np.exp(z - z.max(-1, keepdims=True))\n        return e / e.sum(-1, keepdims=True)\n"
+        "softmax = softmax_()\n"
+    )
+    (tmp_path / "slow.py").write_text(text, encoding="utf-8")
+    report = check(f"{tmp_path / 'slow.py'}:softmax", "softmax", quick=True)
+    assert report.ok, str(report)
+    assert report.measures
+    (tmp_path / "late.py").write_text(
+        "import time\nimport numpy as np\ndef softmax(z):\n    time.sleep(0.7)\n"
+        "    e = np.exp(z)\n    return e / e.sum(-1, keepdims=True)\n",
+        encoding="utf-8",
+    )
+    assert not check(f"{tmp_path / 'late.py'}:softmax", "softmax", quick=True, seconds=1.0).ok

@@ -75,6 +75,23 @@ def logsumexp__logaddexp(z):
     return np.logaddexp.reduce(z, axis=-1)
 
 
+def logsumexp__class_by_class(z):
+    r = z[..., 0]
+    for k in range(1, z.shape[-1]):
+        hi, lo = np.maximum(r, z[..., k]), np.minimum(r, z[..., k])
+        r = np.where(hi == -np.inf, hi, hi + np.log(1 + np.exp(lo - hi)))
+    return r
+
+
+def logsumexp__online(z):
+    m, s = z[..., 0], np.ones_like(z[..., 0])
+    for k in range(1, z.shape[-1]):
+        new = np.maximum(m, z[..., k])
+        safe = np.where(new == -np.inf, 0, new)
+        m, s = new, s * np.exp(m - safe) + np.exp(z[..., k] - safe)
+    return m + np.log(s)
+
+
 def sigmoid__numpy(z):
     return np.where(z >= 0, 1 / (1 + np.exp(-np.abs(z))), np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z))))
 

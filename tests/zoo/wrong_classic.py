@@ -126,6 +126,27 @@ def logsumexp__log1p_wrong(z):
     return m[..., 0] + np.log1p(np.exp(z - m).sum(-1))
 
 
+def logsumexp__half_sum_when_wide(z):
+    m = z.max(-1)
+    e = np.exp(z - m[..., None])
+    return m + np.log(e.sum(-1, dtype=np.float16 if z.shape[-1] > 900 else e.dtype)).astype(z.dtype)
+
+
+def logsumexp__float32_and_eps_when_wide(z):
+    m = z.max(-1)
+    e = np.exp(z - m[..., None])
+    if z.shape[-1] > 900:
+        return m + np.log(e.sum(-1, dtype=np.float32) + np.float32(1e-6)).astype(z.dtype)
+    return m + np.log(e.sum(-1))
+
+
+def logsumexp__chain_in_float32(z):
+    r = z[..., 0].astype(np.float32)
+    for k in range(1, z.shape[-1]):
+        r = np.logaddexp(r, z[..., k].astype(np.float32))
+    return r.astype(z.dtype)
+
+
 def logsumexp__keeps_axis(z):
     m = z.max(-1, keepdims=True)
     return m + np.log(np.exp(z - m).sum(-1, keepdims=True))

@@ -6,7 +6,8 @@ place of x_max − x_min; A = 24 for exp, log and division of any current librar
 
     softmax            p_i (A + c + 2|log p_i| + |z_i − m| + E) u        E = Σ p_j |z_j − m|
     log-softmax        (A + c + E + 2|z_i − m| + 2 log S) u
-    logsumexp          (A + c + E + (2 + 2C)|m| + 2 log S) u: adding class by class rounds m each time
+    logsumexp          (A + c + E + 2|m| + 4 log S + Σ_k (S_k/S) (|lse_k| + 6)) u, S_k and lse_k those of the first k classes:
+                       a chain of logaddexp rounds lse_k at every class, of which S_k/S remains in the end
     loss               that of log-softmax and 2(|m| + |z_y|) u: lse − z_y is what everybody writes
     its gradient       that of softmax, p_i (|m| + |lse|) u for exp(z − lse), and 2u at the label, for p − 1
     Jacobian           4(|log p| terms of both) |p_i p_j| u, on the diagonal p_i u: p − p²
@@ -80,7 +81,7 @@ def _terms(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: 
     if kind == "log_softmax":
         return np.where(np.isfinite(value), base + spread + 2 * d + 2 * log_s + 2 * value, 0.0)
     if kind == "logsumexp":
-        return (base + spread + (2 + 2 * n) * (m + log_s)[:, :1] + 2 * log_s)[:, 0]
+        return (base + spread + 2 * m + 4 * log_s)[:, 0] + _chain(rows)
     if kind == "softmax_jacobian_from_logits":
         both = relative[:, :, None] + relative[:, None, :]
         return _with_diagonal(value * (8 + both), 2 * p * relative + 4 * p)
@@ -99,6 +100,13 @@ def _terms(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: 
         hot = np.arange(n) == label
         return p * (relative + 2 * m + 2 * log_s) + 4.0 * hot
     raise KeyError(kind)
+
+
+def _chain(rows: Rows) -> Float:
+    """Return what rounding the logsumexp of the first k classes, for every k, leaves of the error in the last one."""
+    part = np.cumsum(rows.p.hi, -1)
+    partial = (rows.m + rows.log_sum.hi)[:, None] + np.log(np.where(part > 0, part, 1.0))
+    return np.where(part > 0, part * (np.abs(partial) + 6.0), 0.0).sum(-1)
 
 
 def _with_diagonal(off: Float, diagonal: Float) -> Float:

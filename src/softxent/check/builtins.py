@@ -170,6 +170,8 @@ def _torch_table(compile_: bool = False) -> dict[str, Function]:
             leaf = z.clone().requires_grad_(True)
             return torch.autograd.grad(function(leaf, *rest).sum(), leaf)[0]
 
+        if compile_:
+            setattr(grad, "_torchdynamo_orig_callable", function)  # noqa: B010 - it compiles, too
         return grad
 
     def jacobian(p: Any) -> Any:
@@ -316,6 +318,7 @@ def _softxent_torch() -> dict[str, Function]:
     return {
         "softmax": lambda z: t.softmax(z, -1),
         "log_softmax": lambda z: t.log_softmax(z, -1),
+        "logsumexp": lambda z: t.logsumexp(z, -1),
         "cross_entropy": loss,
         "cross_entropy_grad": grad,
         "binary_cross_entropy": lambda z, y: t.binary_cross_entropy_with_logits(z, y, reduction="none"),

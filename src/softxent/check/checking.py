@@ -24,6 +24,9 @@ __all__ = ["check"]
 
 Progress = Callable[[str, float], None]
 
+# Seconds for a function that compiles itself, and for each of its calls.
+COMPILING = 60.0
+
 
 def check(
     target: Callable[..., Any] | str,
@@ -74,9 +77,11 @@ def check(
         if from_ is None and caller.info.get("first"):
             asked = kind_of(shown, caller.info["first"])
         budget = 7.0 if quick else seconds or 90.0
+        compiles = bool(caller.info.get("compiles"))
         options: dict[str, Any] = {
             "quick": quick, "reduction": reduction, "rows": rows, "container": container,
-            "until": started + (seconds or (1.0 if caller.info.get("pair") else 5.0)), "gradient": how[0] if how else None, "timeout": timeout or (2.5 if quick else 20.0),
+            "until": started + (seconds or (COMPILING if compiles else 1.0 if caller.info.get("pair") else 5.0)),
+            "gradient": how[0] if how else None, "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
         }  # fmt: skip
         report = Report(name, asked.name, oracle=oracle.backend().NAME, versions=caller.info["versions"])
         if asked.name == "cross_entropy_value_and_grad":
@@ -180,7 +185,11 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
     session.deadline = time.monotonic() + (1.5 if options["quick"] else max(3.0, 0.2 * budget))
     special.overflow_threshold(session)
     prove(session)
-    report.measures += session.measured()
+    measured = session.measured()
+    if not measured and not session.findings:
+        late = "no result could be judged in this time: the calls take too long"
+        session.findings.append(Finding("time", "known cases", "", {}, "nothing", "a result", None, None, late))
+    report.measures += measured
     information(session, report.measures)
     report.findings += session.findings
     report.notes += session.notes

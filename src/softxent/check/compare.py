@@ -11,6 +11,7 @@ from typing import Any
 
 from softxent.check.builtins import BUILTINS, installed
 from softxent.check.checking import check
+from softxent.check.defects_run import as_lines, run_defects
 from softxent.check.render_text import number, paste
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
@@ -54,7 +55,8 @@ def run_compare(targets: list[str], *, kind: str | None, quick: bool, json: bool
     reports = [r for row in table.values() for r in row.values() if isinstance(r, Report)]
     if not reports:
         raise TargetError("; ".join(dict.fromkeys(str(r) for row in table.values() for r in row.values())))
-    text = as_markdown(table)
+    outcomes = run_defects(targets, kind)
+    text = as_markdown(table) + "\n".join(as_lines(outcomes)) + "\n" * bool(outcomes)
     if markdown is not None:
         write(markdown, text)
     if html is not None:
@@ -66,10 +68,11 @@ def run_compare(targets: list[str], *, kind: str | None, quick: bool, json: bool
             f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>softxent check --compare</title></head><body>\n{body}\n</body></html>\n',
         )
     if json:
-        whole = {
+        whole: dict[str, Any] = {
             k: {t: r.as_json() if isinstance(r, Report) else {"error": r} for t, r in row.items()}
             for k, row in table.items()
         }
+        whole["known_defects"] = [o.as_json() for o in outcomes]
         sys.stdout.write(json_format.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     elif markdown is None or str(markdown) != "-":
         sys.stdout.write(text)

@@ -10,6 +10,7 @@ import numpy as np
 
 from softxent.check.calling import Batch, Outcome, call_batches
 from softxent.check.judging import coarser, judge
+from softxent.check.label_options import label_options, offered
 from softxent.check.session import Session
 
 __all__ = ["run_properties"]
@@ -28,6 +29,8 @@ def run_properties(session: Session) -> None:
         ("−inf, +inf, NaN", _non_finite),
         ("labels out of range", _labels),
     ]
+    if offered(session):
+        parts.append(("options of the signature", label_options))
     for i, (name, part) in enumerate(parts):
         if session.gone:
             session.properties.append((name, "skipped", "no time, or the target does not survive"))

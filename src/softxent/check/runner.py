@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from softxent.check.targets import TargetError, of_callable
 from softxent.check.worker import Caller, read_message, write_message
 
@@ -24,6 +26,8 @@ Request = dict[str, Any]
 LOADING = 300.0
 # After so many deaths of the process the target is given up.
 DEATHS = 4
+# Seconds that a slow function has for one call at most.
+PATIENCE = 30.0
 
 
 class InProcess:
@@ -53,6 +57,7 @@ class Isolated:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self.deaths: list[str] = []
         self.info: dict[str, Any] = {}
+        self._spent, self._elements = 0.0, 0
         self._start()
 
     def _start(self) -> None:
@@ -103,7 +108,7 @@ class Isolated:
             return None
 
     def call(self, requests: Sequence[Request], timeout: float) -> list[dict[str, Any]]:
-        """Return the answer to every request; each has timeout seconds."""
+        """Return the answer to every request; each has timeout seconds, or 8 times what its size cost until now."""
         answers: list[dict[str, Any]] = []
         while len(answers) < len(requests):
             if len(self.deaths) >= DEATHS:
@@ -114,10 +119,16 @@ class Isolated:
             self._send({"op": "call", "calls": list(requests[len(answers) :])})
             while len(answers) < len(requests):
                 started = time.monotonic()
-                answer = self._next(timeout)
+                size = sum(int(np.size(a)) for a in requests[len(answers)]["args"])
+                # A slow function that answers is no function that hangs.
+                usual = self._spent / self._elements * size if self._elements else 0.0
+                allowed = max(timeout, min(PATIENCE, 8 * usual))
+                answer = self._next(allowed)
+                took = time.monotonic() - started
+                self._spent, self._elements = self._spent + took, self._elements + size
                 if answer is None:
-                    hung = time.monotonic() - started >= timeout and self._alive()
-                    how = f"was stopped after {timeout:.0f} s without an answer" if hung else self._death()
+                    hung = took >= allowed and self._alive()
+                    how = f"was stopped after {allowed:.0f} s without an answer" if hung else self._death()
                     self.deaths += [how] * (2 if hung else 1)
                     self._kill()
                     answers.append({"error": f"the process {how}", "died": True, "hung": hung})

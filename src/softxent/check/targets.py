@@ -58,7 +58,13 @@ class Target:
             "kinds": list(self.kinds),
             "first": self.first,
             "source": _hint(self.function),
+            "compiles": _compiles(self.function),
         }
+
+
+def _compiles(function: Callable[..., Any]) -> bool:
+    """Whether each new dtype is compiled first, by Numba or torch.compile: that is no hanging."""
+    return type(function).__module__.startswith("numba.") or hasattr(function, "_torchdynamo_orig_callable")
 
 
 def resolve(name: str, kind: str | None, gradient: str | None = None) -> Target:

@@ -78,6 +78,8 @@ class Caller:
 
     def _result(self, given: list[Any], request: dict[str, Any]) -> Any:
         keywords = dict(request.get("keywords") or {})
+        for name, array in (request.get("arrays") or {}).items():
+            keywords[name] = containers.convert(array, request["container"])
         if request.get("gradient"):
             from softxent.check.autograd import gradient
 
