@@ -38,35 +38,18 @@ __all__ = ["loss_of"]
 _HALF = (torch.float16, torch.bfloat16)
 
 
-class _Kept:
-    """The gradient that came with the loss, until it is handed out."""
-
-    __slots__ = ("gradient", "overwrites", "wanted")
-
-    def __init__(self, wanted: bool, overwrites: bool) -> None:
-        self.gradient: Tensor | None = None
-        self.wanted = wanted
-        self.overwrites = overwrites
-
-    def take(self) -> Tensor | None:
-        gradient, self.gradient = self.gradient, None
-        return gradient
-
-
 def loss_of(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, overwrites: bool = False
 ) -> Tensor:
     """Return the loss of logits along dim (at least 0); overwrites: the gradient may take the logits' memory."""
-    within = transforms()
-    if (target.is_floating_point() and is_differentiated(target)) or is_differentiated(weight):
+    if (target.is_floating_point() and is_differentiated(target)) or (weight is not None and is_differentiated(weight)):
         return loss_expression(logits, target, weight, options, dim)
-    if within:
+    if transforms():
         # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
         losses = _BatchedLoss.apply(logits, target, weight, _rowwise(options), dim)
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
-    kept = _Kept(wanted, overwrites and wanted)
-    return _apply_loss(logits, target, weight, options, dim, kept)  # type: ignore[no-any-return]
+    return _apply_loss(logits, target, weight, options, dim, wanted, overwrites and wanted)  # type: ignore[no-any-return]
 
 
 def _rowwise(options: LossOptions) -> LossOptions:
@@ -97,17 +80,20 @@ def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
     return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
+def _taken(ctx: Any) -> Tensor:
+    """Return the gradient that came with the loss, which from now on is the taker's."""
+    gradient: Tensor = ctx.gradient
+    ctx.gradient = None
+    return gradient
+
+
 def _logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
     """Return the gradient with respect to the logits: the one that is kept, or one that is computed for it."""
-    kept = ctx.kept
-    if kept.overwrites:
-        return _overwritten(kept, cotangent, ctx.dim)
+    if ctx.overwrites:
+        return _overwritten(ctx, cotangent)
     if not recorded(cotangent):
-        if kept.gradient is not None:
-            if cotangent.is_cpu and not cotangent.ndim and cotangent.item() == 1.0:
-                return kept.take()  # type: ignore[no-any-return]
-            if _is_harmless(cotangent, kept.gradient.dtype):
-                return kept.take().mul_(_spread(cotangent, ctx.dim))  # type: ignore[no-any-return]
+        if ctx.gradient is not None and _is_harmless(cotangent, ctx.gradient.dtype):
+            return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
         logits, target, weight = ctx.saved_tensors
         compute = backend(logits).loss_gradient
         return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
@@ -119,7 +105,11 @@ def _logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
 
 
 class _Loss(Function):
-    """The loss where PyTorch differentiates it plainly; with setup_context an application would take longer."""
+    """The loss where PyTorch differentiates it plainly; with setup_context an application would take longer.
+
+    wanted: whether the gradient is computed with the loss, and kept as ctx.gradient until it is handed out; overwrites:
+    whether it takes the logits' memory.
+    """
 
     @staticmethod
     def forward(
@@ -129,29 +119,40 @@ class _Loss(Function):
         weight: Tensor | None,
         options: LossOptions,
         dim: int,
-        kept: _Kept,
+        wanted: bool,
+        overwrites: bool,
     ) -> Tensor:
-        ctx.options, ctx.dim, ctx.kept = options, dim, kept
-        if not kept.overwrites:
+        ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites
+        if not overwrites:
             ctx.save_for_backward(logits, target, weight)
             if differentiates_forward():
                 ctx.save_for_forward(logits, target, weight)
-        if weight is None and not kept.overwrites and logits.is_cpu:
-            small = small_loss(logits, target, options, dim, kept.wanted)
-            if small is not None:
-                value, kept.gradient = small
-                return value
+            if weight is None and logits.is_cpu:
+                small = small_loss(logits, target, options, dim, wanted)
+                if small is not None:
+                    value, ctx.gradient = small
+                    return value
         compute = backend(logits).loss
-        if not kept.wanted:
-            return compute(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
-        value, kept.gradient = compute(logits, target, weight, options, dim, True, kept.overwrites)
-        if kept.overwrites:
+        value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
+        if overwrites:
             torch.autograd.graph.increment_version(logits)
         return value  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        return _logits_gradient(ctx, cotangent), None, None, None, None, None
+        # What nearly every pass is: the first one, of a scalar loss, with a cotangent of 1.
+        gradient = ctx.gradient
+        if (
+            gradient is not None
+            and cotangent.is_cpu
+            and not cotangent.ndim
+            and not recorded(cotangent)
+            and cotangent.item() == 1.0
+        ):
+            ctx.gradient = None
+            return gradient, None, None, None, None, None, None
+        del gradient  # nobody else may hold what is handed out
+        return _logits_gradient(ctx, cotangent), None, None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, t: Tensor | None, *_: Any) -> Any:
@@ -268,17 +269,16 @@ def _curvature(
     return (widened(product) * factor).to(logits.dtype)
 
 
-def _overwritten(kept: _Kept, cotangent: Tensor, dim: int) -> Tensor:
+def _overwritten(ctx: Any, cotangent: Tensor) -> Tensor:
     """Return the gradient that lies in the logits' place, times the cotangent."""
-    gradient = kept.take()
-    if gradient is None:
+    if ctx.gradient is None:
         raise GradientError(
             "with inplace=True the gradient took the logits' place and went with the first backward pass; "
             "for a second one leave inplace=True out"
         )
     if torch.is_grad_enabled():
         raise GradientError("with inplace=True the logits are gone: for create_graph=True leave inplace=True out")
-    return gradient.mul_(_spread(cotangent, dim))
+    return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
 
 
 def _with_batch(tensor: Tensor, in_dim: int | None, size: int) -> Tensor:

@@ -30,7 +30,7 @@ def _call(shape: torch.Size, dtype: torch.dtype, dim: int) -> Any:
         return None
     strides, inner, n, step, rows, stride, keeps, tile, kept, row_shape = call
     numbers = (strides[0], strides[1], inner, n, rows, step, stride, keeps)
-    return numbers, rows, tile, kept, numpy_dtype, torch.Size(row_shape), kernels().small_scratch
+    return numbers, rows, tile, kept, numpy_dtype, torch.Size(row_shape), kernels().small_scratch, _kernel(dtype)
 
 
 @functools.cache
@@ -56,7 +56,7 @@ def small_loss(
     call = _call(logits.shape, logits.dtype, dim)
     if call is None or options.reduction == "none" or target.dtype is not torch.int64:
         return None
-    numbers, rows, tile, kept, dtype, row_shape, scratch = call
+    numbers, rows, tile, kept, dtype, row_shape, scratch, kernel = call
     if options.label_smoothing or options.softcap is not None or options.temperature != 1.0:
         return None
     if not (logits.is_contiguous() and target.is_contiguous()):
@@ -64,7 +64,7 @@ def small_loss(
     if target.shape != row_shape or abs(options.ignore_index) >= 2**63 or logits.is_neg():
         return None
     gradient = torch.empty_like(logits) if want_grad else logits
-    value, divisor = _kernel(logits.dtype)(
+    value, divisor = kernel(
         logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), *numbers, options.ignore_index, options.z_loss,
         options.reduction == "mean", want_grad, *scratch(tile, kept, dtype, None, rows),
     )  # fmt: skip
