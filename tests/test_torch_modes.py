@@ -6,6 +6,7 @@ import copy
 import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -170,6 +171,7 @@ def test_compile_the_rest():
     assert_compiles(lambda z: sxt.cross_entropy(z * 1, torch.ones(2, 4, 4, dtype=torch.int64)), image)
 
 
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="inductor needs a C++ compiler")
 def test_compile_with_inductor():
     """The default compiler, on one dense and one linear loss."""
     y = torch.tensor([0, 2, -100, 1])
