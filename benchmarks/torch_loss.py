@@ -22,13 +22,14 @@ F = torch.nn.functional
 
 
 def step(function, leaves, *rest) -> harness.Run:
-    """Return a run: the loss, and its backward pass into fresh gradients."""
+    """Return a run: the loss, and its backward pass into fresh gradients, which each contender frees itself."""
 
     def run() -> object:
+        function(*leaves, *rest).backward()
+        gradients = [leaf.grad for leaf in leaves]
         for leaf in leaves:
             leaf.grad = None
-        function(*leaves, *rest).backward()
-        return leaves[-1].grad
+        return gradients[-1]
 
     return run
 

@@ -183,9 +183,11 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
         work(counts, step, rows, tile, stride, streams, keeps, terms)
         return
     counts = np.zeros(1, np.int64)
+    # The caller's buffers for every thread: a thread that is not Python's own has nowhere to keep one.
+    buffers = [(scratch(f"tile {k}", size, dtype), scratch(f"kept {k}", kept, working)) for k in range(threads)]
 
-    def thread(_: int = 0) -> None:
-        tile, terms = scratch("tile", size, dtype), scratch("kept", kept, working)
+    def thread(k: int) -> None:
+        tile, terms = buffers[k]
         work(counts, step, rows, tile, stride, streams, keeps, terms)
 
     kernels().run(thread, range(threads))
