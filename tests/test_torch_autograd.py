@@ -200,21 +200,22 @@ def test_no_gradient_is_computed_for_nobody(rng):
     assert torch.equal(loss, sxt.cross_entropy(z.detach(), target))
 
 
-def test_torch_threads_are_respected(rng):
+def test_torch_threads_are_respected(rng, monkeypatch):
     """torch.set_num_threads limits our threads too, and changes no bit."""
+    from softxent.arrays.visits import kernels
     from softxent.kernels.cpu import scheduler
 
     z, target = problem(rng, 4000, 100)
-    want = sxt.cross_entropy(z, target)
-    used = []
-    original = scheduler.run
-    before = torch.get_num_threads()
+    shared, original, own, theirs = [], kernels().run, scheduler.get_num_threads(), torch.get_num_threads()
+    monkeypatch.setattr(kernels(), "run", lambda work, blocks: shared.append(len(blocks)) or original(work, blocks))
     try:
+        scheduler.set_num_threads(2)
+        torch.set_num_threads(2)
+        want = sxt.cross_entropy(z, target)
+        assert shared == [2]
         torch.set_num_threads(1)
-        scheduler.run = lambda work, blocks: used.append(len(blocks)) or original(work, blocks)
         assert torch.equal(sxt.cross_entropy(z, target), want)
-        assert scheduler.get_num_threads() >= 1
+        assert shared == [2], "one thread has nobody to share with"
     finally:
-        torch.set_num_threads(before)
-        scheduler.run = original
-    assert used == []
+        torch.set_num_threads(theirs)
+        scheduler.set_num_threads(own)
