@@ -14,7 +14,7 @@ from softxent.options import check_reduction
 from softxent.torch import cpu
 from softxent.torch.arguments import floating, reduction_of
 from softxent.torch.dispatch import applied, differentiates_forward, recorded, traced, transforms
-from softxent.torch.expressions import widened
+from softxent.torch.expressions import for_sums, widened
 
 __all__ = ["binary_cross_entropy_with_logits"]
 
@@ -89,7 +89,7 @@ def _expression(x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Te
         losses = losses * weight
     if reduction == "none":
         return losses
-    total = losses.double().sum()
+    total = for_sums(losses).sum()
     return (total / losses.numel() if reduction == "mean" else total).to(losses.dtype)
 
 

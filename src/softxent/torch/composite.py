@@ -14,6 +14,7 @@ from softxent.options import LossOptions
 from softxent.torch.expressions import (
     per_row,
     product_expression,
+    reduced,
     total_weight,
     transformed,
     weighted_targets,
@@ -115,12 +116,7 @@ def loss(
     z, _ = transformed(widened(logits), options)
     losses, _, _ = _row_losses(z, target, weight, options, dim)
     one = torch.ones((), dtype=losses.dtype, device=losses.device)
-    if options.reduction == "none":
-        value = losses
-    else:
-        value = losses.sum()
-        if options.reduction == "mean":
-            value = value / total_weight(losses, target, weight, options)
+    value = reduced(losses, target, weight, options)
     if not want_grad:
         return value, None
     gradient = loss_gradient(logits, target, weight, options, dim, one)

@@ -12,6 +12,7 @@ from torch import Tensor
 from softxent.options import LossOptions
 
 __all__ = [
+    "for_sums",
     "loss_expression",
     "per_row",
     "product_expression",
@@ -27,6 +28,11 @@ __all__ = [
 def widened(x: Tensor) -> Tensor:
     """Return x in the dtype that is computed in: float32 for half precision."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def for_sums(x: Tensor) -> Tensor:
+    """Return x in the dtype that is added up in: float64, which Apple's GPUs do not have."""
+    return x if x.device.type == "mps" else x.double()
 
 
 def transformed(x: Tensor, options: LossOptions) -> tuple[Tensor, Tensor | None]:
@@ -72,9 +78,9 @@ def reduced(losses: Tensor, target: Tensor, weight: Tensor | None, options: Loss
     """Return the rows' losses, their sum, or their sum over total_weight."""
     if options.reduction == "none":
         return losses
-    total = losses.double().sum()
+    total = for_sums(losses).sum()
     if options.reduction == "mean":
-        total = total / total_weight(losses.double(), target, weight, options)
+        total = total / total_weight(for_sums(losses), target, weight, options)
     return total.to(losses.dtype)
 
 

@@ -30,7 +30,7 @@ from softxent.torch.dispatch import (
     recorded,
     transforms,
 )
-from softxent.torch.expressions import loss_expression, product_expression, reduced, widened
+from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened
 from softxent.torch.small import small_loss
 
 __all__ = ["loss_of"]
@@ -163,7 +163,7 @@ class _Loss(Function):
         if t is None:
             return torch.zeros_like(one)
         # The sum in float64: its terms cancel.
-        terms = _gradient(logits, target, weight, one, ctx).double() * t.double()
+        terms = for_sums(_gradient(logits, target, weight, one, ctx)) * for_sums(t)
         total = terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()
         return total.to(wide)
 
@@ -248,7 +248,7 @@ class _LossGradient(Function):
 
 def _along(logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, ctx: Any, v: Tensor) -> Tensor:
     """Return ⟨G, v⟩ of the loss, or of each row: the shape of the cotangent."""
-    terms = _gradient(logits, target, weight, torch.ones_like(cotangent), ctx).double() * v.double()
+    terms = for_sums(_gradient(logits, target, weight, torch.ones_like(cotangent), ctx)) * for_sums(v)
     return (terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()).to(cotangent.dtype)
 
 
