@@ -1,4 +1,4 @@
-"""BLAS under our threads: results that do not depend on its threads, and a limit that is lifted again."""
+"""The output layer's products: no bit depends on the threads, ours or BLAS's, and BLAS's limit is lifted again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import softxent
+from softxent.kernels.cpu import gemm_tile
 from softxent.kernels.cpu.blas import single_threaded_blas
 
+# With our own product, and with BLAS's, which other CPUs than those of our tile have.
 DIGEST = """
-import hashlib, numpy as np, softxent
+import hashlib, sys, numpy as np, softxent
+import softxent.kernels.cpu.gemm_tile as gemm_tile
+if sys.argv[1] == "blas":
+    gemm_tile.has_wide_registers = lambda: False
 for dtype in (np.float32, np.float64):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 96)).astype(dtype)
@@ -32,12 +37,13 @@ def blas_threads():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
-def test_the_output_layer_does_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("products", ["own", "blas"])
+def test_the_output_layer_does_not_depend_on_the_number_of_threads(products):
     """Loss and gradients of linear_cross_entropy are bit for bit the same with 1, 2 and 5 threads of either kind."""
     digests = set()
     for own, blas in ((1, 1), (2, 1), (1, 2), (5, 5)):
         given = {"SOFTXENT_NUM_THREADS": str(own), "OPENBLAS_NUM_THREADS": str(blas), "OMP_NUM_THREADS": str(blas)}
-        command = [sys.executable, "-c", DIGEST]
+        command = [sys.executable, "-c", DIGEST, products]
         digests.add(subprocess.run(command, env=os.environ | given, capture_output=True, check=True).stdout)
     assert len(digests) == 1
 
@@ -77,3 +83,21 @@ def test_the_same_call_again_is_the_same():
     assert first[0] == again[0]
     assert np.array_equal(first[1].x, again[1].x)
     assert np.array_equal(first[1].weight, again[1].weight)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16], ids=lambda d: d.__name__)
+def test_both_products_agree(dtype, monkeypatch):
+    """The output layer by BLAS and by our product: the same up to the order of the sums."""
+    rng = np.random.default_rng(2)
+    x, weight = rng.standard_normal((70, 50)).astype(dtype), (rng.standard_normal((2100, 50)) / 7).astype(dtype)
+    bias, labels = rng.standard_normal(2100).astype(dtype), rng.integers(0, 2100, 70)
+    results = []
+    for wide in (True, False):
+        monkeypatch.setattr(gemm_tile, "has_wide_registers", lambda wide=wide: wide)
+        results.append(softxent.linear_cross_entropy_value_and_grad(x, weight, labels, bias=bias))
+    (loss, grads), (other, other_grads) = results
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(loss, other, rtol=1e-5 if dtype != np.float64 else 1e-13, atol=0)
+    for g, h in zip(grads, other_grads, strict=True):
+        # Sums of terms of either sign: their error is relative to the largest.
+        np.testing.assert_allclose(g, h, rtol=8 * eps, atol=8 * eps * float(abs(g).max()))

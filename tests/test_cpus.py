@@ -23,6 +23,9 @@ for dtype in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16):
         results = [f(z, axis=1) for f in (softxent.softmax, softxent.log_softmax, softxent.logsumexp)]
         for array in (*results, *softxent.cross_entropy_value_and_grad(z, y, axis=1, z_loss=0.1)):
             digest.update(np.ascontiguousarray(array).tobytes())
+    x, weight = rng.standard_normal((40, 300)).astype(dtype), (rng.standard_normal((3000, 300)) / 17).astype(dtype)
+    loss, grads = softxent.linear_cross_entropy_value_and_grad(x, weight, rng.integers(0, 3000, 40))
+    digest.update(loss.tobytes() + grads.x.tobytes() + grads.weight.tobytes())
 print(digest.hexdigest())
 """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays import results
 from softxent.arrays.label_loss import is_label_loss, label_losses
 from softxent.arrays.loss import divisor_of, loss_rows, reduce_losses
 from softxent.arrays.rows import Block, Layout, as_floating, is_longdouble, run_blocks, working_dtype
@@ -101,7 +102,7 @@ class LinearProblem:
 
         targets, num_rows = self.targets, self.x.shape[0]
         losses = np.zeros(num_rows)
-        layer = OutputLayer(self.x, self.weight, self.bias, self.dtype, wants, rounds)
+        layer = OutputLayer(self.x, self.weight, self.bias, self.dtype, wants, rounds, results.empty)
         if targets.index is not None:
             # Before any product: a row that is ignored must not bring its NaN or its cost into one.
             counted = np.flatnonzero(targets.index != targets.ignore_index)

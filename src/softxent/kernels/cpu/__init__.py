@@ -4,7 +4,8 @@ jit             how kernels are compiled and kept                floats, double_
 exp, log, sums  the exponential, logarithm and sums of all       softmax                 softmax, log-softmax, logsumexp
 cross_entropy   losses and gradients                             jacobian, products      Jacobian, JVP, VJP, HVP
 logits          softcap and temperature                          probabilities           from_logits=False, K-L
-binary          sigmoid, binary cross-entropy                    linear, blas            the output layer in chunks
+binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks
+gemm, gemm_…    matrix products of our own                       blas                    and BLAS's, for other CPUs
 blocks          a whole matrix at once, for solvers              half                    float16 and bfloat16 in and out
 scheduler       blocks to threads
 """

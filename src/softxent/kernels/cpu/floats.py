@@ -19,6 +19,7 @@ __all__ = [
     "SCALE_EXPONENT_64",
     "absolute",
     "fma",
+    "fused_multiply_add",
     "maximum",
     "quick_two_sum",
     "two_prod",
@@ -46,6 +47,16 @@ def _call_by_type(builder: Any, name: str, kind: Any, arguments: Any) -> Any:
 def _common(*kinds: Any) -> Any:
     """The type of the first vector, or of the first scalar."""
     return next((k for k in kinds if isinstance(k, Vector)), kinds[0])
+
+
+def fused_multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """fma for LLVM values that are vectors."""
+    suffix = {"float": "f32", "double": "f64"}[str(a.type.element)]
+    name = f"llvm.fma.v{a.type.count}{suffix}"
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(a.type, [a.type] * 3), name)
+    return builder.call(function, [a, b, c])
 
 
 @intrinsic

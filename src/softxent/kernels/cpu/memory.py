@@ -33,6 +33,7 @@ __all__ = [
     "pointer",
     "pointer_at",
     "prefetch",
+    "prefetch_to_write",
     "retyped",
     "size_of",
     "stack_lines",
@@ -338,6 +339,13 @@ def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
         _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
 
     return types.void(array, types.int64), codegen
+
+
+def prefetch_to_write(builder: Any, pointer: Any) -> None:
+    """Ask for the cache line there, to be written soon; any address is allowed."""
+    # Written, into the first-level cache, as data.
+    hints = [ir.Constant(_I32, n) for n in (1, 3, 1)]
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [builder.bitcast(pointer, _I8.as_pointer()), *hints])
 
 
 @intrinsic

@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from softxent.kernels.cpu.conversions import decode
 from softxent.kernels.cpu.memory import address, first_lanes, masked_load, masked_store, size_of
 from softxent.kernels.cpu.vector import lanes_of, llvm_scalar
 
@@ -38,7 +39,8 @@ def square_to_tile(
 ) -> Any:
     """Copy `rows` rows of `columns` classes, row_step bytes apart, to LANES classes of the tile, step bytes apart.
 
-    Where there are fewer than LANES, the tile's other rows repeat the last and its other classes are 0.
+    Where there are fewer than LANES, the tile's other rows repeat the last and its other classes are 0. A tile of
+    the working dtype gets half precision converted.
     """
     lanes = lanes_of(array.dtype)
 
@@ -55,7 +57,10 @@ def square_to_tile(
             loaded.append(masked_load(builder, pointer, mask, kind, size_of(array.dtype)))
         for k, vector in enumerate(_transposed(builder, loaded)):
             offset = builder.add(to, builder.mul(step, ir.Constant(_I64, k)))
-            builder.store(vector, address(context, builder, tile, tile_value, offset, kind), align=size_of(array.dtype))
+            value = vector if tile.dtype == array.dtype else decode(builder, array.dtype, vector)
+            builder.store(
+                value, address(context, builder, tile, tile_value, offset, value.type), align=size_of(tile.dtype)
+            )
 
     return types.void(array, *[types.int64] * 4, tile, types.int64, types.int64), codegen
 
