@@ -48,10 +48,10 @@ def label_losses(
     labels, ignore, z_loss, want_grad = targets.index, targets.ignore_index, targets.z_loss, result is not None
 
     def work(
-        counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, streams: bool, *terms: Any
+        ledger: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, streams: bool, *terms: Any
     ) -> None:
         label_rows(
-            *z, *out, inner, n, counts, step, rows, tile, stride, streams,
+            *z, *out, inner, n, ledger, step, rows, tile, stride, streams,
             labels, ignore, weight, scale, z_loss, divisor, losses, want_grad, *terms,
         )  # fmt: skip
 
@@ -88,10 +88,10 @@ def small_label_loss(
             result = out
         else:
             return None
-    counts, tiles, terms, losses = own.small_scratch(tile, kept, logits.dtype, None, rows)
+    ledger, tiles, terms, losses = own.small_scratch(tile, kept, logits.dtype, None, rows)
     value, divisor = own.small_label_rows(
         logits.reshape(-1), result.reshape(-1), labels.reshape(-1), strides[0], strides[1], inner, n, rows, step,
-        stride, keeps, ignore, options.z_loss, options.reduction == "mean", want_grad, counts, tiles, terms, losses,
+        stride, keeps, ignore, options.z_loss, options.reduction == "mean", want_grad, ledger, tiles, terms, losses,
     )  # fmt: skip
     if not divisor > 0.0:
         return None

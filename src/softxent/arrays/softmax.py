@@ -35,10 +35,10 @@ def _map_small(x: np.ndarray, axis: int, kernel_name: str) -> np.ndarray | None:
     strides, inner, n, step, rows, stride, keeps, tile, kept, _ = call
     own = kernels()
     kernel = own.softmax if kernel_name == "softmax" else own.log_softmax
-    counts, tiles, terms, _ = own.small_scratch(tile, kept, x.dtype)
+    ledger, tiles, terms, _ = own.small_scratch(tile, kept, x.dtype)
     result = np.empty(x.shape, x.dtype)
     kernel(
-        x.reshape(-1), *strides, result.reshape(-1), *strides, inner, n, counts, step, rows, tiles, stride, False,
+        x.reshape(-1), *strides, result.reshape(-1), *strides, inner, n, ledger, step, rows, tiles, stride, False,
         keeps, terms,
     )  # fmt: skip
     return result
@@ -106,8 +106,8 @@ def sum_rows(x: npt.ArrayLike, axis: Axis, keepdims: bool) -> Any:
             size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
             how = plan(layout.num_rows, n, inner, size, z[2] == size, True, own.get_num_threads())
 
-            def work(counts: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, *unused: Any) -> None:
-                own.logsumexp(*z, inner, n, counts, step, rows, tile, stride, values)
+            def work(ledger: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, *unused: Any) -> None:
+                own.logsumexp(*z, inner, n, ledger, step, rows, tile, stride, values)
 
             visit(work, layout.num_rows, how, z[0].dtype)
     shape = layout.row_shape

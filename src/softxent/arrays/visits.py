@@ -133,7 +133,7 @@ def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
 @functools.cache
 def kernels() -> Any:
     """The modules that need Numba, imported once they are needed: an import statement costs as much as ten rows."""
-    from softxent.kernels.cpu import cross_entropy, labels, scheduler, small, softmax, sums
+    from softxent.kernels.cpu import cross_entropy, labels, openmp, scheduler, small, softmax, sums
 
     return SimpleNamespace(
         label_rows=cross_entropy.label_rows,
@@ -145,6 +145,9 @@ def kernels() -> Any:
         get_num_threads=scheduler.get_num_threads,
         limited_threads=scheduler.limited_threads,
         run=scheduler.run,
+        team=scheduler.team,
+        torchs_team=openmp.torchs_team,
+        ledger=scheduler.ledger,
         scratch=scheduler.scratch,
         small_label_rows=small.small_label_rows,
         small_scratch=scheduler.small_scratch,
@@ -172,22 +175,24 @@ Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray],
 
 
 def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
-    """Call work(counts, step, rows, tile, stride, streams, keeps, kept) in each thread; counts hands out pieces."""
+    """Call work(ledger, step, rows, tiles, stride, streams, keeps, terms) in each thread, or once for a whole team.
+
+    The ledger is softxent.kernels.cpu.team's; tiles and terms hold a part for each thread.
+    """
     scratch = kernels().scratch
     size, stride, step, threads, streams, keeps, kept = how
     working = dtype if dtype.itemsize == 8 else _FLOAT32
     if not keeps:
         kept = 1
     if threads == 1:
-        counts, tile, terms, _ = kernels().small_scratch(size, kept, dtype, working)
-        work(counts, step, rows, tile, stride, streams, keeps, terms)
+        ledger, tile, terms, _ = kernels().small_scratch(size, kept, dtype, working)
+        work(ledger, step, rows, tile, stride, streams, keeps, terms)
         return
-    counts = np.zeros(1, np.int64)
     # The caller's buffers for every thread: a thread that is not Python's own has nowhere to keep one.
-    buffers = [(scratch(f"tile {k}", size, dtype), scratch(f"kept {k}", kept, working)) for k in range(threads)]
-
-    def thread(k: int) -> None:
-        tile, terms = buffers[k]
-        work(counts, step, rows, tile, stride, streams, keeps, terms)
-
-    kernels().run(thread, range(threads))
+    tiles, terms = scratch("tiles", threads * size, dtype), scratch("terms", threads * kept, working)
+    team = kernels().team()
+    ledger = kernels().ledger(threads, size, kept, team)
+    if team is not None:
+        work(ledger, step, rows, tiles, stride, streams, keeps, terms)
+        return
+    kernels().run(lambda _: work(ledger, step, rows, tiles, stride, streams, keeps, terms), range(threads))

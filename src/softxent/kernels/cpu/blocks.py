@@ -24,7 +24,7 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         losses: (N,) float64, contiguous; overwritten. Sum them in a fixed order (softxent.kernels.cpu.sums.sum_vector).
     """
     from softxent.kernels.cpu.cross_entropy import label_rows
-    from softxent.kernels.cpu.scheduler import get_num_threads, run, scratch
+    from softxent.kernels.cpu.scheduler import get_num_threads, ledger, run, scratch
 
     num_rows, num_classes = logits.shape
     size = logits.itemsize
@@ -32,7 +32,8 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
     vectors = max(1, (_TILE_BYTES if num_classes * size <= _TILED_ROW_BYTES else 0) // (num_classes * size * lanes))
     stride = vectors // 2 * 2 * lanes + lanes if num_classes * size <= _TILED_ROW_BYTES else 0
     step = stride or max(1, _ELEMENTS_PER_PIECE // num_classes)
-    base, nothing, counts = logits.reshape(-1), np.empty(0), np.zeros(1, np.int64)
+    threads = min(get_num_threads(), -(-num_rows // step))
+    base, nothing, shared = logits.reshape(-1), np.empty(0), ledger(threads, 0, 0, None)
     scales = nothing if row_scale is None else row_scale
     place = (base, num_classes * size, size, size)
 
@@ -41,8 +42,8 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         kept = scratch("kept", 2 * (num_classes + lanes) * lanes, logits.dtype)
         # ignore_index −1 matches no label.
         label_rows(
-            *place, *place, 1, num_classes, counts, step, num_rows, tile, stride, False,
+            *place, *place, 1, num_classes, shared, step, num_rows, tile, stride, False,
             labels, -1, nothing, scales, 0.0, 1.0, losses, True, True, kept,
         )  # fmt: skip
 
-    run(work, range(min(get_num_threads(), -(-num_rows // step))))
+    run(work, range(threads))

@@ -34,6 +34,7 @@ from softxent.kernels.cpu.jit import inner, kernel
 from softxent.kernels.cpu.label_terms import AT_LABEL, LABEL_LOGIT, LOSS, SCALE, WEIGHT, finish
 from softxent.kernels.cpu.lanes import convert, lane_count
 from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, store_scalar, take
+from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["label_rows", "visit_label_rows"]
@@ -143,44 +144,36 @@ def visit_label_rows(
         fence()
 
 
+@inner
+def _visit(arguments):
+    (
+        z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams, labels, ignore_index,
+        weight, weighted, scales, scaled, z_loss, divisor, losses, want_grad, may_keep, kept,
+    ) = arguments  # fmt: skip
+    member = join(ledger)
+    if member >= 0:
+        visit_label_rows(
+            z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, share(tile, ledger, TILE, member), stride,
+            streams, labels, ignore_index, weight, weighted, scales, scaled, z_loss, divisor, losses, want_grad,
+            may_keep, share(kept, ledger, KEPT, member),
+        )  # fmt: skip
+
+
 @kernel
 def label_rows(
-    logits,
-    zo,
-    zc,
-    zi,
-    results,
-    oo,
-    oc,
-    oi,
-    inner,
-    n,
-    counts,
-    step,
-    rows,
-    tiles,
-    stride,
-    streams,
-    index_labels,
-    ignore_index,
-    class_weight,
-    row_scales,
-    z_loss,
-    divisor,
-    row_losses,
-    want_grad,
-    may_keep,
-    terms,
-):
+    logits, zo, zc, zi, results, oo, oc, oi, inner, n, ledger, step, rows, tiles, stride, streams, index_labels,
+    ignore_index, class_weight, row_scales, z_loss, divisor, row_losses, want_grad, may_keep, terms,
+):  # fmt: skip
     """Losses of the rows, and where they are wanted their gradients, into results, which may be the logits.
 
     index_labels: (N,) int64, each a class or ignore_index; class_weight: (C,) float64, row_scales: (N,) float64, each
     of size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
     softxent.kernels.cpu.softmax.
     """
-    visit_label_rows(
-        pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(counts), step, rows,
+    arguments = (
+        pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,
         pointer(tiles), stride, streams, pointer(index_labels), ignore_index,
         pointer(class_weight), class_weight.size > 0, pointer(row_scales), row_scales.size > 0,
         z_loss, divisor, pointer(row_losses), want_grad, may_keep, pointer(terms),
     )  # fmt: skip
+    in_team(_visit, pointer(ledger), arguments)

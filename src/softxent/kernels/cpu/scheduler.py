@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from softxent.errors import OptionError
+from softxent.kernels.cpu.openmp import Team, torchs_team_of_main
 
-__all__ = ["get_num_threads", "limited_threads", "run", "scratch", "set_num_threads", "small_scratch"]
+__all__ = ["get_num_threads", "ledger", "limited_threads", "run", "scratch", "set_num_threads", "small_scratch", "team"]
 
 Block = TypeVar("Block")
 
@@ -52,7 +53,9 @@ class _Ticket:
 
 
 Tickets = SimpleQueue[_Ticket | None]
-Team = Callable[[Callable[[], None]], None]
+
+# softxent.kernels.cpu.team's ledger: here, so that a scheduler without kernels loads no compiler.
+LEDGER = 7
 
 _lock = threading.Lock()
 _queue: Tickets | None = None
@@ -89,16 +92,19 @@ def get_num_threads() -> int:
 
 @contextmanager
 def limited_threads(num_threads: int, team: Team | None = None) -> Iterator[None]:
-    """Let calls of this thread use num_threads threads at most for a while, and those of a team instead of ours.
-
-    team(member) calls member in each of its threads, this one among them, and returns when all have.
-    """
+    """Let calls of this thread use num_threads threads at most for a while, and those of a team instead of ours."""
     before = getattr(_local, "limit", None), getattr(_local, "team", None)
     _local.limit, _local.team = num_threads, team
     try:
         yield
     finally:
         _local.limit, _local.team = before
+
+
+def team() -> Team | None:
+    """Return the OpenMP threads that compute for this thread's calls, None where ours do."""
+    given: Team | None = getattr(_local, "team", None)
+    return given or torchs_team_of_main()
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -163,10 +169,10 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
                 stop = True
                 raise
 
-    team: Team | None = getattr(_local, "team", None)
-    if team is not None:
+    others = team()
+    if others is not None:
         members = itertools.count().__next__  # a team may have more threads than are wanted
-        team(lambda: take_blocks() if members() <= helpers else None)
+        others.run(lambda: take_blocks() if members() <= helpers else None)
         return
     tickets = _hand_out(take_blocks, helpers)
     try:
@@ -178,6 +184,12 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
     for ticket in tickets:
         if ticket.error is not None:
             raise ticket.error
+
+
+def ledger(members: int, tile: int, kept: int, others: Team | None) -> np.ndarray:
+    """Return what the threads of one call share (softxent.kernels.cpu.team): tile, kept: each one's numbers there."""
+    parallel, size = (0, 0) if others is None else (others.address, others.size)
+    return np.array([0, 0, members, parallel, size, tile, kept], np.int64)
 
 
 def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
@@ -210,6 +222,6 @@ def small_scratch(
     except KeyError:
         pass
     losses = scratch("small losses", max(rows, 256), np.dtype(np.float64))
-    found = np.zeros(1, np.int64), scratch("tile", tile, dtype), scratch("kept", kept, working or dtype), losses
+    found = np.zeros(LEDGER, np.int64), scratch("tile", tile, dtype), scratch("kept", kept, working or dtype), losses
     _local.small[dtype] = found
     return found

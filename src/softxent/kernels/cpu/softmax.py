@@ -8,8 +8,8 @@ One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one class r
 
 A row's result depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf,
 −inf). The kernels take arrays that begin where logits, results, tiles and terms do, and visit the rows in pieces of
-step rows that counts hands out: threads call one with the same arguments but for tiles and terms. The other arguments
-are those of softxent.kernels.cpu.groups.
+step rows that the ledger hands out: threads call one with the same arguments, or it is called once for a team
+(softxent.kernels.cpu.team). The other arguments are those of softxent.kernels.cpu.groups.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from softxent.kernels.cpu.groups import (
 from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, take
+from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, store_scalar, take
+from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows"]
@@ -74,22 +75,22 @@ def _note_logarithms(zero, book):
     write(book, LOG_LO, log_lo)
 
 
-@kernel
-def softmax_rows(
-    logits, zo, zc, zi, results, oo, oc, oi, inner, n, counts, step, rows, tiles, stride, streams, keeps, terms
-):
-    """out = softmax of each row; out may be z."""
-    z, out, tile, kept = pointer(logits), pointer(results), pointer(tiles), pointer(terms)
-    counter = pointer(counts)
+@inner
+def _visit_softmax(arguments):
+    z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams, keeps, kept = arguments
+    member = join(ledger)
+    if member < 0:
+        return
+    tile, kept = share(tile, ledger, TILE, member), share(kept, ledger, KEPT, member)
     zero = like(z)
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + NONE)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
-    start = take(counter, step)
+    start = take(ledger, step)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(counter, step)  # known early, so that the caches can be told
+        following = take(ledger, step)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -110,20 +111,33 @@ def softmax_rows(
 
 
 @kernel
-def log_softmax_rows(
-    logits, zo, zc, zi, results, oo, oc, oi, inner, n, counts, step, rows, tiles, stride, streams, keeps, terms
+def softmax_rows(
+    logits, zo, zc, zi, results, oo, oc, oi, inner, n, ledger, step, rows, tiles, stride, streams, keeps, terms
 ):
-    """out = log-softmax of each row; out may be z. Nothing is kept: keeps and terms are for softmax_rows."""
-    z, out, tile, counter = pointer(logits), pointer(results), pointer(tiles), pointer(counts)
+    """out = softmax of each row; out may be z."""
+    arguments = (
+        pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,
+        pointer(tiles), stride, streams, keeps, pointer(terms),
+    )  # fmt: skip
+    in_team(_visit_softmax, pointer(ledger), arguments)
+
+
+@inner
+def _visit_log_softmax(arguments):
+    z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams = arguments
+    member = join(ledger)
+    if member < 0:
+        return
+    tile = share(tile, ledger, TILE, member)
     zero = like(z)
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
     group = lanes if stride > 0 else rows_at_once(z, n, False)
-    start = take(counter, step)
+    start = take(ledger, step)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(counter, step)  # known early, so that the caches can be told
+        following = take(ledger, step)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -141,6 +155,18 @@ def log_softmax_rows(
         fence()
 
 
+@kernel
+def log_softmax_rows(
+    logits, zo, zc, zi, results, oo, oc, oi, inner, n, ledger, step, rows, tiles, stride, streams, keeps, terms
+):
+    """out = log-softmax of each row; out may be z. Nothing is kept: keeps and terms are for softmax_rows."""
+    arguments = (
+        pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,
+        pointer(tiles), stride, streams,
+    )  # fmt: skip
+    in_team(_visit_log_softmax, pointer(ledger), arguments)
+
+
 @inner
 def _without_numbers(z, at, zc, n):
     """logsumexp of a row whose maximum is no number, or that holds NaN."""
@@ -153,19 +179,22 @@ def _without_numbers(z, at, zc, n):
     return m
 
 
-@kernel
-def logsumexp_rows(logits, zo, zc, zi, inner, n, counts, step, rows, tiles, stride, values):
-    """values_i = log Σ_c exp z_ic of each row. values: float64, one for every row."""
-    z, tile, counter = pointer(logits), pointer(tiles), pointer(counts)
+@inner
+def _visit_logsumexp(arguments):
+    z, zo, zc, zi, inner, n, ledger, step, rows, tile, stride, values = arguments
+    member = join(ledger)
+    if member < 0:
+        return
+    tile = share(tile, ledger, TILE, member)
     zero = like(z)
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
     group = lanes
-    start = take(counter, step)
+    start = take(ledger, step)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(counter, step)  # known early, so that the caches can be told
+        following = take(ledger, step)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -178,8 +207,18 @@ def logsumexp_rows(logits, zo, zc, zi, inner, n, counts, step, rows, tiles, stri
             for slot in range(count):
                 log = entry(book, LOG, slot, lanes)
                 if np.isnan(log):
-                    values[row + slot] = _without_numbers(z, row_offset(row + slot, inner, zo, zi), zc, n)
+                    value = _without_numbers(z, row_offset(row + slot, inner, zo, zi), zc, n)
                 else:
                     s, lost = two_sum(entry(book, MAXIMUM, slot, lanes), log)
-                    values[row + slot] = s + (lost + entry(book, LOG_LO, slot, lanes))
+                    value = s + (lost + entry(book, LOG_LO, slot, lanes))
+                store_scalar(values, (row + slot) * 8, value)
         start = following
+
+
+@kernel
+def logsumexp_rows(logits, zo, zc, zi, inner, n, ledger, step, rows, tiles, stride, values):
+    """values_i = log Σ_c exp z_ic of each row. values: float64, one for every row."""
+    arguments = (
+        pointer(logits), zo, zc, zi, inner, n, pointer(ledger), step, rows, pointer(tiles), stride, pointer(values)
+    )  # fmt: skip
+    in_team(_visit_logsumexp, pointer(ledger), arguments)

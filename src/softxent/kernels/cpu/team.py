@@ -1,0 +1,81 @@
+"""A kernel's visit in every thread of an OpenMP team, without a step in Python.
+
+A call of Python's from each thread has to hand the GIL around, which takes 20 to 50 µs a thread: as long as 2000 rows
+of ten classes. Here the kernel itself calls GOMP_parallel, the function that compiled OpenMP loops call
+(softxent.kernels.cpu.openmp finds it), with a function that visits rows until there are none.
+
+What the threads of one call share is a ledger, int64: the next row, the next member's number, how many members there
+may be, GOMP_parallel's address (0 where threads of Python's call the kernel, each for itself), its team's size, and
+how many numbers of a tile and of kept terms belong to each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from softxent.kernels.cpu.jit import inlined
+from softxent.kernels.cpu.memory import advanced, item_size, load_scalar, take
+
+__all__ = ["KEPT", "MEMBERS", "PARALLEL", "TEAM", "TILE", "in_team", "join", "share"]
+
+# Places in a ledger.
+MEMBERS, PARALLEL, TEAM, TILE, KEPT = 2, 3, 4, 5, 6
+
+_I8P, _I32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+
+
+@inlined
+def join(ledger):
+    """Return this thread's number among those of the call, −1 if there are enough without it."""
+    members = load_scalar(ledger, 8 * MEMBERS)
+    if members == 0:  # a call in one thread
+        return 0
+    member = take(advanced(ledger, 8), 1)
+    return member if member < members else -1
+
+
+@inlined
+def share(buffer, ledger, line, member):
+    """A member's part of a buffer, the ledger's line of which tells how many numbers each has."""
+    return advanced(buffer, member * load_scalar(ledger, 8 * line) * item_size(buffer))
+
+
+@intrinsic
+def _run(typing_context: Any, function: Any, parallel: Any, size: Any, arguments: Any) -> Any:
+    signature = function.get_call_type(typing_context, (arguments,), {})
+
+    def codegen(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        _, parallel_value, size_value, packed = values
+        compiled = function.dispatcher.overloads[signature.args]
+        context.add_linking_libs((compiled.library,))
+        kind = ir.FunctionType(ir.VoidType(), [_I8P])
+        name = builder.module.get_unique_name("member")
+        member = ir.Function(builder.module, kind, name)
+        member.linkage = "internal"
+        inside = ir.IRBuilder(member.append_basic_block("entry"))
+        given = inside.load(inside.bitcast(member.args[0], packed.type.as_pointer()))
+        context.call_internal_no_propagate(inside, compiled.fndesc, signature, [given])
+        inside.ret_void()
+
+        place = builder.bitcast(cgutils.alloca_once_value(builder, packed), _I8P)
+        alone = builder.icmp_signed("==", parallel_value, ir.Constant(parallel_value.type, 0))
+        with builder.if_else(alone) as (by_itself, together):
+            with by_itself:
+                builder.call(member, [place])
+            with together:
+                launcher = ir.FunctionType(ir.VoidType(), [kind.as_pointer(), _I8P, _I32, _I32])
+                launch = builder.inttoptr(parallel_value, launcher.as_pointer())
+                builder.call(launch, [member, place, builder.trunc(size_value, _I32), ir.Constant(_I32, 0)])
+
+    return types.void(function, types.int64, types.int64, arguments), codegen
+
+
+@inlined
+def in_team(function, ledger, arguments):
+    """Call function(arguments) in each thread of the ledger's team, or here if it has none. arguments: a tuple."""
+    _run(function, load_scalar(ledger, 8 * PARALLEL), load_scalar(ledger, 8 * TEAM), arguments)
