@@ -206,8 +206,13 @@ def test_torch_threads_are_respected(rng, monkeypatch):
     from softxent.kernels.cpu import scheduler
 
     z, target = problem(rng, 4000, 100)
-    shared, original, own, theirs = [], kernels().run, scheduler.get_num_threads(), torch.get_num_threads()
-    monkeypatch.setattr(kernels(), "run", lambda work, blocks: shared.append(len(blocks)) or original(work, blocks))
+    shared, original, own, theirs = [], kernels().ledger, scheduler.get_num_threads(), torch.get_num_threads()
+
+    def ledger(members, *rest):
+        shared.append(members)
+        return original(members, *rest)
+
+    monkeypatch.setattr(kernels(), "ledger", ledger)
     try:
         scheduler.set_num_threads(2)
         torch.set_num_threads(2)

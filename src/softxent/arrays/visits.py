@@ -31,7 +31,7 @@ _TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
 _KEPT_BYTES, _GROUP_BYTES = 512 << 10, 64 << 10
 # What a thread should have to do before it is worth another thread; the least that a piece of rows holds, and how many
 # pieces there are for each thread where rows are many, so that all end together.
-_LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 16
+_LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 64
 # Results of more bytes than this go past the caches: nothing of them would be left there.
 _STREAMED_BYTES = 24 << 20
 

@@ -128,7 +128,7 @@ def visit_label_rows(
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
             _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, ahead)
             finish(zero, book, z_loss, divisor, want_grad)
             for slot in range(count):
                 store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))

@@ -122,23 +122,45 @@ def _place(n, slot, zero, kept):
     return advanced(kept, 2 * slot * distance), distance
 
 
-@inner
-def _row_statistics(z, at, n, slot, book, keeps, kept):
-    lanes = lane_count(like(z))
-    m = row_max(z, at, n)
+@inlined
+def _write_frames(zero, book, m):
+    """Note the maxima of a group's rows, a vector of the working dtype, and their frames."""
     shift, k, floor, magic = frame(select(is_finite(m), m, 0.0))
-    skip = np.int64(entry(book, SKIP, slot, lanes))
-    if skip == LARGEST:
-        skip = row_find(z, at, n, m)
-    place, distance = _place(n, slot, like(z), kept)
-    s, e = row_sum(z, at, n, skip, shift, floor, magic, keeps, place, distance)
-    set_entry(book, MAXIMUM, slot, lanes, m)
-    set_entry(book, SHIFT, slot, lanes, shift)
-    set_entry(book, FLOOR, slot, lanes, floor)
-    set_entry(book, MAGIC, slot, lanes, magic)
-    set_entry(book, K, slot, lanes, k)
-    set_entry(book, SUM, slot, lanes, s)
-    set_entry(book, SUM_LO, slot, lanes, e)
+    write(book, MAXIMUM, convert(np.float64, m))
+    write(book, SHIFT, convert(np.float64, shift))
+    write(book, FLOOR, convert(np.float64, floor))
+    write(book, MAGIC, convert(np.float64, magic))
+    write(book, K, convert(np.float64, k))
+
+
+@inner
+def _row_maxima(z, zo, zi, inner, n, first, count, book):
+    # All rows' maxima before any row's sum: a sum would wait for its maximum, a maximum waits for nothing.
+    zero = like(z)
+    lanes = lane_count(zero)
+    for slot in range(count):
+        if entry(book, SKIP, slot, lanes) != IGNORED:
+            set_entry(book, MAXIMUM, slot, lanes, row_max(z, row_offset(first + slot, inner, zo, zi), n))
+    _write_frames(zero, book, narrow(zero, read(book, MAXIMUM, convert(np.float64, zero))))
+
+
+@inner
+def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead):
+    zero = like(z)
+    lanes = lane_count(zero)
+    for slot in range(count):
+        skip = np.int64(entry(book, SKIP, slot, lanes))
+        if skip == IGNORED:
+            continue
+        at, soon = row_offset(first + slot, inner, zo, zi), row_offset(ahead + slot, inner, zo, zi)
+        if skip == LARGEST:
+            skip = row_find(z, at, n, entry(book, MAXIMUM, slot, lanes))
+        shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
+        place, distance = _place(n, slot, zero, kept)
+        magic = entry(book, MAGIC, slot, lanes)
+        s, e = row_sum(z, at, soon, n, skip, shift, floor, magic, keeps, place, distance)
+        set_entry(book, SUM, slot, lanes, s)
+        set_entry(book, SUM_LO, slot, lanes, e)
 
 
 @inner
@@ -146,7 +168,9 @@ def _tile_statistics(tile, at, n, stride, book, keeps, kept):
     zero = like(tile)
     wide = convert(np.float64, zero)
     m = tile_max(tile, at, n, stride)
-    shift, k, floor, magic = frame(select(is_finite(m), m, 0.0))
+    _write_frames(zero, book, m)
+    shift, floor = narrow(zero, read(book, SHIFT, wide)), narrow(zero, read(book, FLOOR, wide))
+    magic = narrow(zero, read(book, MAGIC, wide))
     wanted = read(book, SKIP, wide)
     skip = to_integers(zero, wanted)
     largest = wanted == LARGEST
@@ -155,29 +179,23 @@ def _tile_statistics(tile, at, n, stride, book, keeps, kept):
     sums = advanced(book, _SCRATCH * lane_count(zero) * 8)
     place, distance = _place(n * lane_count(zero), 0, zero, kept)
     s, e = tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, place, distance, sums)
-    write(book, MAXIMUM, convert(np.float64, m))
-    write(book, SHIFT, convert(np.float64, shift))
-    write(book, FLOOR, convert(np.float64, floor))
-    write(book, MAGIC, convert(np.float64, magic))
-    write(book, K, convert(np.float64, k))
     write(book, SUM, s)
     write(book, SUM_LO, e)
 
 
 @inner
-def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept):
+def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, ahead):
     """Note MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is noted.
 
-    at: where the rows are in the tile. A row that holds a NaN has a sum that is NaN, if the NaN is not skipped.
+    at: where the rows are in the tile; ahead: the first of the rows that are visited next. A row that holds a NaN has a
+    sum that is NaN, if the NaN is not skipped.
     """
     zero = like(z)
-    lanes = lane_count(zero)
     if stride > 0:
         _tile_statistics(tile, at, n, stride, book, keeps, kept)
     else:
-        for slot in range(count):
-            if entry(book, SKIP, slot, lanes) != IGNORED:
-                _row_statistics(z, row_offset(first + slot, inner, zo, zi), n, slot, book, keeps, kept)
+        _row_maxima(z, zo, zi, inner, n, first, count, book)
+        _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead)
     wide = convert(np.float64, zero)
     s, e = read(book, SUM, wide), read(book, SUM_LO, wide)
     total = s + e
@@ -236,7 +254,7 @@ def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, kee
             fill_row(out, to, n, 0.0)
         elif keeps:
             place, distance = _place(n, slot, zero, kept)
-            write_kept_row(z, soon, place, distance, out, to, n, factor, factor_lo, unit, streams)
+            write_kept_row(place, distance, out, to, n, factor, factor_lo, unit, streams)
         else:
             shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
             magic = entry(book, MAGIC, slot, lanes)

@@ -30,6 +30,9 @@ from softxent.kernels.cpu.memory import (
 
 __all__ = ["fill_row", "row_find", "row_max", "row_sum", "write_kept_row", "write_log_row", "write_row"]
 
+# The row that comes next is asked for while a row is summed up to this size, and while its result is written beyond.
+_FORESEEN_BYTES = 1 << 18
+
 
 @inlined
 def larger(x, m):
@@ -89,9 +92,10 @@ def _keep(kept, kept_lo, v, lanes, hi, lo):
 
 
 @inner
-def row_sum(z, at, n, skip, shift, floor, magic, keeps, kept, kept_lo):
+def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo):
     """Return (s, e), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
 
+    ahead: the byte offset of a row of z that is wanted soon: while terms are computed memory has nothing else to do.
     kept: where the terms are written if keeps is true, rounded up to whole vectors, and kept_lo bytes behind them their
     low parts.
     """
@@ -101,11 +105,15 @@ def row_sum(z, at, n, skip, shift, floor, magic, keeps, kept, kept_lo):
     lowest = zero - np.inf
     s, e = convert(np.float64, zero), zero
     full = n // lanes
+    # A longer row would push out of the cache what is still wanted of this one.
+    foresees = n * item_size(z) <= _FORESEEN_BYTES
     v = 0
     for part in range(2):
         # The vector that needs care: the skipped class's, then the last. Between them, all others.
         special = skip // lanes if part == 0 and skip >= 0 else full
         while v < special:
+            if foresees:
+                prefetch(z, ahead + v * step)
             hi, lo = term(load(z, at + v * step, zero), shift, floor, magic)
             if keeps:
                 _keep(kept, kept_lo, v, lanes, hi, lo)
@@ -129,12 +137,9 @@ def row_sum(z, at, n, skip, shift, floor, magic, keeps, kept, kept_lo):
 
 
 @inner
-def write_kept_row(z, ahead, kept, kept_lo, out, to, n, factor, factor_lo, unit, streams):
-    """out_c = the terms that row_sum kept times the row's factor.
-
-    ahead: the byte offset of a row of z that is wanted soon; streams: whether out goes past the caches.
-    """
-    zero = like(z)
+def write_kept_row(kept, kept_lo, out, to, n, factor, factor_lo, unit, streams):
+    """out_c = the terms that row_sum kept times the row's factor; streams: whether out goes past the caches."""
+    zero = like(kept)
     lanes = lane_count(zero)
     size, width = item_size(out), item_size(kept)
     j = min(misalignment(out, to), n) if streams else 0
@@ -143,7 +148,6 @@ def write_kept_row(z, ahead, kept, kept_lo, out, to, n, factor, factor_lo, unit,
         store_first(out, to, j, y)
     while streams and j + lanes <= n:
         place = j * width
-        prefetch(z, ahead + j * size)
         y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
         stream(out, to + j * size, y)
         j += lanes
@@ -160,7 +164,7 @@ def write_kept_row(z, ahead, kept, kept_lo, out, to, n, factor, factor_lo, unit,
 
 @inner
 def write_row(z, at, ahead, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams):
-    """As write_kept_row, for a row too long to keep its terms: they are computed again."""
+    """As write_kept_row, for a row too long to keep its terms: computed again, and the next row is asked for."""
     zero = like(z)
     lanes = lane_count(zero)
     size = item_size(z)
@@ -188,12 +192,14 @@ def write_log_row(z, at, out, to, n, m, log_s, log_s_lo, ahead, streams):
     zero = like(z)
     lanes = lane_count(zero)
     size = item_size(z)
+    foresees = n * size > _FORESEEN_BYTES
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
         store_first(out, to, j, log_probability(load_first(z, at, j, zero), m, log_s, log_s_lo))
     while j + lanes <= n:
         x = load(z, at + j * size, zero)
-        prefetch(z, ahead + j * size)
+        if foresees:
+            prefetch(z, ahead + j * size)
         y = log_probability(x, m, log_s, log_s_lo)
         if streams:
             stream(out, to + j * size, y)

@@ -98,7 +98,7 @@ def _visit_softmax(arguments):
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, ahead)
             _note_quotients(zero, book)
             write_results(
                 z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
@@ -145,7 +145,7 @@ def _visit_log_softmax(arguments):
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book, ahead)
             _note_logarithms(zero, book)
             write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
         if stride > 0:
@@ -202,7 +202,7 @@ def _visit_logsumexp(arguments):
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book)
+            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book, ahead)
             _note_logarithms(zero, book)
             for slot in range(count):
                 log = entry(book, LOG, slot, lanes)
