@@ -206,3 +206,27 @@ def test_weights_of_any_size(weight, dtype, rng):
         exact = oracle_loss.cross_entropy(z[i], y[i], weight=np.full(40, weight))
         assert_contract(loss[[i]], exact.loss.reshape(1), row=z[i], what="loss")
         assert_contract(grad[i], exact.grad, row=z[i], what="gradient")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("classes", [130, 700, 5000, 40_000])
+def test_rows_whose_results_wait_for_the_next_rows(classes, dtype):
+    """Ignored rows and groups of any size: each row is what it is alone, written over its logits too."""
+    rng = np.random.default_rng(classes)
+    rows = 101 if classes < 5000 else 23
+    z = (rng.standard_normal((rows, classes)) * 2).astype(dtype)
+    y = rng.integers(0, classes, rows)
+    y[rng.random(rows) < 0.3] = -100
+    y[-3:] = -100
+    loss, grad = softxent.cross_entropy_value_and_grad(z, y, reduction="none", z_loss=0.01)
+    p = softxent.softmax(z)
+    for i in range(rows):
+        alone, own = softxent.cross_entropy_value_and_grad(z[i : i + 1], y[i : i + 1], reduction="none", z_loss=0.01)
+        assert alone[0] == loss[i]
+        assert np.array_equal(own[0], grad[i])
+        assert np.array_equal(softxent.softmax(z[i : i + 1])[0], p[i])
+    over = z.copy()
+    softxent.cross_entropy_value_and_grad(over, y, reduction="none", z_loss=0.01, out=over)
+    assert np.array_equal(over, grad)
+    over = z.copy()
+    assert np.array_equal(softxent.softmax(over, out=over), p)

@@ -127,7 +127,8 @@ def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
     if tiled:
         return n * lanes * 2 * size <= _KEPT_BYTES, 2 * n * lanes
     rows = max(1, min(lanes, _GROUP_BYTES // (2 * n * size)))
-    return n * 2 * size <= _KEPT_BYTES, 2 * padded * rows
+    # Twice: a group's results are written while the next group's terms are computed.
+    return n * 2 * size <= _KEPT_BYTES, 4 * padded * rows
 
 
 @functools.cache

@@ -25,8 +25,10 @@ from softxent.kernels.cpu.groups import (
     next_rows,
     row_offset,
     rows_at_once,
+    second_half,
     set_entry,
     statistics,
+    waits,
     write,
     write_results,
 )
@@ -114,8 +116,11 @@ def visit_label_rows(
     keeps = may_keep and want_grad
     zero = like(z)
     lanes = lane_count(zero)
-    book = stack_lines(zero, BOOK_LINES)
+    book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
     group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
+    late = waits(n, keeps, stride, zero)
+    other_kept = second_half(kept, n, group, zero)
+    earlier, waiting = 0, 0
     start = take(counter, step)
     while start < rows:
         stop = min(start + step, rows)
@@ -128,11 +133,19 @@ def visit_label_rows(
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
             _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, ahead)
+            statistics(
+                z, zo, zi, inner, n, row, count, tile, at, stride, book,
+                keeps, kept, ahead, out, oo, oi, streams, (earlier, waiting, other, other_kept),
+            )  # fmt: skip
+            if waiting > 0:
+                _write_labels(out, oo, oc, oi, inner, n, earlier, waiting, tile, at, stride, other)
             finish(zero, book, z_loss, divisor, want_grad)
             for slot in range(count):
                 store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))
-            if want_grad:
+            if late:
+                book, other, kept, other_kept = other, book, other_kept, kept
+                earlier, waiting = row, count
+            elif want_grad:
                 write_results(
                     z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
                 )
@@ -140,6 +153,12 @@ def visit_label_rows(
         if stride > 0 and want_grad:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
+    if waiting > 0:
+        write_results(
+            z, zo, zi, inner, n, earlier, waiting, tile, 0, stride, other, keeps, other_kept, out, oo, oi, earlier,
+            streams,
+        )  # fmt: skip
+        _write_labels(out, oo, oc, oi, inner, n, earlier, waiting, tile, 0, stride, other)
     if streams and want_grad:
         fence()
 

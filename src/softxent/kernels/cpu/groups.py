@@ -23,7 +23,16 @@ from softxent.kernels.cpu.frames import frame, is_finite, scaling, unscaled
 from softxent.kernels.cpu.jit import inlined, inner
 from softxent.kernels.cpu.lanes import any_lane, convert, lane_count, narrow, select, size_in_memory, to_integers
 from softxent.kernels.cpu.memory import advanced, item_size, like, load, load_scalar, store, store_scalar
-from softxent.kernels.cpu.row import fill_row, row_find, row_max, row_sum, write_kept_row, write_log_row, write_row
+from softxent.kernels.cpu.row import (
+    begin_kept_row,
+    fill_row,
+    row_find,
+    row_max,
+    row_sum,
+    write_kept_row,
+    write_log_row,
+    write_row,
+)
 from softxent.kernels.cpu.tile import tile_find, tile_max, tile_sum, write_log_tile, write_tile
 
 __all__ = [
@@ -48,8 +57,10 @@ __all__ = [
     "read",
     "row_offset",
     "rows_at_once",
+    "second_half",
     "set_entry",
     "statistics",
+    "waits",
     "write",
     "write_log_results",
     "write_results",
@@ -62,7 +73,7 @@ BOOK_LINES = _SCRATCH + 2 * 16
 # What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
 NONE, LARGEST, IGNORED = -1, -2, -3
 # What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
-_GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES = 1 << 16, 1 << 18
+_GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES, _KEPT_BYTES = 1 << 16, 1 << 18, 1 << 19
 
 
 @inlined
@@ -114,6 +125,19 @@ def rows_at_once(z, n, keeps):
     return max(1, min(lane_count(zero), _GROUP_LOGIT_BYTES // (n * item_size(z))))
 
 
+@inner
+def waits(n, keeps, stride, zero):
+    """Whether a group's results are written with the next group's sums: both groups' terms fit the cache."""
+    return keeps and stride == 0 and 4 * n * size_in_memory(zero) <= _KEPT_BYTES
+
+
+@inlined
+def second_half(kept, n, group, zero):
+    """Where the other group's terms are kept."""
+    lanes = lane_count(zero)
+    return advanced(kept, 2 * group * (-(-n // lanes) * lanes * size_in_memory(zero)))
+
+
 @inlined
 def _place(n, slot, zero, kept):
     """(first, distance): where a row's terms are kept, and their low parts behind them."""
@@ -144,23 +168,44 @@ def _row_maxima(z, zo, zi, inner, n, first, count, book):
     _write_frames(zero, book, narrow(zero, read(book, MAXIMUM, convert(np.float64, zero))))
 
 
+@inlined
+def _results(zero, book, slot, n, kept, out, oo, oi, inner, row, streams):
+    """What softxent.kernels.cpu.row's write_kept_row takes for a row of a group."""
+    lanes = lane_count(zero)
+    place, distance = _place(n, slot, zero, kept)
+    factor, factor_lo = entry(book, FACTOR, slot, lanes), entry(book, FACTOR_LO, slot, lanes)
+    unit, to = entry(book, UNIT, slot, lanes), row_offset(row + slot, inner, oo, oi)
+    return place, distance, out, to, n, factor, factor_lo, unit, streams
+
+
 @inner
-def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead):
+def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier):
     zero = like(z)
     lanes = lane_count(zero)
-    for slot in range(count):
-        skip = np.int64(entry(book, SKIP, slot, lanes))
-        if skip == IGNORED:
-            continue
-        at, soon = row_offset(first + slot, inner, zo, zi), row_offset(ahead + slot, inner, zo, zi)
-        if skip == LARGEST:
-            skip = row_find(z, at, n, entry(book, MAXIMUM, slot, lanes))
-        shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
-        place, distance = _place(n, slot, zero, kept)
-        magic = entry(book, MAGIC, slot, lanes)
-        s, e = row_sum(z, at, soon, n, skip, shift, floor, magic, keeps, place, distance)
-        set_entry(book, SUM, slot, lanes, s)
-        set_entry(book, SUM_LO, slot, lanes, e)
+    row, waiting, waiting_book, waiting_kept = earlier
+    for slot in range(max(count, waiting)):
+        size = 0
+        if slot < waiting:
+            if entry(waiting_book, SKIP, slot, lanes) == IGNORED:
+                fill_row(out, row_offset(row + slot, inner, oo, oi), n, 0.0)
+            else:
+                size = n
+        results = _results(zero, waiting_book, slot, size, waiting_kept, out, oo, oi, inner, row, streams)
+        done = begin_kept_row(results, zero)
+        skip = np.int64(entry(book, SKIP, slot, lanes)) if slot < count else IGNORED
+        if skip != IGNORED:
+            at, soon = row_offset(first + slot, inner, zo, zi), row_offset(ahead + slot, inner, zo, zi)
+            if skip == LARGEST:
+                skip = row_find(z, at, n, entry(book, MAXIMUM, slot, lanes))
+            shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
+            place, distance = _place(n, slot, zero, kept)
+            s, e, done = row_sum(
+                z, at, soon, n, skip, shift, floor, entry(book, MAGIC, slot, lanes), keeps, place, distance, results,
+                done,
+            )  # fmt: skip
+            set_entry(book, SUM, slot, lanes, s)
+            set_entry(book, SUM_LO, slot, lanes, e)
+        write_kept_row(results, done, zero)
 
 
 @inner
@@ -184,18 +229,21 @@ def _tile_statistics(tile, at, n, stride, book, keeps, kept):
 
 
 @inner
-def statistics(z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, ahead):
+def statistics(
+    z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, ahead, out, oo, oi, streams, earlier
+):
     """Note MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is noted.
 
     at: where the rows are in the tile; ahead: the first of the rows that are visited next. A row that holds a NaN has a
-    sum that is NaN, if the NaN is not skipped.
+    sum that is NaN, if the NaN is not skipped. earlier: (row, count, book, kept) of an earlier group, whose results are
+    written to out meanwhile: memory takes them while this group's terms are computed.
     """
     zero = like(z)
     if stride > 0:
         _tile_statistics(tile, at, n, stride, book, keeps, kept)
     else:
         _row_maxima(z, zo, zi, inner, n, first, count, book)
-        _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead)
+        _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier)
     wide = convert(np.float64, zero)
     s, e = read(book, SUM, wide), read(book, SUM_LO, wide)
     total = s + e
@@ -253,8 +301,8 @@ def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, kee
         if entry(book, SKIP, slot, lanes) == IGNORED:
             fill_row(out, to, n, 0.0)
         elif keeps:
-            place, distance = _place(n, slot, zero, kept)
-            write_kept_row(place, distance, out, to, n, factor, factor_lo, unit, streams)
+            results = _results(zero, book, slot, n, kept, out, oo, oi, inner, first, streams)
+            write_kept_row(results, begin_kept_row(results, zero), zero)
         else:
             shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
             magic = entry(book, MAGIC, slot, lanes)

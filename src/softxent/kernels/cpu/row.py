@@ -28,7 +28,16 @@ from softxent.kernels.cpu.memory import (
     stream,
 )
 
-__all__ = ["fill_row", "row_find", "row_max", "row_sum", "write_kept_row", "write_log_row", "write_row"]
+__all__ = [
+    "begin_kept_row",
+    "fill_row",
+    "row_find",
+    "row_max",
+    "row_sum",
+    "write_kept_row",
+    "write_log_row",
+    "write_row",
+]
 
 # The row that comes next is asked for while a row is summed up to this size, and while its result is written beyond.
 _FORESEEN_BYTES = 1 << 18
@@ -91,13 +100,26 @@ def _keep(kept, kept_lo, v, lanes, hi, lo):
     store(kept, kept_lo + place, lo)
 
 
+@inlined
+def _write_kept(results, j, zero):
+    """Write a vector of an earlier row's results from class j on."""
+    kept, kept_lo, out, to, _, factor, factor_lo, unit, streams = results
+    place = j * item_size(kept)
+    y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
+    if streams:
+        stream(out, to + j * item_size(out), y)
+    else:
+        store(out, to + j * item_size(out), y)
+
+
 @inner
-def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo):
-    """Return (s, e), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
+def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo, results, done):
+    """Return (s, e, done), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
 
     ahead: the byte offset of a row of z that is wanted soon: while terms are computed memory has nothing else to do.
     kept: where the terms are written if keeps is true, rounded up to whole vectors, and kept_lo bytes behind them their
-    low parts.
+    low parts. results: as write_kept_row has it, an earlier row's, whose classes from `done` on are written on the way,
+    where there are whole vectors of them.
     """
     zero = like(z)
     lanes = lane_count(zero)
@@ -107,6 +129,7 @@ def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo):
     full = n // lanes
     # A longer row would push out of the cache what is still wanted of this one.
     foresees = n * item_size(z) <= _FORESEEN_BYTES
+    last = results[4] - lanes
     v = 0
     for part in range(2):
         # The vector that needs care: the skipped class's, then the last. Between them, all others.
@@ -118,6 +141,9 @@ def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo):
             if keeps:
                 _keep(kept, kept_lo, v, lanes, hi, lo)
             s, e = add_term(s, e, hi, lo)
+            if done <= last:
+                _write_kept(results, done, zero)
+                done += lanes
             v += 1
             if v % SETTLED == 0:
                 s, e = settle(zero, s, e)
@@ -133,33 +159,37 @@ def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo):
             v += 1
             if v % SETTLED == 0 and v <= full:
                 s, e = settle(zero, s, e)
-    return fold(zero, s, e)
+    s, e = fold(zero, s, e)
+    return s, e, done
 
 
 @inner
-def write_kept_row(kept, kept_lo, out, to, n, factor, factor_lo, unit, streams):
-    """out_c = the terms that row_sum kept times the row's factor; streams: whether out goes past the caches."""
-    zero = like(kept)
-    lanes = lane_count(zero)
-    size, width = item_size(out), item_size(kept)
+def begin_kept_row(results, zero):
+    """Write an earlier row's results up to where whole vectors can go past the caches; return the class after them."""
+    kept, kept_lo, out, to, n, factor, factor_lo, unit, streams = results
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
         y = scaled(load(kept, 0, zero), load(kept, kept_lo, zero), factor, factor_lo, unit)
         store_first(out, to, j, y)
-    while streams and j + lanes <= n:
-        place = j * width
-        y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
-        stream(out, to + j * size, y)
-        j += lanes
+    return j
+
+
+@inner
+def write_kept_row(results, j, zero):
+    """Write a row's results from class j on: the terms that row_sum kept times the row's factor.
+
+    results: (kept, kept_lo, out, to, n, factor, factor_lo, unit, streams), streams whether out goes past the caches; n
+    is 0 where there is no such row.
+    """
+    kept, kept_lo, out, to, n, factor, factor_lo, unit, _ = results
+    lanes = lane_count(zero)
     while j + lanes <= n:
-        place = j * width
-        y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
-        store(out, to + j * size, y)
+        _write_kept(results, j, zero)
         j += lanes
     if j < n:
-        place = j * width
+        place = j * item_size(kept)
         y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
-        store_first(out, to + j * size, n - j, y)
+        store_first(out, to + j * item_size(out), n - j, y)
 
 
 @inner

@@ -37,7 +37,9 @@ from softxent.kernels.cpu.groups import (
     read,
     row_offset,
     rows_at_once,
+    second_half,
     statistics,
+    waits,
     write,
     write_log_results,
     write_results,
@@ -45,7 +47,17 @@ from softxent.kernels.cpu.groups import (
 from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, store_scalar, take
+from softxent.kernels.cpu.memory import (
+    fence,
+    item_size,
+    like,
+    load_scalar,
+    pointer,
+    retyped,
+    stack_lines,
+    store_scalar,
+    take,
+)
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
@@ -84,9 +96,13 @@ def _visit_softmax(arguments):
     tile, kept = share(tile, ledger, TILE, member), share(kept, ledger, KEPT, member)
     zero = like(z)
     lanes = lane_count(zero)
-    book = stack_lines(zero, BOOK_LINES)
+    book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + NONE)
+    write(other, SKIP, convert(np.float64, zero) + NONE)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
+    late = waits(n, keeps, stride, zero)
+    other_kept = second_half(kept, n, group, zero)
+    earlier, waiting = 0, 0
     start = take(ledger, step)
     while start < rows:
         stop = min(start + step, rows)
@@ -98,14 +114,26 @@ def _visit_softmax(arguments):
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, ahead)
+            statistics(
+                z, zo, zi, inner, n, row, count, tile, at, stride, book,
+                keeps, kept, ahead, out, oo, oi, streams, (earlier, waiting, other, other_kept),
+            )  # fmt: skip
             _note_quotients(zero, book)
-            write_results(
-                z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
-            )
+            if late:
+                book, other, kept, other_kept = other, book, other_kept, kept
+                earlier, waiting = row, count
+            else:
+                write_results(
+                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
+                )
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
+    if waiting > 0:
+        write_results(
+            z, zo, zi, inner, n, earlier, waiting, tile, 0, stride, other, keeps, other_kept, out, oo, oi, earlier,
+            streams,
+        )  # fmt: skip
     if streams:
         fence()
 
@@ -133,6 +161,7 @@ def _visit_log_softmax(arguments):
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
+    nothing = (0, 0, book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes if stride > 0 else rows_at_once(z, n, False)
     start = take(ledger, step)
     while start < rows:
@@ -145,7 +174,10 @@ def _visit_log_softmax(arguments):
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book, ahead)
+            statistics(
+                z, zo, zi, inner, n, row, count, tile, at, stride, book,
+                False, book, ahead, out, oo, oi, streams, nothing,
+            )  # fmt: skip
             _note_logarithms(zero, book)
             write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
         if stride > 0:
@@ -190,6 +222,7 @@ def _visit_logsumexp(arguments):
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
+    nothing = (0, 0, book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes
     start = take(ledger, step)
     while start < rows:
@@ -202,7 +235,10 @@ def _visit_logsumexp(arguments):
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            statistics(z, zo, zi, inner, n, row, count, tile, at, stride, book, False, book, ahead)
+            statistics(
+                z, zo, zi, inner, n, row, count, tile, at, stride, book,
+                False, book, ahead, z, zo, zi, False, nothing,
+            )  # fmt: skip
             _note_logarithms(zero, book)
             for slot in range(count):
                 log = entry(book, LOG, slot, lanes)
