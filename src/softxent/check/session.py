@@ -18,6 +18,9 @@ from softxent.check.report import Finding, Measure
 
 __all__ = ["Candidate", "Session", "describe"]
 
+# An error of so many times what is owed needs no second witness; one near the bound may grow with more inputs.
+CERTAIN = 16.0
+
 
 @dataclass
 class Candidate:
@@ -62,6 +65,18 @@ class Session:
     def narrow(self) -> bool:
         """Whether a row of C classes costs C² or more: matrices, and gradients by one call an element."""
         return self.kind.result == "matrix" or (self.way.gradient or "").startswith("complex")
+
+    @property
+    def condemned(self) -> bool:
+        """Whether something is certainly wrong with its numbers: more of the same inputs would find more of the same."""
+        return any(c.ratio > CERTAIN for c in self.candidates.values()) or any(
+            f.property in ("crash", "hang", "raises", "shape", "time") for f in self.findings
+        )
+
+    @property
+    def brief(self) -> bool:
+        """Whether a short sweep is enough: asked for, or because the verdict is clear."""
+        return self.quick or self.condemned
 
     @property
     def gone(self) -> bool:
