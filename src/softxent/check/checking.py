@@ -14,7 +14,7 @@ from softxent.check.kinds import Kind, guess, kind_of
 from softxent.check.notes import information
 from softxent.check.properties import run_properties
 from softxent.check.proving import prove
-from softxent.check.report import Finding, Report
+from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.runner import InProcess, Isolated, absolute
 from softxent.check.search import climb
 from softxent.check.session import Session, describe
@@ -139,8 +139,8 @@ def _gradient_of(kind: str, grad: str | None) -> tuple[str, str] | None:
 
 
 def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], budget: float, progress: Progress,
-         select: int | None = None) -> None:  # fmt: skip
-    """Run every stage for one kind and add to the report."""
+         select: int | None = None) -> str | None:  # fmt: skip
+    """Run every stage for one kind and add to the report; return the reduction that it has, None if it cannot be called."""
     progress("calling", 0.0)
     way, reason = find_way(
         caller, kind, options["timeout"], reduction=options["reduction"], rows=options["rows"],
@@ -163,7 +163,7 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
             )
         )
         report.diagnosis = diagnose(None, report)
-        return
+        return None
     report.calling = (
         f"{'a batch' if way.batched else 'one row'} of {way.container}"
         + (f", {way.labels} labels" if kind.extra == "label" else "")
@@ -197,13 +197,15 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
     report.coverage += session.coverage
     if session.findings and report.diagnosis is None:
         report.diagnosis = diagnose(session, report)
+    return way.reduction
 
 
 def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Progress) -> None:
-    """A function that returns (loss, gradient) is both kinds."""
+    """A function that returns (loss, gradient) is both kinds, and the gradient is that of the loss."""
+    reductions = []
     for select, name in enumerate(("cross_entropy", "cross_entropy_grad")):
         part = Report(report.target, name)
-        _one(part, caller, kind_of(name), options, budget / 2, progress, select)
+        reductions.append(_one(part, caller, kind_of(name), options, budget / 2, progress, select))
         label = ("loss", "gradient")[select]
         report.findings += [replace(f, property=f"{label}: {f.property}") for f in part.findings]
         report.notes += [replace(f, property=f"{label}: {f.property}") for f in part.notes]
@@ -212,6 +214,15 @@ def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float
         report.coverage += [f"{label}: {c}" for c in part.coverage]
         report.diagnosis = report.diagnosis or part.diagnosis
         report.calling = part.calling
+    loss, gradient = reductions
+    if {loss, gradient} == {"mean", "sum"}:
+        said = f"the loss is the {loss} over the rows and the gradient is that of the {gradient}"
+        report.findings.append(
+            Finding("reduction", "several rows", "float64", {}, f"the gradient of the {gradient}", f"that of the {loss}",
+                    None, None, said)
+        )  # fmt: skip
+        step = "∂(mean)/∂z = (p − y)/N, ∂(sum)/∂z = p − y"
+        report.diagnosis = report.diagnosis or Diagnosis("wrong reduction", step, f"{said[0].upper()}{said[1:]}.")
 
 
 def _pair(report: Report, pair: str, quick: bool, progress: Progress) -> None:

@@ -44,7 +44,7 @@ def log_softmax() -> Iterator[Mistake]:
         "x − lse",
         base.STEP_LOG,
         "It subtracts lse = m + log S, in which a common offset has eaten the digits of log S.",
-        lambda z, _, _s: z - base._lse(z)[:, None],
+        lambda z, _, _s: z - base.lse(z)[:, None],
     )
     yield Mistake("shift not added back", STEP_LSE, "It subtracts log S of the shifted logits from the unshifted ones.",
                   lambda z, _, _s: z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)))  # fmt: skip
@@ -52,7 +52,7 @@ def log_softmax() -> Iterator[Mistake]:
         "log missing",
         base.STEP_LOG,
         "It subtracts S, not log S.",
-        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - base._exps(z).sum(-1, keepdims=True),
+        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - base.exps(z).sum(-1, keepdims=True),
     )
     yield Mistake("softmax", base.STEP_LOG, "It returns p, not log p.", lambda z, _, s: s(z))
     yield Mistake("wrong sign", base.STEP_LOG, "It returns −log p.", lambda z, _, s: -log_of(z, s))
@@ -92,13 +92,13 @@ def log_softmax() -> Iterator[Mistake]:
         "1 too many in the sum",
         base.STEP_LOG,
         "It takes log(1 + S).",
-        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - np.log1p(base._exps(z).sum(-1, keepdims=True)),
+        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - np.log1p(base.exps(z).sum(-1, keepdims=True)),
     )
     yield from with_epsilon(lambda p: np.log(p), base.STEP_LOG)
-    yield from base._narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
+    yield from base.narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
     for dtype in (np.float16, np.float32):
         yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, _, _s, t=dtype: (z - z.max(-1, keepdims=True)) - np.log(base._exps(z).astype(t).sum(-1, keepdims=True, dtype=t)).astype(z.dtype))  # fmt: skip
+                      lambda z, _, _s, t=dtype: (z - z.max(-1, keepdims=True)) - np.log(base.exps(z).astype(t).sum(-1, keepdims=True, dtype=t)).astype(z.dtype))  # fmt: skip
 
 
 def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
@@ -119,12 +119,12 @@ def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
             lambda z, _, s, e=eps: log(np.maximum(s(z), z.dtype.type(e))),
         )
         yield Mistake("ε in the logarithm", step, f"It takes log(S + {eps:g}).",
-                      lambda z, _, _s, e=eps: (z - z.max(-1, keepdims=True)) - np.log(base._exps(z).sum(-1, keepdims=True) + z.dtype.type(e)))  # fmt: skip
+                      lambda z, _, _s, e=eps: (z - z.max(-1, keepdims=True)) - np.log(base.exps(z).sum(-1, keepdims=True) + z.dtype.type(e)))  # fmt: skip
 
 
 def logsumexp() -> Iterator[Mistake]:
     """Mistakes in logsumexp."""
-    lse = base._lse
+    lse = base.lse
     yield Mistake(
         "no shift",
         base.STEP_SHIFT,
@@ -135,13 +135,13 @@ def logsumexp() -> Iterator[Mistake]:
         "shift not added back",
         STEP_LSE,
         "It returns log S of the shifted logits, without m.",
-        lambda z, _, _s: np.log(base._exps(z).sum(-1)),
+        lambda z, _, _s: np.log(base.exps(z).sum(-1)),
     )
     yield Mistake(
         "shift subtracted twice",
         STEP_LSE,
         "It subtracts m from log S.",
-        lambda z, _, _s: np.log(base._exps(z).sum(-1)) - z.max(-1),
+        lambda z, _, _s: np.log(base.exps(z).sum(-1)) - z.max(-1),
     )
     yield Mistake("max", STEP_LSE, "It returns the maximum alone.", lambda z, _, _s: z.max(-1))
     yield Mistake(
@@ -154,20 +154,20 @@ def logsumexp() -> Iterator[Mistake]:
         "1 too many in the sum",
         STEP_LSE,
         "It takes log(1 + S).",
-        lambda z, _, _s: z.max(-1) + np.log1p(base._exps(z).sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log1p(base.exps(z).sum(-1)),
     )
-    yield Mistake("log missing", STEP_LSE, "It returns m + S.", lambda z, _, _s: z.max(-1) + base._exps(z).sum(-1))
+    yield Mistake("log missing", STEP_LSE, "It returns m + S.", lambda z, _, _s: z.max(-1) + base.exps(z).sum(-1))
     yield Mistake(
         "log base 2", STEP_LSE, "Its logarithm has base 2.", lambda z, _, _s: lse(z) / np.log(z.dtype.type(2))
     )
     yield Mistake(
-        "log base 2", STEP_LSE, "Its logarithm has base 2.", lambda z, _, _s: z.max(-1) + np.log2(base._exps(z).sum(-1))
+        "log base 2", STEP_LSE, "Its logarithm has base 2.", lambda z, _, _s: z.max(-1) + np.log2(base.exps(z).sum(-1))
     )
     yield Mistake(
         "log base 10",
         STEP_LSE,
         "Its logarithm has base 10.",
-        lambda z, _, _s: z.max(-1) + np.log10(base._exps(z).sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log10(base.exps(z).sum(-1)),
     )
     yield Mistake("wrong sign", STEP_LSE, "Its sign is the other one.", lambda z, _, _s: -lse(z))
     yield Mistake(
@@ -194,20 +194,20 @@ def logsumexp() -> Iterator[Mistake]:
         "a class missing from the sum",
         base.STEP_SUM,
         "The last class is not in the sum.",
-        lambda z, _, _s: z.max(-1) + np.log(base._exps(z)[:, :-1].sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log(base.exps(z)[:, :-1].sum(-1)),
     )
     yield Mistake(
         "a class missing from the sum",
         base.STEP_SUM,
         "The first class is not in the sum.",
-        lambda z, _, _s: z.max(-1) + np.log(base._exps(z)[:, 1:].sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log(base.exps(z)[:, 1:].sum(-1)),
     )
     for eps in EPSILONS:
         yield Mistake(
             "ε in the logarithm",
             STEP_LSE,
             f"It takes log(S + {eps:g}).",
-            lambda z, _, _s, e=eps: z.max(-1) + np.log(base._exps(z).sum(-1) + z.dtype.type(e)),
+            lambda z, _, _s, e=eps: z.max(-1) + np.log(base.exps(z).sum(-1) + z.dtype.type(e)),
         )
         yield Mistake(
             "ε in the logarithm",
@@ -215,7 +215,7 @@ def logsumexp() -> Iterator[Mistake]:
             f"It takes log(Σ exp z + {eps:g}), without a shift.",
             lambda z, _, _s, e=eps: np.log(np.exp(z).sum(-1) + z.dtype.type(e)),
         )
-    yield from base._narrow("logsumexp", lambda z, _, _s: lse(z), STEP_LSE)
+    yield from base.narrow("logsumexp", lambda z, _, _s: lse(z), STEP_LSE)
     for dtype in (np.float16, np.float32):
         yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, _, _s, t=dtype: z.max(-1) + np.log(base._exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype))  # fmt: skip
+                      lambda z, _, _s, t=dtype: z.max(-1) + np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype))  # fmt: skip

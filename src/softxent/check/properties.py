@@ -16,6 +16,8 @@ from softxent.check.session import Session
 __all__ = ["run_properties"]
 
 INF = float("inf")
+# Rows of a call: blocks of a loop end at powers of two and at round numbers.
+SIZES = (2, 3, 4, 7, 16, 17, 32, 33, 65, 100, 129, 257, 513, 1001, 1025)
 
 
 def run_properties(session: Session) -> None:
@@ -27,6 +29,7 @@ def run_properties(session: Session) -> None:
         ("layout: strided, reversed, Fortran, read-only", _layouts),
         ("dtype: float32, half precision, integers", _dtypes),
         ("−inf, +inf, NaN", _non_finite),
+        ("small losses", _small_losses),
         ("labels out of range", _labels),
     ]
     if offered(session):
@@ -90,16 +93,18 @@ def _batch(session: Session) -> str:
         differing += sum(
             not np.array_equal(a[0], v, equal_nan=True) for a, v in zip(singles, outcome.value, strict=True)
         )
-        reduced = session.way.reduction != "none" and session.kind.result != "row"
-        if reduced:
+        if session.way.reduction != "none" and session.kind.name != "cross_entropy_grad":
             _reduction(session, batch, dtype)
-    if session.kind.reducible:
-        for n in (3, 7):
-            _reduction(session, _sample(session, n, 11, seed=n), "float64")
+    for n in SIZES:
+        sample = _sample(session, n, 7 if n > 8 else 11, seed=n)
+        if session.kind.reducible and session.way.reduction != "none":
+            _reduction(session, sample, "float64")
+        elif not session.narrow or n < 40:
+            session.keep(sample, [f"{n} rows"] * n, session.call([sample])[0], "float64")
     if differing and session.way.reduction == "none":
         session.note("batch: bits", "rows far apart", "float64", None, f"{differing} of 16 rows differ in bits", "the same bits",
                      "a row's last bits depend on the batch that it is in")  # fmt: skip
-    return "8 rows together and alone"
+    return f"8 rows together and alone, {min(SIZES)} to {max(SIZES)} rows"
 
 
 def _reduction(session: Session, batch: Batch, dtype: str) -> None:
@@ -113,9 +118,10 @@ def _reduction(session: Session, batch: Batch, dtype: str) -> None:
     worked_in = coarser(dtype, outcome.dtype)
     judged = judge(session.kind, batch, np.zeros_like(judge_shape(session, batch)), worked_in)
     exact, n = judged.exact.hi, len(batch)
-    divisor = n if session.way.reduction == "mean" else 1
+    count = exact.size if session.way.elementwise(session.kind) else n
+    divisor = count if session.way.reduction == "mean" else 1
     if session.kind.result == "row" and session.kind.name == "cross_entropy_grad":
-        wanted, bound = exact / divisor, 1.5 * judged.bound / divisor + 2e-16 * 0
+        wanted, bound = exact / divisor, 1.5 * judged.bound / divisor
         got = outcome.value
     else:
         wanted = np.asarray(exact.sum() / divisor)
@@ -299,6 +305,24 @@ def _nan(session: Session) -> None:
     if not np.allclose(outcome.value[others], clean.value[others], rtol=1e-6, atol=0, equal_nan=True):
         session.find("batch", "NaN in another row", "float64", batch, str(outcome.value[0].tolist()), str(clean.value[0].tolist()),
                      "a NaN in one row changes another row")  # fmt: skip
+
+
+def _small_losses(session: Session) -> str:
+    """A binary loss may lose its small values on one side, where the formula subtracts, and not on both."""
+    if session.kind.name != "binary_cross_entropy":
+        return "for the binary loss"
+    for dtype in session.dtypes:
+        z = np.array([[25.0 if dtype == "float32" else 45.0, -25.0 if dtype == "float32" else -45.0]]).astype(dtype)
+        batch = Batch(z, (z > 0).astype(dtype))
+        outcome = session.call([batch])[0]
+        if outcome.value is None:
+            continue
+        judged = judge(session.kind, batch, outcome.value, coarser(dtype, outcome.dtype))
+        if (judged.error > 0.5 * np.abs(judged.exact.hi)).all():
+            session.find("accuracy, small losses", "confident and right", dtype, batch, str(outcome.value[0].tolist()),
+                         str(judged.exact.hi[0].tolist()), "the losses of both confident classes are lost: log(1 + x) where "
+                         "log1p(x) keeps them")  # fmt: skip
+    return "a confident logit of either class"
 
 
 def _labels(session: Session) -> str:

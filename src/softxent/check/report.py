@@ -34,11 +34,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The classic mistake whose results match: its name, the step of the derivation that it breaks, a sentence."""
+    """The classic mistake whose results match: its name, the step of the derivation that it breaks, a sentence.
+
+    alternatives: the names of others that would explain the results equally well.
+    """
 
     name: str
     step: str
     sentence: str
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

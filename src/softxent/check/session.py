@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from softxent.check.bulk import exact_batch
 from softxent.check.calling import Batch, Caller, Outcome, Way, call_batches
+from softxent.check.circumstances import Circumstances
 from softxent.check.judging import Judgement, coarser, judge, plain_first
 from softxent.check.kinds import Kind
 from softxent.check.report import Finding, Measure
@@ -54,6 +55,7 @@ class Session:
     properties: list[tuple[str, str, str]] = field(default_factory=list)
     coverage: list[str] = field(default_factory=list)
     results: int = 0
+    circumstances: Circumstances = field(default_factory=Circumstances)
     pace: float = 1e-4  # seconds a call, as measured
 
     @property
@@ -64,7 +66,11 @@ class Session:
     @property
     def narrow(self) -> bool:
         """Whether a row of C classes costs C² or more: matrices, and gradients by one call an element."""
-        return self.kind.result == "matrix" or (self.way.gradient or "").startswith("complex")
+        return (
+            self.kind.result == "matrix"
+            or (self.way.gradient or "").startswith("complex")
+            or self.way.elementwise(self.kind)
+        )
 
     @property
     def condemned(self) -> bool:
@@ -105,6 +111,10 @@ class Session:
         worked_in = coarser(dtype, outcome.dtype)
         judged = judge(self.kind, batch, outcome.value, worked_in)
         self.results += judged.error.size
+        self.circumstances.observe(
+            plain_first(batch), batch, np.asarray((judged.ratio > 1).reshape(len(batch), -1).any(-1)),
+            labels=self.kind.extra == "label",
+        )  # fmt: skip
         broken = ~np.isfinite(judged.value) & np.isinf(judged.error)
         for region in np.unique(judged.region):
             inside = judged.region == region
