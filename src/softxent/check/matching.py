@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.check.bounds import ROUNDOFF
 from softxent.check.calling import Batch
 from softxent.check.mistakes import Mistake, mistakes_of, naive, shifted
 from softxent.check.report import Diagnosis
@@ -27,6 +28,7 @@ AGREED = 0.75
 # Explaining so much less is explaining about as much; a difference of so many bits is about as close.
 ABOUT = 0.05
 EQUAL = 0.005
+ROUNDOFFS = 1.0
 BITS = 2.0
 MOST_BITS = 60.0
 NOWHERE = 7e77  # what a model that fails is said to give
@@ -53,6 +55,7 @@ class Match:
     explained: float
     agreed: float
     bits: float = 0.0
+    exact: float = 0.0  # the share of all numbers that are the model's to a few roundoffs
 
     @property
     def score(self) -> float:
@@ -81,8 +84,12 @@ def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
     found = [m for m in found if m.bits >= nearest - BITS]
     most = max(m.score for m in found)
     found = [m for m in found if m.score >= most - EQUAL]
-    best = found[0].mistake
-    others = dict.fromkeys(m.mistake.name for m in found if m.mistake.name != best.name)
+    most = max(m.exact for m in found)
+    first_of_best = next(m for m in found if m.exact >= most - EQUAL)
+    best = first_of_best.mistake
+    others = dict.fromkeys(
+        m.mistake.name for m in found if m.exact >= first_of_best.exact and m.mistake.name != best.name
+    )
     return Diagnosis(best.name, best.step, best.sentence, tuple(others)[:3])
 
 
@@ -99,6 +106,7 @@ def _some_wrong(evidence: Sequence[Evidence], rows: int) -> list[Evidence]:
 def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Match:
     wrong = explained = agreeing = total = 0
     bits: list[float] = []
+    same = numbers = 0
     for e in evidence:
         value = _values(mistake, softmax, e)
         with np.errstate(all="ignore"):
@@ -106,6 +114,9 @@ def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Matc
             near = np.isfinite(value) & (far <= np.maximum(8 * e.bound, 0.02 * np.abs(value - e.exact)))
             closer = np.log2(np.abs(value - e.exact) / far)
         near |= (np.isnan(e.got) & ~np.isfinite(value)) | (~np.isfinite(e.got) & np.isnan(value)) | (e.got == value)
+        numbers += near.size
+        with np.errstate(all="ignore"):
+            same += int(((far <= ROUNDOFFS * ROUNDOFF[e.dtype] * np.abs(value)) | (near & ~np.isfinite(value))).sum())
         if e.raised:
             # What NumPy answers by inf or NaN somewhere, plain Python answers by an exception for the row.
             row = (~np.isfinite(value)).reshape(len(value), -1).any(-1)
@@ -120,7 +131,8 @@ def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Matc
                 explained += bool(np.all(near[r][bad])) if np.ndim(bad) else fits
                 some = np.atleast_1d(closer[r])[np.atleast_1d(bad)]
                 bits.append(float(np.median(np.clip(np.nan_to_num(some, nan=MOST_BITS), 0.0, MOST_BITS))))
-    return Match(mistake, explained / max(1, wrong), agreeing / max(1, total), float(np.median(bits)) if bits else 0.0)
+    return Match(mistake, explained / max(1, wrong), agreeing / max(1, total), float(np.median(bits)) if bits else 0.0,
+                 same / max(1, numbers))  # fmt: skip
 
 
 def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:

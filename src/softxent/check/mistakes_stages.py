@@ -133,6 +133,9 @@ def stages_of(kind: str, step: str) -> Iterator[Mistake]:
             for i, stage in enumerate(names):
                 yield Mistake(f"{dtype} {stage}", step, f"It rounds the {stage} to {dtype}.",
                               _hooked(staged, (stage,), _rounding(kind_of_float)))  # fmt: skip
+                if dtype != "float32":
+                    yield Mistake(f"{dtype} {stage}", step, f"It rounds the {stage} to {dtype}, and computes in float32.",
+                                  _hooked(staged, (stage,), _rounding(kind_of_float), np.float32))  # fmt: skip
                 if i and i + 1 < len(names):
                     yield Mistake(f"{dtype} arithmetic", step, f"It computes in {dtype} from the {stage} on.",
                                   _hooked(staged, tuple(names[i:]), _rounding(kind_of_float)))  # fmt: skip
@@ -147,8 +150,15 @@ def stages_of(kind: str, step: str) -> Iterator[Mistake]:
                                   _hooked(staged, (stage,), _zeroing(threshold)))  # fmt: skip
 
 
-def _hooked(staged: Staged, where: tuple[str, ...], change: Callable[[Any], Any]) -> Callable[[Any, Any, Any], Any]:
+def _hooked(
+    staged: Staged, where: tuple[str, ...], change: Callable[[Any], Any], within: Any = None
+) -> Callable[[Any, Any, Any], Any]:
     def run(z: Any, extra: Any, s: Any) -> Any:
+        if s is naive and where == ("differences",):
+            raise ValueError(where)  # without the shift there are none
+        if within is not None:
+            z = np.asarray(z).astype(within)
+            extra = extra.astype(within) if isinstance(extra, np.ndarray) and extra.dtype.kind == "f" else extra
         return staged(z, extra, s, lambda stage, value: change(value) if stage in where else value)
 
     return run

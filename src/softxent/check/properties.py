@@ -95,7 +95,8 @@ def _batch(session: Session) -> str:
         )
         if session.way.reduction != "none" and session.kind.name != "cross_entropy_grad":
             _reduction(session, batch, dtype)
-    for n in SIZES:
+    sizes = SIZES[::4] if session.compiles else SIZES
+    for n in sizes:
         sample = _sample(session, n, 7 if n > 8 else 11, seed=n)
         if session.kind.reducible and session.way.reduction != "none":
             _reduction(session, sample, "float64")
@@ -104,7 +105,7 @@ def _batch(session: Session) -> str:
     if differing and session.way.reduction == "none":
         session.note("batch: bits", "rows far apart", "float64", None, f"{differing} of 16 rows differ in bits", "the same bits",
                      "a row's last bits depend on the batch that it is in")  # fmt: skip
-    return f"8 rows together and alone, {min(SIZES)} to {max(SIZES)} rows"
+    return f"8 rows together and alone, {min(sizes)} to {max(sizes)} rows"
 
 
 def _reduction(session: Session, batch: Batch, dtype: str) -> None:

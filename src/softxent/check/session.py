@@ -73,6 +73,11 @@ class Session:
         )
 
     @property
+    def compiles(self) -> bool:
+        """Whether each new shape costs a compilation: fewer shapes then."""
+        return self.way.container == "jax" or bool(self.caller.info.get("compiles"))
+
+    @property
     def condemned(self) -> bool:
         """Whether something is certainly wrong with its numbers: more of the same inputs would find more of the same."""
         return any(c.ratio > CERTAIN for c in self.candidates.values()) or any(
