@@ -1,4 +1,4 @@
-"""How a target wants to be called, found out by trying: the container, one row or a batch, the labels, the reduction."""
+"""How a target wants to be called, found out by trying: container, one row or a batch, labels, reduction."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _outcome(kind: Kind, way: Way, batch: Batch, answers: Sequence[dict[str, Any
         value = value.reshape(wanted)
         value = value.reshape(1) if reduced and not whole else value
     else:
-        wanted = expected_shape(kind, batch.first[0] if not way.batched else batch.first[:1], reduced=reduced)  # fmt: skip
+        wanted = expected_shape(kind, batch.first[0] if not way.batched else batch.first[:1], reduced=reduced)
         for v in values:
             if v.shape != wanted and not (v.size == int(np.prod(wanted)) and v.shape in _near(wanted)):
                 return Outcome(None, error=f"it returned shape {v.shape}, expected {wanted}", **flags)
@@ -228,16 +228,27 @@ def plain_batch(kind: Kind, dtype: str = "float64") -> Batch:
     return Batch(first.astype(dtype), extra)
 
 
-def find_way(caller: Caller, kind: Kind, timeout: float, *, reduction: str | None = None, rows: str | None = None,
-             container: str | None = None, gradient: str | None = None, select: int | None = None) -> tuple[Way | None, str]:  # fmt: skip
+def find_way(
+    caller: Caller,
+    kind: Kind,
+    timeout: float,
+    *,
+    reduction: str | None = None,
+    rows: str | None = None,
+    container: str | None = None,
+    gradient: str | None = None,
+    select: int | None = None,
+) -> tuple[Way | None, str]:
     """Return the way that works, and the reason if none does: the first that is right on a plain batch, else any."""
     info = caller.info
     needed = 1 if kind.extra is None else 2
     required, unknown = info["parameters"], info["unknown"]
     if unknown or len(required) > needed + bool(gradient):
         extra = ", ".join([*required[needed:], *unknown])
-        raise TargetError(f"it also asks for {extra}: give them defaults, or wrap it; {kind.name} is called with "
-                          f"{needed} argument{'s' * (needed > 1)}")  # fmt: skip
+        raise TargetError(
+            f"it also asks for {extra}: give them defaults, or wrap it; {kind.name} is called with "
+            f"{needed} argument{'s' * (needed > 1)}"
+        )
     base = Way(info["containers"][0], True, keywords=info["keywords"], gradient=gradient, select=select)
     if reduction in ("mean", "sum", "none") and "reduction" in info["options"]:
         base = replace(base, keywords=base.keywords | {"reduction": reduction})
@@ -290,7 +301,9 @@ def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
     return bool(np.allclose(plain(value).ravel(), exact.ravel(), rtol=1e-3, atol=1e-6))
 
 
-def _judged(kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None) -> tuple[float, Way] | str:  # fmt: skip
+def _judged(
+    kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None
+) -> tuple[float, Way] | str:
     """Return how far a way's results are from the exact ones, relative, and the way with its reduction; or why not."""
     if any(isinstance(a["value"], tuple) for a in answers):
         return "it returned two results of different shapes; expected one array"

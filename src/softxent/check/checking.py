@@ -44,14 +44,15 @@ def check(
 ) -> Report:
     """Check a softmax, a loss or a gradient against exact arithmetic.
 
-    target: a function, called in this process; or text as on the command line (`"file.py:function"`, `"module:function"`, a
-    built-in name such as `"torch"`), called in a process of its own, which may crash or hang. kind: "softmax",
-    "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy", "cross_entropy_grad",
-    "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed from the function's name if
-    None. The class axis is the last one; labels are integers. from_: "logits" or "probabilities", what a Jacobian or a VJP
-    takes. reduction: "none", "mean" or "sum", found out if None. rows: "one" or "batch", what a call takes; found out if
-    None. container: "numpy", "torch", "jax", "tensorflow" or "list". grad: "autograd" or "complex" (step): check the
-    gradient of the function in place of the function. timeout: seconds a call. seconds: about how long it may all take.
+    target: a function, called in this process; or text as on the command line (`"file.py:function"`,
+    `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or hang.
+    kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
+    "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed
+    from the function's name if None. The class axis is the last one; labels are integers. from_: "logits" or
+    "probabilities", what a Jacobian or a VJP takes. reduction: "none", "mean" or "sum", found out if None. rows:
+    "one" or "batch", what a call takes; found out if None. container: "numpy", "torch", "jax", "tensorflow" or
+    "list". grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
+    timeout: seconds a call. seconds: about how long it may all take.
 
     Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
 
@@ -79,10 +80,14 @@ def check(
         budget = 7.0 if quick else seconds or 90.0
         compiles = bool(caller.info.get("compiles"))
         options: dict[str, Any] = {
-            "quick": quick, "reduction": reduction, "rows": rows, "container": container,
+            "quick": quick,
+            "reduction": reduction,
+            "rows": rows,
+            "container": container,
             "until": started + (seconds or (COMPILING if compiles else 1.0 if caller.info.get("pair") else 5.0)),
-            "gradient": how[0] if how else None, "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
-        }  # fmt: skip
+            "gradient": how[0] if how else None,
+            "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
+        }
         report = Report(name, asked.name, oracle=oracle.backend().NAME, versions=caller.info["versions"])
         if asked.name == "cross_entropy_value_and_grad":
             _both(report, caller, options, budget, progress)
@@ -138,14 +143,27 @@ def _gradient_of(kind: str, grad: str | None) -> tuple[str, str] | None:
     raise TargetError(f"--grad {grad} takes a function of kind cross_entropy or softmax, not {kind}")
 
 
-def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], budget: float, progress: Progress,
-         select: int | None = None) -> str | None:  # fmt: skip
-    """Run every stage for one kind and add to the report; return the reduction that it has, None if it cannot be called."""
+def _one(
+    report: Report,
+    caller: Caller,
+    kind: Kind,
+    options: dict[str, Any],
+    budget: float,
+    progress: Progress,
+    select: int | None = None,
+) -> str | None:
+    """Run every stage for one kind and add to the report; return its reduction, None if it cannot be called."""
     progress("calling", 0.0)
     way, reason = find_way(
-        caller, kind, options["timeout"], reduction=options["reduction"], rows=options["rows"],
-        container=options["container"], gradient=options["gradient"], select=select,
-    )  # fmt: skip
+        caller,
+        kind,
+        options["timeout"],
+        reduction=options["reduction"],
+        rows=options["rows"],
+        container=options["container"],
+        gradient=options["gradient"],
+        select=select,
+    )
     if way is None:
         batch = plain_batch(kind)
         property_ = (
@@ -218,9 +236,18 @@ def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float
     if {loss, gradient} == {"mean", "sum"}:
         said = f"the loss is the {loss} over the rows and the gradient is that of the {gradient}"
         report.findings.append(
-            Finding("reduction", "several rows", "float64", {}, f"the gradient of the {gradient}", f"that of the {loss}",
-                    None, None, said)
-        )  # fmt: skip
+            Finding(
+                "reduction",
+                "several rows",
+                "float64",
+                {},
+                f"the gradient of the {gradient}",
+                f"that of the {loss}",
+                None,
+                None,
+                said,
+            )
+        )
         step = "∂(mean)/∂z = (p − y)/N, ∂(sum)/∂z = p − y"
         report.diagnosis = report.diagnosis or Diagnosis("wrong reduction", step, f"{said[0].upper()}{said[1:]}.")
 

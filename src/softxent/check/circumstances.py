@@ -1,8 +1,8 @@
 """When a function is wrong: what all wrong rows have in common, and no right one has.
 
-Every row that is judged is counted with what is true of it (its label is class 0, its largest logit is tied, …) and with its
-numbers (classes, rows of the call, largest logit, spread). Where one of them parts the wrong from the right, it is the cause
-or near to it.
+Every row that is judged is counted with what is true of it (its label is class 0, its largest logit is tied, …) and
+with its numbers (classes, rows of the call, largest logit, spread). Where one of them parts the wrong from the right,
+it is the cause or near to it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ Bools = npt.NDArray[np.bool_]
 # So many wrong rows and right ones at least, before anything is concluded.
 ENOUGH = 4
 HIDDEN = 0.25
+FEW = 3
+# A mistake of wide rows only: all narrower ones were right, and many widths of them were tried.
+WIDE = 64
 NUMBERS = {
     "classes": ("wrong at some widths", "classes"),
     "rows": ("wrong at some batch sizes", "rows in a call"),
@@ -56,6 +59,7 @@ class Circumstances:
     right: int = 0
     facts: dict[str, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of which it is true
     numbers: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)  # wrong: least, most; right
+    widths: dict[int, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of so many classes
 
     def observe(self, z: npt.NDArray[np.float64], batch: Batch, bad: Bools, *, labels: bool) -> None:
         """Count the rows of one call."""
@@ -64,12 +68,17 @@ class Circumstances:
             return
         self.wrong += int(bad.sum())
         self.right += int(n - bad.sum())
+        of_wrong, of_right = self.widths.get(c, (0, 0))
+        self.widths[c] = (of_wrong + int(bad.sum()), of_right + int(n - bad.sum()))
         top, low = z.max(-1), z.min(-1)
         spread = top / 2 - low / 2  # halves: the difference of the largest numbers overflows
         facts: dict[str, Bools | bool] = {
-            "tied": (z == top[:, None]).sum(-1) > 1, "negative": top < 0, "positive": low > 0, "odd": c % 2 == 1,
+            "tied": (z == top[:, None]).sum(-1) > 1,
+            "negative": top < 0,
+            "positive": low > 0,
+            "odd": c % 2 == 1,
             "even": c % 2 == 0,
-        }  # fmt: skip
+        }
         for k in (4, 8, 16, 32):
             facts[f"ragged {k}"], facts[f"whole {k}"] = c % k != 0, c % k == 0
         if labels and batch.extra is not None:
@@ -109,6 +118,12 @@ class Circumstances:
                 return self._said(title, f"from {least:.6g} {what} on; right up to {right_most:.6g}")
             if most < right_least:
                 return self._said(title, f"up to {most:.6g} {what}; right from {right_least:.6g} on")
+        wrong = sorted(c for c, (of_wrong, _) in self.widths.items() if of_wrong)
+        if len(wrong) <= FEW and not any(self.widths[c][1] > HIDDEN * self.widths[c][0] for c in wrong):
+            return self._said("wrong at some widths", f"with {' or '.join(map(str, wrong))} classes")
+        below = [c for c in self.widths if c < wrong[0]]
+        if wrong[0] > WIDE and len(below) > WIDE // 2:
+            return self._said("wrong at some widths", f"only from {wrong[0]} classes on, in {self.wrong} rows")
         return None
 
     @staticmethod

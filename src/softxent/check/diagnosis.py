@@ -38,7 +38,8 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
         found = found or exponential(session) or session.circumstances.explain() or fitted(session, evidence)
         if found is not None:
             return found
-    return _by_property(findings, BY_PROPERTY)
+    nan = [f for f in findings if f.property == "NaN"]
+    return _by_property(findings, BY_PROPERTY) or _by_property(nan, BY_PROPERTY)
 
 
 def probes(session: Session) -> list[Batch]:
@@ -134,10 +135,25 @@ FIRST = (
 )
 
 BY_PROPERTY = (
-    ("purity: input", "writes into its argument", "z − m is a new array.", "It writes into the caller's array, as `z -= z.max()` does."),
-    ("purity: result", "shared buffer", "A result belongs to the caller.", "It hands out one buffer again and again: an earlier result changes."),
+    (
+        "purity: input",
+        "writes into its argument",
+        "z − m is a new array.",
+        "It writes into the caller's array, as `z -= z.max()` does.",
+    ),
+    (
+        "purity: result",
+        "shared buffer",
+        "A result belongs to the caller.",
+        "It hands out one buffer again and again: an earlier result changes.",
+    ),
     ("NaN", "NaN to number", "exp(NaN) is NaN.", "NaN goes in and numbers come out: what went wrong before is hidden."),
-    ("drift", "math.e ** x", "exp(x): the base e is no floating-point number", "The base of its exponential is rounded: the error grows with |z − m|."),
+    (
+        "drift",
+        "math.e ** x",
+        "exp(x): the base e is no floating-point number",
+        "The base of its exponential is rounded: the error grows with |z − m|.",
+    ),
     (
         "accuracy, small losses",
         "log(1 + x) for log1p",
@@ -145,15 +161,41 @@ BY_PROPERTY = (
         "It takes log(1 + e^−|z|): small losses are rounded to 0, where log1p keeps them.",
     ),
     ("labels", "label wraps", "0 ≤ y < C", "A label that names no class is silently taken for another one."),
-    ("batch", "rows not independent", "S = Σ_j exp(z_j − m), over the classes of one row", "A row's result depends on the rows beside it."),
-    ("reduction", "wrong reduction", "the mean over the rows divides by N, the sum by nothing", "It is right for one row and neither the mean nor the sum for several."),
-    ("dtype", "lower precision", "The result has the dtype of the input.", "float64 goes in and a narrower format comes out."),
+    (
+        "batch",
+        "rows not independent",
+        "S = Σ_j exp(z_j − m), over the classes of one row",
+        "A row's result depends on the rows beside it.",
+    ),
+    (
+        "reduction",
+        "wrong reduction",
+        "the mean over the rows divides by N, the sum by nothing",
+        "It is right for one row and neither the mean nor the sum for several.",
+    ),
+    (
+        "dtype",
+        "lower precision",
+        "The result has the dtype of the input.",
+        "float64 goes in and a narrower format comes out.",
+    ),
     ("−inf", "−inf mishandled", "exp(−∞) = 0: an impossible class", "A masked class does not get probability 0."),
     ("prints", "prints", "A function that computes returns its result.", "It writes to stdout."),
-    ("shape", "wrong shape", "The classes are the last axis.", "Its result does not have the shape that the kind asks for."),
+    (
+        "shape",
+        "wrong shape",
+        "The classes are the last axis.",
+        "Its result does not have the shape that the kind asks for.",
+    ),
     ("overflow: threshold", "no shift", "softmax(z) = softmax(z − m)", "It overflows with growing logits."),
+    (
+        "dtype: int",
+        "integer result",
+        "p_i = exp(z_i − m) / S, a real number",
+        "Integer logits give a result in integers, or a wrong one.",
+    ),
     ("raises", "raises", "Every finite input has a result.", "It raises on input that has a result."),
-)  # fmt: skip
+)
 
 
 # These explain no wrong number on finite input.
@@ -166,8 +208,11 @@ def _by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, st
         return None if found is None else Diagnosis(*found[1:])
     widths = {f.case.split(",")[0] for f in findings if f.property.startswith(("accuracy", "overflow"))}
     if widths and all(w.startswith("width ") for w in widths):
-        return Diagnosis("wrong at some widths", "S = Σ_j exp(z_j − m), over all classes of a row",
-                         f"It is wrong at some numbers of classes only: {', '.join(sorted(widths))}.")  # fmt: skip
+        return Diagnosis(
+            "wrong at some widths",
+            "S = Σ_j exp(z_j − m), over all classes of a row",
+            f"It is wrong at some numbers of classes only: {', '.join(sorted(widths))}.",
+        )
     numeric = any(
         f.property.startswith(("accuracy", "overflow")) and f.property != "overflow: threshold" for f in findings
     )

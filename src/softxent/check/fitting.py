@@ -18,7 +18,8 @@ __all__ = ["fitted", "narrow", "scaled"]
 Float = npt.NDArray[np.float64]
 
 
-# Fewer different numbers than this are no sample of a format; a median error beyond so many roundoffs is none of rounding.
+# Fewer different numbers than this are no sample of a format; a median error beyond so many roundoffs is none of
+# rounding.
 SAMPLE = 20
 ROUNDINGS = 1000.0
 # A factor must hold in so many batches of different widths.
@@ -37,8 +38,11 @@ def narrow(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
     error = float(np.median(np.abs(got[some] - exact[some]) / np.abs(exact[some])))
     for name, dtype in NARROW.items():
         if np.all(narrowed(got, dtype) == got) and error < ROUNDINGS * ROUNDOFF[name]:
-            return Diagnosis(f"{name} arithmetic", session.kind.formula,
-                             f"Its results are all {name} numbers: it computes or rounds to them.")  # fmt: skip
+            return Diagnosis(
+                f"{name} arithmetic",
+                session.kind.formula,
+                f"Its results are all {name} numbers: it computes or rounds to them.",
+            )
     return None
 
 
@@ -60,7 +64,9 @@ def scaled(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
     if big.sum() < WIDTHS or len({e.batch.first.shape[1] for e in usable}) < WIDTHS:
         return None
     factor = float(np.median(got[big] / exact[big]))
-    if np.all(np.abs(got - factor * exact) <= np.maximum(8 * bound, 0.02 * np.abs(factor - 1) * np.abs(exact))):
+    if factor != 0 and np.all(
+        np.abs(got - factor * exact) <= np.maximum(8 * bound, 0.02 * np.abs(factor - 1) * np.abs(exact))
+    ):
         return Diagnosis("scaled", session.kind.formula, f"Its results are {factor:.9g} times the right ones.")
     return None
 
@@ -76,8 +82,12 @@ def fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
             "elements zeroed", session.kind.formula, f"It sets elements to 0 that are not: up to {most:.3g}."
         )
     if session.kind.name == "softmax":
-        sums = all(np.ptp(_safe_ratio(e)[r]) <= 0.1 * np.abs(_safe_ratio(e)[r] - 1).max() + 1e-15
-                   for e in usable for r in range(len(e.got)) if e.wrong[r].any())  # fmt: skip
+        sums = all(
+            np.ptp(_safe_ratio(e)[r]) <= 0.1 * np.abs(_safe_ratio(e)[r] - 1).max() + 1e-15
+            for e in usable
+            for r in range(len(e.got))
+            if e.wrong[r].any()
+        )
         if sums:
             return Diagnosis(
                 "wrong sum",
@@ -96,8 +106,11 @@ def _reduction(usable: Sequence[Evidence], evidence: Sequence[Evidence]) -> Diag
         ratio = e.got[big] / e.exact[big]
         if ratio.size and np.ptp(ratio) > 1e-3 * np.abs(ratio).max():
             return None
-    return Diagnosis("wrong reduction", "the mean over the rows divides by N, the sum by nothing",
-                     "It is right for one row; for several it is neither the gradient of the mean nor of the sum.")  # fmt: skip
+    return Diagnosis(
+        "wrong reduction",
+        "the mean over the rows divides by N, the sum by nothing",
+        "It is right for one row; for several it is neither the gradient of the mean nor of the sum.",
+    )
 
 
 def _safe_ratio(e: Evidence) -> Float:

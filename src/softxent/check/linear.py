@@ -1,7 +1,7 @@
 """The linear layer's loss: logits x Wᵀ, exact products and sums of the floats, and the mean of the rows' losses.
 
-An ordinary implementation rounds the logits in its matrix product: it is owed D u Σ_d |x_d W_cd| for each logit, and what
-the loss of such logits is owed.
+An ordinary implementation rounds the logits in its matrix product: it is owed D u Σ_d |x_d W_cd| for each logit, and
+what the loss of such logits is owed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from softxent.check.report import Diagnosis, Finding, Measure, Report
 __all__ = ["check_linear"]
 
 
-def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget: float,
-                 progress: Callable[[str, float], None]) -> None:  # fmt: skip
+def check_linear(
+    report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Callable[[str, float], None]
+) -> None:
     """Check linear_cross_entropy(x, weight, labels) with x (N, D), weight (C, D)."""
     started = time.monotonic()
     shapes = [(3, 4, 5), (1, 1, 2), (8, 16, 10), (2, 64, 33), (5, 3, 129), (64, 8, 7), (4, 300, 20)]
@@ -74,8 +75,11 @@ def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget
                 }
                 got = plain(value)
                 if reduction is None:
-                    reduction = "none" if value.shape == (n,) and n > 1 else min(
-                        ("mean", "sum"), key=lambda r: abs(float(got.ravel()[0]) - candidates[r][0]))  # fmt: skip
+                    reduction = (
+                        "none"
+                        if value.shape == (n,) and n > 1
+                        else min(("mean", "sum"), key=lambda r: abs(float(got.ravel()[0]) - candidates[r][0]))
+                    )
                     report.calling = f"a batch of {container}, {reduction} over the rows"
                 wanted, owed = (np.atleast_1d(v) for v in candidates[reduction])
                 with np.errstate(all="ignore"):
@@ -98,8 +102,19 @@ def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget
     for dtype, (off, share, given, got_text, wanted_text, name) in worst.items():
         report.measures.append(Measure("accuracy, loss", dtype, count, off, share, name, given, got_text, wanted_text))
         if share > 1:
-            report.findings.append(Finding("accuracy, loss", name, dtype, given, got_text, wanted_text, off, off / share,
-                                           f"{off:.3g} ulps; an ordinary implementation is owed {off / share:.3g}"))  # fmt: skip
+            report.findings.append(
+                Finding(
+                    "accuracy, loss",
+                    name,
+                    dtype,
+                    given,
+                    got_text,
+                    wanted_text,
+                    off,
+                    off / share,
+                    f"{off:.3g} ulps; an ordinary implementation is owed {off / share:.3g}",
+                )
+            )
     if report.findings:
         report.diagnosis = _named(caller, container, reduction or "mean", options["timeout"])
     report.coverage.append(f"{len(shapes)} shapes, {len(scales)} scales, {' and '.join(dtypes)}")
@@ -107,7 +122,7 @@ def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget
 
 
 def _named(caller: Caller, container: str, reduction: str, timeout: float) -> Diagnosis:
-    """Return the mistake in the loss of the logits x Wᵀ that explains each row alone; else what can be said of the logits."""
+    """Return the mistake in the loss of the logits x Wᵀ that explains each row alone; else what else is wrong."""
     rng = np.random.default_rng(42)
     evidence: list[Evidence] = []
     factors: list[float] = []
@@ -142,8 +157,11 @@ def _named(caller: Caller, container: str, reduction: str, timeout: float) -> Di
     if max(factors) < 1e-6:
         return Diagnosis("scaled logits", "z = x Wᵀ", "It divides the logits by √D, the number of features.")
     if not any(e.wrong.any() for e in evidence):
-        return Diagnosis("wrong reduction", "the mean over the rows divides by N, the sum by nothing",
-                         f"It is right for one row, and for several it is not their {reduction}.")  # fmt: skip
+        return Diagnosis(
+            "wrong reduction",
+            "the mean over the rows divides by N, the sum by nothing",
+            f"It is right for one row, and for several it is not their {reduction}.",
+        )
     step = "z = x Wᵀ, L = log S − (z_y − m)"
     return Diagnosis("wrong logits or loss", step, "The loss of exactly multiplied logits is another one.")
 

@@ -1,8 +1,8 @@
-"""Which mistake of the zoo gives a function's results: the one that explains what is wrong, and explains it most closely.
+"""Which mistake of the zoo gives a function's results: the one that explains most, and explains it most closely.
 
 A row speaks for a model where the truth is elsewhere and the model is where the function is (to a fiftieth of the way
-between them, or eight times the owed error); a row where the function is right speaks against a model that is wrong there.
-Of those that explain about equally much, the closest is named, and those that are equally close beside it.
+between them, or eight times the owed error); a row where the function is right speaks against a model that is wrong
+there. Of those that explain about equally much, the closest is named, and those that are equally close beside it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Match:
-    """How well a model explains: shares of the wrong rows and of all rows, and how many bits it is nearer than the truth."""
+    """How well a model explains: shares of the wrong rows and of all, and how many bits nearer than the truth it is."""
 
     mistake: Mistake
     explained: float
@@ -85,7 +85,7 @@ def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
     most = max(m.score for m in found)
     found = [m for m in found if m.score >= most - EQUAL]
     most = max(m.exact for m in found)
-    first_of_best = next(m for m in found if m.exact >= most - EQUAL)
+    first_of_best = next(m for m in found if m.exact >= most)
     best = first_of_best.mistake
     others = dict.fromkeys(
         m.mistake.name for m in found if m.exact >= first_of_best.exact and m.mistake.name != best.name
@@ -131,8 +131,13 @@ def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Matc
                 explained += bool(np.all(near[r][bad])) if np.ndim(bad) else fits
                 some = np.atleast_1d(closer[r])[np.atleast_1d(bad)]
                 bits.append(float(np.median(np.clip(np.nan_to_num(some, nan=MOST_BITS), 0.0, MOST_BITS))))
-    return Match(mistake, explained / max(1, wrong), agreeing / max(1, total), float(np.median(bits)) if bits else 0.0,
-                 same / max(1, numbers))  # fmt: skip
+    return Match(
+        mistake,
+        explained / max(1, wrong),
+        agreeing / max(1, total),
+        float(np.median(bits)) if bits else 0.0,
+        same / max(1, numbers),
+    )
 
 
 def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:

@@ -1,8 +1,8 @@
-"""The zoo of classic mistakes: each is the function as somebody writes it, with the step of the derivation that it breaks.
+"""The zoo of classic mistakes: each is the function as somebody writes it, with the step of the derivation it breaks.
 
-A model takes (z, extra, sm): a batch of logits (or probabilities) in the dtype under test, labels or cotangents, and the
-softmax to build on (shifted, or naive: mistakes come in company). It returns the rows' own results. The first that matches
-names the mistake, so that the particular stands before the general.
+A model takes (z, extra, sm): a batch of logits (or probabilities) in the dtype under test, labels or cotangents, and
+the softmax to build on (shifted, or naive: mistakes come in company). It returns the rows' own results. The first
+that matches names the mistake, so that the particular stands before the general.
 """
 
 from __future__ import annotations
@@ -31,10 +31,16 @@ STEP_SIGMOID = "σ(z) = 1/(1 + e^−z)"
 
 
 STEPS = {
-    "softmax": STEP_DEFINITION, "log_softmax": STEP_LOG, "logsumexp": STEP_SUM, "cross_entropy": STEP_LOSS,
-    "sigmoid": STEP_SIGMOID, "binary_cross_entropy": "L = log(1 + e^−|z|) + max(z, 0) − t z",
-    "cross_entropy_grad": STEP_GRADIENT, "softmax_jacobian": STEP_JACOBIAN, "softmax_vjp": STEP_VJP,
-}  # fmt: skip
+    "softmax": STEP_DEFINITION,
+    "log_softmax": STEP_LOG,
+    "logsumexp": STEP_SUM,
+    "cross_entropy": STEP_LOSS,
+    "sigmoid": STEP_SIGMOID,
+    "binary_cross_entropy": "L = log(1 + e^−|z|) + max(z, 0) − t z",
+    "cross_entropy_grad": STEP_GRADIENT,
+    "softmax_jacobian": STEP_JACOBIAN,
+    "softmax_vjp": STEP_VJP,
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,12 @@ def narrow(what: str, model: Model, step: str) -> Iterator[Mistake]:
     for dtype in (np.float16, np.float32):
         name = np.dtype(dtype).name
         yield Mistake(f"{name} arithmetic", step, f"It computes {what} in {name}.", _in(dtype)(model))
-        yield Mistake(f"{name} arithmetic", step, f"It rounds the result to {name}.",
-                      lambda z, e, s, t=dtype: np.asarray(model(z, e, s)).astype(t).astype(z.dtype))  # fmt: skip
+        yield Mistake(
+            f"{name} arithmetic",
+            step,
+            f"It rounds the result to {name}.",
+            lambda z, e, s, t=dtype: np.asarray(model(z, e, s)).astype(t).astype(z.dtype),
+        )
 
 
 def lse(z: Any) -> Any:

@@ -39,8 +39,12 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         "Its softmax exponentiates the logits as they are.",
         lambda z, y, _s: g(z, y, naive),
     )
-    yield Mistake("global max", base.STEP_SUM, "Its softmax subtracts the largest logit of the whole batch.",
-                  lambda z, y, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())) - hot(z, y))  # fmt: skip
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "Its softmax subtracts the largest logit of the whole batch.",
+        lambda z, y, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())) - hot(z, y),
+    )
     yield Mistake(
         "a instead of a − y", step, "It returns the probabilities: the label is not subtracted.", lambda z, y, s: s(z)
     )
@@ -58,8 +62,12 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         lambda z, y, s: hot(z, y) / s(z),
     )
     yield Mistake("−y", step, "It returns −y: the push is missing.", lambda z, y, s: -hot(z, y))
-    yield Mistake("diagonal-only Jacobian", base.STEP_JACOBIAN, "It multiplies by the diagonal p(1 − p) of the Jacobian and forgets i ≠ j.",
-                  lambda z, y, s: -hot(z, y) * (1 - s(z)))  # fmt: skip
+    yield Mistake(
+        "diagonal-only Jacobian",
+        base.STEP_JACOBIAN,
+        "It multiplies by the diagonal p(1 − p) of the Jacobian and forgets i ≠ j.",
+        lambda z, y, s: -hot(z, y) * (1 - s(z)),
+    )
     yield Mistake(
         "only the others", step, "The label's own element is 0.", lambda z, y, s: np.where(hot(z, y) > 0, 0, s(z))
     )
@@ -114,8 +122,12 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         "Its softmax normalises over the rows of the batch (axis 0).",
         lambda z, y, s: s(z.T).T - hot(z, y),
     )
-    yield Mistake("sum over the whole batch", base.STEP_SUM, "Its softmax sums over all rows.",
-                  lambda z, y, _s: (lambda e: e / e.sum())(np.exp(z - z.max())) - hot(z, y))  # fmt: skip
+    yield Mistake(
+        "sum over the whole batch",
+        base.STEP_SUM,
+        "Its softmax sums over all rows.",
+        lambda z, y, _s: (lambda e: e / e.sum())(np.exp(z - z.max())) - hot(z, y),
+    )
     yield Mistake("zero gradient", step, "It returns zeros.", lambda z, y, s: np.zeros_like(z))
     yield Mistake(
         "pull divided", step, "The label's 1 is divided by C.", lambda z, y, s: s(z) - hot(z, y) / z.shape[-1]
@@ -127,31 +139,84 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         lambda z, y, s: g(z, y, s) * -at(log_shifted(z), y)[:, None],
     )
     yield Mistake("absolute value", step, "It returns |p − y|.", lambda z, y, s: np.abs(g(z, y, s)))
-    yield Mistake("derivative by the labels", step, "It is −log p: the derivative by the one-hot labels, not by the logits.",
-                  lambda z, y, _s: -log_shifted(z))  # fmt: skip
-    yield Mistake("−y/p", step, "It is (p − y)/(p (1 − p)) or −y/p + …: the derivative by the probabilities.",
-                  lambda z, y, s: g(z, y, s) / (s(z) * (1 - s(z))))  # fmt: skip
+    yield Mistake(
+        "wrong reduction",
+        base.STEP_MEAN,
+        "The label's 1 is divided by N once more: p/N − y/N².",
+        lambda z, y, s: s(z) - hot(z, y) / len(z),
+    )
+    for h in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        yield Mistake(
+            "finite difference",
+            step,
+            f"It is (L(z + h) − L(z))/h with h = {h:g}, off by h/2 p (1 − p).",
+            lambda z, y, s, h=h: g(z, y, s) + h / 2 * s(z) * (1 - s(z)),
+        )
+    yield Mistake(
+        "derivative by the labels",
+        step,
+        "It is −log p: the derivative by the one-hot labels, not by the logits.",
+        lambda z, y, _s: -log_shifted(z),
+    )
+    yield Mistake(
+        "−y/p",
+        step,
+        "It is (p − y)/(p (1 − p)) or −y/p + …: the derivative by the probabilities.",
+        lambda z, y, s: g(z, y, s) / (s(z) * (1 - s(z))),
+    )
     for k in (0, -1):
-        yield Mistake("a label ignored", step, f"Rows with label {'0' if k == 0 else 'C − 1'} have the gradient 0.",
-                      lambda z, y, s, k=k: g(z, y, s) * (np.asarray(y) != k % z.shape[-1])[:, None])  # fmt: skip
-        yield Mistake("a label ignored", step, f"Rows with label {'0' if k == 0 else 'C − 1'} do not count: alone they give 0/0.",
-                      lambda z, y, s, k=k: np.where((np.asarray(y) != k % z.shape[-1])[:, None], g(z, y, s), np.nan))  # fmt: skip
+        yield Mistake(
+            "a label ignored",
+            step,
+            f"Rows with label {'0' if k == 0 else 'C − 1'} have the gradient 0.",
+            lambda z, y, s, k=k: g(z, y, s) * (np.asarray(y) != k % z.shape[-1])[:, None],
+        )
+        yield Mistake(
+            "a label ignored",
+            step,
+            f"Rows with label {'0' if k == 0 else 'C − 1'} do not count: alone they give 0/0.",
+            lambda z, y, s, k=k: np.where((np.asarray(y) != k % z.shape[-1])[:, None], g(z, y, s), np.nan),
+        )
     for eps in base.EPSILONS:
-        yield Mistake("clipped probabilities", step, f"Its loss clips the probabilities to [{eps:g}, 1 − {eps:g}]: beyond, the "
-                      "gradient is 0.", lambda z, y, s, e=eps: _through_clip(z, y, s, e))  # fmt: skip
-        yield Mistake("clipped probabilities", step, f"Its loss raises the probabilities to at least {eps:g}: below, the "
-                      "gradient is 0.", lambda z, y, s, e=eps: np.where(at(s(z), y)[:, None] >= z.dtype.type(e), g(z, y, s), 0))  # fmt: skip
-        yield Mistake("ε in the logarithm", step, f"Its loss is −log(p + {eps:g}): the gradient is (p − y) p_y/(p_y + ε).",
-                      lambda z, y, s, e=eps: (lambda q: g(z, y, s) * q / (q + z.dtype.type(e)))(at(s(z), y)[:, None]))  # fmt: skip
+        yield Mistake(
+            "clipped probabilities",
+            step,
+            f"Its loss clips the probabilities to [{eps:g}, 1 − {eps:g}]: beyond, the gradient is 0.",
+            lambda z, y, s, e=eps: _through_clip(z, y, s, e),
+        )
+        yield Mistake(
+            "clipped probabilities",
+            step,
+            f"Its loss raises the probabilities to at least {eps:g}: below, the gradient is 0.",
+            lambda z, y, s, e=eps: np.where(at(s(z), y)[:, None] >= z.dtype.type(e), g(z, y, s), 0),
+        )
+        yield Mistake(
+            "ε in the logarithm",
+            step,
+            f"Its loss is −log(p + {eps:g}): the gradient is (p − y) p_y/(p_y + ε).",
+            lambda z, y, s, e=eps: (lambda q: g(z, y, s) * q / (q + z.dtype.type(e)))(at(s(z), y)[:, None]),
+        )
     for factor in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
-        yield Mistake("z-loss", step, f"It has the gradient of {factor:g} lse² added.",
-                      lambda z, y, s, f=factor: g(z, y, s) + 2 * f * base.lse(z)[:, None] * s(z))  # fmt: skip
+        yield Mistake(
+            "z-loss",
+            step,
+            f"It has the gradient of {factor:g} lse² added.",
+            lambda z, y, s, f=factor: g(z, y, s) + 2 * f * base.lse(z)[:, None] * s(z),
+        )
     for gamma in (0.5, 1.0, 2.0, 3.0, 5.0):
-        yield Mistake("focal loss", step, f"It weights the gradient by (1 − p_y)^{gamma:g}.",
-                      lambda z, y, s, k=gamma: (1 - at(s(z), y)[:, None]) ** k * g(z, y, s))  # fmt: skip
+        yield Mistake(
+            "focal loss",
+            step,
+            f"It weights the gradient by (1 − p_y)^{gamma:g}.",
+            lambda z, y, s, k=gamma: (1 - at(s(z), y)[:, None]) ** k * g(z, y, s),
+        )
     for eps in (0.1, 0.2, 0.05, 0.01):
-        yield Mistake("smoothing with K − 1", base.STEP_SMOOTH, f"It smooths by {eps:g} and divides ε by C − 1.",
-                      lambda z, y, s, e=eps: s(z) - (hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)))  # fmt: skip
+        yield Mistake(
+            "smoothing with K − 1",
+            base.STEP_SMOOTH,
+            f"It smooths by {eps:g} and divides ε by C − 1.",
+            lambda z, y, s, e=eps: s(z) - (hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)),
+        )
         yield Mistake(
             "smoothing forgets 1 − ε",
             base.STEP_SMOOTH,
@@ -185,8 +250,15 @@ def cross_entropy_grad() -> Iterator[Mistake]:
             lambda z, y, s, t=t: np.clip(s(z), z.dtype.type(t), z.dtype.type(1 - t)) - hot(z, y),
         )
     for eps in base.EPSILONS:
-        yield Mistake("ε in the denominator", base.STEP_DEFINITION, f"Its softmax divides by S + {eps:g}.",
-                      lambda z, y, s, e=eps: (lambda q: q / (q.sum(-1, keepdims=True) + z.dtype.type(e)))(np.exp(z) if s is naive else base.exps(z)) - hot(z, y))  # fmt: skip
+        yield Mistake(
+            "ε in the denominator",
+            base.STEP_DEFINITION,
+            f"Its softmax divides by S + {eps:g}.",
+            lambda z, y, s, e=eps: (
+                (lambda q: q / (q.sum(-1, keepdims=True) + z.dtype.type(e)))(np.exp(z) if s is naive else base.exps(z))
+                - hot(z, y)
+            ),
+        )
     for t in (0.5, 2.0, 10.0):
         yield Mistake(
             "temperature", step, f"It divides the logits by {t:g}.", lambda z, y, s, t=t: g(z / z.dtype.type(t), y, s)
@@ -195,5 +267,11 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         yield Mistake("rounded", step, f"It rounds to {k} decimals.", lambda z, y, s, k=k: np.round(g(z, y, s), k))
     yield from base.narrow("the gradient", g, step)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, y, _s, t=dtype: (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(base.exps(z)) - hot(z, y))  # fmt: skip
+        yield Mistake(
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, y, _s, t=dtype: (
+                (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(base.exps(z)) - hot(z, y)
+            ),
+        )

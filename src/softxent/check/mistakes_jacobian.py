@@ -111,6 +111,12 @@ def jacobian() -> Iterator[Mistake]:
         "The case i = j is −p_i².",
         lambda p, _, _s: np.where(_eye(p) > 0, -(p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
     )
+    yield Mistake(
+        "wrong case off the diagonal",
+        step,
+        "It is p_i δ_ij − p_i (1 − p_j).",
+        lambda p, _, _s: p[:, :, None] * (_eye(p) - (1 - p[:, None, :])),
+    )
     yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.tril(_right(p)))
     yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.triu(_right(p)))
     yield Mistake(

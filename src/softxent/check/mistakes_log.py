@@ -46,8 +46,12 @@ def log_softmax() -> Iterator[Mistake]:
         "It subtracts lse = m + log S, in which a common offset has eaten the digits of log S.",
         lambda z, _, _s: z - base.lse(z)[:, None],
     )
-    yield Mistake("shift not added back", STEP_LSE, "It subtracts log S of the shifted logits from the unshifted ones.",
-                  lambda z, _, _s: z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)))  # fmt: skip
+    yield Mistake(
+        "shift not added back",
+        STEP_LSE,
+        "It subtracts log S of the shifted logits from the unshifted ones.",
+        lambda z, _, _s: z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)),
+    )
     yield Mistake(
         "log missing",
         base.STEP_LOG,
@@ -80,8 +84,12 @@ def log_softmax() -> Iterator[Mistake]:
         "It normalises over the rows of the batch (axis 0).",
         lambda z, _, _s: log_shifted(z.T).T,
     )
-    yield Mistake("global max", base.STEP_SUM, "It subtracts the largest logit of the whole batch.",
-                  lambda z, _, _s: (lambda d: d - np.log(np.exp(d).sum(-1, keepdims=True)))(z - z.max()))  # fmt: skip
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "It subtracts the largest logit of the whole batch.",
+        lambda z, _, _s: (lambda d: d - np.log(np.exp(d).sum(-1, keepdims=True)))(z - z.max()),
+    )
     yield Mistake(
         "sum over the whole batch",
         base.STEP_SUM,
@@ -97,8 +105,15 @@ def log_softmax() -> Iterator[Mistake]:
     yield from with_epsilon(lambda p: np.log(p), base.STEP_LOG)
     yield from base.narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, _, _s, t=dtype: (z - z.max(-1, keepdims=True)) - np.log(base.exps(z).astype(t).sum(-1, keepdims=True, dtype=t)).astype(z.dtype))  # fmt: skip
+        yield Mistake(
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: (
+                (z - z.max(-1, keepdims=True))
+                - np.log(base.exps(z).astype(t).sum(-1, keepdims=True, dtype=t)).astype(z.dtype)
+            ),
+        )
 
 
 def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
@@ -110,16 +125,26 @@ def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
             f"It takes log(p + {eps:g}).",
             lambda z, _, s, e=eps: log(s(z) + z.dtype.type(e)),
         )
-        yield Mistake("clipped probabilities", step, f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
-                      lambda z, _, s, e=eps: log(np.clip(s(z), z.dtype.type(e), z.dtype.type(1 - e))))  # fmt: skip
+        yield Mistake(
+            "clipped probabilities",
+            step,
+            f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
+            lambda z, _, s, e=eps: log(np.clip(s(z), z.dtype.type(e), z.dtype.type(1 - e))),
+        )
         yield Mistake(
             "clipped probabilities",
             step,
             f"It raises the probabilities to at least {eps:g}.",
             lambda z, _, s, e=eps: log(np.maximum(s(z), z.dtype.type(e))),
         )
-        yield Mistake("ε in the logarithm", step, f"It takes log(S + {eps:g}).",
-                      lambda z, _, _s, e=eps: (z - z.max(-1, keepdims=True)) - np.log(base.exps(z).sum(-1, keepdims=True) + z.dtype.type(e)))  # fmt: skip
+        yield Mistake(
+            "ε in the logarithm",
+            step,
+            f"It takes log(S + {eps:g}).",
+            lambda z, _, _s, e=eps: (
+                (z - z.max(-1, keepdims=True)) - np.log(base.exps(z).sum(-1, keepdims=True) + z.dtype.type(e))
+            ),
+        )
 
 
 def logsumexp() -> Iterator[Mistake]:
@@ -188,8 +213,12 @@ def logsumexp() -> Iterator[Mistake]:
         "It subtracts the mean.",
         lambda z, _, _s: z.mean(-1) + np.log(np.exp(z - z.mean(-1, keepdims=True)).sum(-1)),
     )
-    yield Mistake("shift by the largest magnitude", base.STEP_SHIFT, "It subtracts max |z|: rows of negative logits underflow to log 0.",
-                  lambda z, _, _s: (lambda a: a + np.log(np.exp(z - a[:, None]).sum(-1)))(np.abs(z).max(-1)))  # fmt: skip
+    yield Mistake(
+        "shift by the largest magnitude",
+        base.STEP_SHIFT,
+        "It subtracts max |z|: rows of negative logits underflow to log 0.",
+        lambda z, _, _s: (lambda a: a + np.log(np.exp(z - a[:, None]).sum(-1)))(np.abs(z).max(-1)),
+    )
     yield Mistake(
         "a class missing from the sum",
         base.STEP_SUM,
@@ -217,5 +246,9 @@ def logsumexp() -> Iterator[Mistake]:
         )
     yield from base.narrow("logsumexp", lambda z, _, _s: lse(z), STEP_LSE)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, _, _s, t=dtype: z.max(-1) + np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype))  # fmt: skip
+        yield Mistake(
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: z.max(-1) + np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype),
+        )

@@ -39,12 +39,26 @@ def cross_entropy() -> Iterator[Mistake]:
         lambda z, y, _s: np.log(np.exp(z).sum(-1)) - at(z, y),
     )
     for eps in (1e-1, 0.2, 0.05, 0.01, 0.3):
-        yield Mistake("smoothing with K − 1", base.STEP_SMOOTH, f"It smooths by {eps:g} and divides ε by C − 1.",
-                      lambda z, y, s, e=eps: -((hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)) * log_of(z, s)).sum(-1))  # fmt: skip
-        yield Mistake("smoothing forgets 1 − ε", base.STEP_SMOOTH, f"It adds ε/C of ε = {eps:g} and keeps the full weight of the label.",
-                      lambda z, y, s, e=eps: -((hot(z, y) + e / z.shape[-1]) * log_of(z, s)).sum(-1))  # fmt: skip
-        yield Mistake("label smoothing", base.STEP_SMOOTH, f"It smooths the labels by {eps:g}.",
-                      lambda z, y, s, e=eps: -((hot(z, y) * (1 - e) + e / z.shape[-1]) * log_of(z, s)).sum(-1))  # fmt: skip
+        yield Mistake(
+            "smoothing with K − 1",
+            base.STEP_SMOOTH,
+            f"It smooths by {eps:g} and divides ε by C − 1.",
+            lambda z, y, s, e=eps: (
+                -((hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)) * log_of(z, s)).sum(-1)
+            ),
+        )
+        yield Mistake(
+            "smoothing forgets 1 − ε",
+            base.STEP_SMOOTH,
+            f"It adds ε/C of ε = {eps:g} and keeps the full weight of the label.",
+            lambda z, y, s, e=eps: -((hot(z, y) + e / z.shape[-1]) * log_of(z, s)).sum(-1),
+        )
+        yield Mistake(
+            "label smoothing",
+            base.STEP_SMOOTH,
+            f"It smooths the labels by {eps:g}.",
+            lambda z, y, s, e=eps: -((hot(z, y) * (1 - e) + e / z.shape[-1]) * log_of(z, s)).sum(-1),
+        )
         yield Mistake(
             "smoothing without the uniform part",
             base.STEP_SMOOTH,
@@ -118,40 +132,96 @@ def cross_entropy() -> Iterator[Mistake]:
         "It returns the mean of (p − y)².",
         lambda z, y, s: ((s(z) - hot(z, y)) ** 2).mean(-1),
     )
-    yield Mistake("binary cross-entropy", base.STEP_LOSS, "It adds −log(1 − p_i) of the other classes.",
-                  lambda z, y, s: nll(z, y, s) - (np.log1p(-s(z)) * (1 - hot(z, y))).sum(-1))  # fmt: skip
+    yield Mistake(
+        "binary cross-entropy",
+        base.STEP_LOSS,
+        "It adds −log(1 − p_i) of the other classes.",
+        lambda z, y, s: nll(z, y, s) - (np.log1p(-s(z)) * (1 - hot(z, y))).sum(-1),
+    )
     for name, sigma in (
         ("1/(1 + e^−z)", lambda z: 1 / (1 + np.exp(-z))),
         ("e^z/(1 + e^z)", lambda z: np.exp(z) / (1 + np.exp(z))),
     ):
-        yield Mistake("binary cross-entropy", base.STEP_LOSS, f"It takes the sigmoid {name} of each logit, and their logarithms.",
-                      lambda z, y, _s, f=sigma: -(np.where(hot(z, y) > 0, np.log(f(z)), np.log(1 - f(z)))).sum(-1))  # fmt: skip
-        yield Mistake("binary cross-entropy", base.STEP_LOSS, f"It takes the sigmoid {name} of each logit, and t log p + (1 − t) log(1 − p).",
-                      lambda z, y, _s, f=sigma: -(hot(z, y) * np.log(f(z)) + (1 - hot(z, y)) * np.log(1 - f(z))).sum(-1))  # fmt: skip
-        yield Mistake("binary cross-entropy", base.STEP_LOSS, f"It takes the sigmoid {name} of the label's logit.",
-                      lambda z, y, _s, f=sigma: -np.log(f(at(z, y))))  # fmt: skip
-    yield Mistake("binary cross-entropy", base.STEP_LOSS, "It takes the sigmoid of each logit.",
-                  lambda z, y, _s: (np.logaddexp(0, z) - z * hot(z, y)).sum(-1))  # fmt: skip
+        yield Mistake(
+            "binary cross-entropy",
+            base.STEP_LOSS,
+            f"It takes the sigmoid {name} of each logit, and their logarithms.",
+            lambda z, y, _s, f=sigma: -(np.where(hot(z, y) > 0, np.log(f(z)), np.log(1 - f(z)))).sum(-1),
+        )
+        yield Mistake(
+            "binary cross-entropy",
+            base.STEP_LOSS,
+            f"It takes the sigmoid {name} of each logit, and t log p + (1 − t) log(1 − p).",
+            lambda z, y, _s, f=sigma: -(hot(z, y) * np.log(f(z)) + (1 - hot(z, y)) * np.log(1 - f(z))).sum(-1),
+        )
+        yield Mistake(
+            "binary cross-entropy",
+            base.STEP_LOSS,
+            f"It takes the sigmoid {name} of the label's logit.",
+            lambda z, y, _s, f=sigma: -np.log(f(at(z, y))),
+        )
+    yield Mistake(
+        "binary cross-entropy",
+        base.STEP_LOSS,
+        "It takes the sigmoid of each logit.",
+        lambda z, y, _s: (np.logaddexp(0, z) - z * hot(z, y)).sum(-1),
+    )
     for gamma in (0.5, 1.0, 2.0, 3.0, 5.0):
-        yield Mistake("focal loss", base.STEP_LOSS, f"It weights the loss by (1 − p_y)^{gamma:g}.",
-                      lambda z, y, s, k=gamma: (1 - at(s(z), y)) ** k * nll(z, y, s))  # fmt: skip
+        yield Mistake(
+            "focal loss",
+            base.STEP_LOSS,
+            f"It weights the loss by (1 − p_y)^{gamma:g}.",
+            lambda z, y, s, k=gamma: (1 - at(s(z), y)) ** k * nll(z, y, s),
+        )
     for factor in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
-        yield Mistake("z-loss", base.STEP_LOSS, f"It adds {factor:g} lse².",
-                      lambda z, y, s, f=factor: nll(z, y, s) + f * base.lse(z) ** 2)  # fmt: skip
+        yield Mistake(
+            "z-loss",
+            base.STEP_LOSS,
+            f"It adds {factor:g} lse².",
+            lambda z, y, s, f=factor: nll(z, y, s) + f * base.lse(z) ** 2,
+        )
     for k in (0, -1):
         what = "0" if k == 0 else "C − 1"
-        yield Mistake("a label ignored", base.STEP_LOSS, f"Rows with label {what} have the loss 0.",
-                      lambda z, y, s, k=k: np.where(np.asarray(y) == k % z.shape[-1], 0, nll(z, y, s)))  # fmt: skip
-        yield Mistake("a label ignored", base.STEP_LOSS, f"Rows with label {what} do not count: alone they give 0/0.",
-                      lambda z, y, s, k=k: np.where(np.asarray(y) == k % z.shape[-1], np.nan, nll(z, y, s)))  # fmt: skip
-    yield Mistake("NaN to number", base.STEP_LOSS, "It replaces NaN and infinities by numbers.",
-                  lambda z, y, s: np.nan_to_num(nll(z, y, s)))  # fmt: skip
-    yield Mistake("NaN to number", base.STEP_LOG, "Its logarithm underflows, and NaN and infinities are replaced by numbers.",
-                  lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y))))  # fmt: skip
-    yield Mistake("log(1 + x) for log1p", base.STEP_LOG, "It returns log(1 + p), not −log p.",
-                  lambda z, y, s: np.log1p(at(s(z), y)))  # fmt: skip
-    yield Mistake("weighted by p", base.STEP_LOSS, "It is −p_y log p_y: weighted by the probability.",
-                  lambda z, y, s: at(s(z), y) * nll(z, y, s))  # fmt: skip
+        yield Mistake(
+            "a label ignored",
+            base.STEP_LOSS,
+            f"Rows with label {what} have the loss 0.",
+            lambda z, y, s, k=k: np.where(np.asarray(y) == k % z.shape[-1], 0, nll(z, y, s)),
+        )
+        yield Mistake(
+            "a label ignored",
+            base.STEP_LOSS,
+            f"Rows with label {what} do not count: alone they give 0/0.",
+            lambda z, y, s, k=k: np.where(np.asarray(y) == k % z.shape[-1], np.nan, nll(z, y, s)),
+        )
+    yield Mistake(
+        "NaN to number",
+        base.STEP_LOSS,
+        "It replaces NaN and infinities by numbers.",
+        lambda z, y, s: np.nan_to_num(nll(z, y, s)),
+    )
+    yield Mistake(
+        "NaN to number",
+        base.STEP_LOG,
+        "Its logarithm underflows, and NaN and infinities are replaced by numbers.",
+        lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y))),
+    )
+    yield Mistake(
+        "log(1 + x) for log1p",
+        base.STEP_LOG,
+        "It returns log(1 + p), not −log p.",
+        lambda z, y, s: np.log1p(at(s(z), y)),
+    )
+    yield Mistake("1 − p for p", base.STEP_LOSS, "It is −log(1 − p_y).", lambda z, y, s: -np.log1p(-at(s(z), y)))
+    yield Mistake(
+        "1 − p for p", base.STEP_LOSS, "It is −log |p_y − 1|.", lambda z, y, s: -np.log(np.abs(at(s(z), y) - 1))
+    )
+    yield Mistake(
+        "weighted by p",
+        base.STEP_LOSS,
+        "It is −p_y log p_y: weighted by the probability.",
+        lambda z, y, s: at(s(z), y) * nll(z, y, s),
+    )
     yield Mistake("perplexity", base.STEP_LOSS, "It returns exp of the loss.", lambda z, y, s: np.exp(nll(z, y, s)))
     yield Mistake(
         "entropy", base.STEP_LOSS, "It returns the entropy of p.", lambda z, y, s: -(s(z) * log_of(z, s)).sum(-1)
@@ -165,10 +235,18 @@ def cross_entropy() -> Iterator[Mistake]:
         "It normalises over the rows of the batch (axis 0).",
         lambda z, y, _s: -at(log_shifted(z.T).T, y),
     )
-    yield Mistake("global max", base.STEP_SUM, "It subtracts the largest logit of the whole batch.",
-                  lambda z, y, _s: (lambda d: np.log(np.exp(d).sum(-1)) - at(d, y))(z - z.max()))  # fmt: skip
-    yield Mistake("global max", base.STEP_SUM, "It subtracts the largest logit of the whole batch, and takes the logarithm of p.",
-                  lambda z, y, _s: -np.log(at((lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())), y)))  # fmt: skip
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "It subtracts the largest logit of the whole batch.",
+        lambda z, y, _s: (lambda d: np.log(np.exp(d).sum(-1)) - at(d, y))(z - z.max()),
+    )
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "It subtracts the largest logit of the whole batch, and takes the logarithm of p.",
+        lambda z, y, _s: -np.log(at((lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())), y)),
+    )
     yield Mistake(
         "sum over the whole batch",
         base.STEP_SUM,
@@ -206,5 +284,11 @@ def cross_entropy() -> Iterator[Mistake]:
     )
     yield from base.narrow("the loss", nll, base.STEP_LOSS)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, y, _s, t=dtype: np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype) - at(z - z.max(-1, keepdims=True), y))  # fmt: skip
+        yield Mistake(
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, y, _s, t=dtype: (
+                np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype) - at(z - z.max(-1, keepdims=True), y)
+            ),
+        )

@@ -63,10 +63,18 @@ def sigmoid() -> Iterator[Mistake]:
         lambda z, _, _s: 0.5 * (1 + z / (1 + np.abs(z))),
     )
     for k in (0.5, 1.702, 2.0):
-        yield Mistake("temperature", base.STEP_SIGMOID, f"It multiplies the logits by {k:g}.",
-                      lambda z, _, _s, k=k: 1 / (1 + np.exp(-z * z.dtype.type(k))))  # fmt: skip
-    yield Mistake("NaN to number", base.STEP_SIGMOID, "exp(z)/(1 + exp(z)) overflows, and NaN is replaced by 0.",
-                  lambda z, _, _s: np.nan_to_num(np.exp(z) / (1 + np.exp(z))))  # fmt: skip
+        yield Mistake(
+            "temperature",
+            base.STEP_SIGMOID,
+            f"It multiplies the logits by {k:g}.",
+            lambda z, _, _s, k=k: 1 / (1 + np.exp(-z * z.dtype.type(k))),
+        )
+    yield Mistake(
+        "NaN to number",
+        base.STEP_SIGMOID,
+        "exp(z)/(1 + exp(z)) overflows, and NaN is replaced by 0.",
+        lambda z, _, _s: np.nan_to_num(np.exp(z) / (1 + np.exp(z))),
+    )
     for b in (10.0, 15.0, 20.0, 30.0, 50.0, 60.0, 80.0, 88.0, 100.0, 500.0, 700.0, 709.0):
         yield Mistake(
             "clipped logits",
@@ -133,6 +141,18 @@ def binary_cross_entropy() -> Iterator[Mistake]:
         step,
         "It takes the logarithm of p = exp(z)/(1 + exp(z)), which overflows, and of 1 − p.",
         lambda z, t, _s: logs(np.exp(z) / (1 + np.exp(z)), t),
+    )
+    yield Mistake(
+        "magnitude missing",
+        step,
+        "It takes log1p(e^−z), not log1p(e^−|z|).",
+        lambda z, t, _s: np.maximum(z, 0) - z * t + np.log1p(np.exp(-z)),
+    )
+    yield Mistake(
+        "magnitude missing",
+        step,
+        "It takes log1p(e^z), not log1p(e^−|z|).",
+        lambda z, t, _s: np.maximum(z, 0) - z * t + np.log1p(np.exp(z)),
     )
     yield Mistake(
         "log(1 + x) for log1p",

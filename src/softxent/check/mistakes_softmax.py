@@ -45,11 +45,19 @@ def _merged() -> Iterator[Mistake]:
     """Running sums, and sums by tile, that are not rescaled when the maximum changes."""
     for tile in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
         for which in ("old", "new"):
-            yield Mistake("sum not rescaled", STEP_SUM, f"It goes through the classes by {tile}, and does not multiply the "
-                          f"{which} sum by exp(m − m_new) when the maximum changes.",
-                          lambda z, _, _s, t=tile, w=which: _running(z, t, w))  # fmt: skip
-        yield Mistake("sum not rescaled", STEP_SUM, f"It adds the sums of tiles of {tile} classes, each shifted by its own maximum.",
-                      lambda z, _, _s, t=tile: _running(z, t, "both"))  # fmt: skip
+            yield Mistake(
+                "sum not rescaled",
+                STEP_SUM,
+                f"It goes through the classes by {tile}, and does not multiply the "
+                f"{which} sum by exp(m − m_new) when the maximum changes.",
+                lambda z, _, _s, t=tile, w=which: _running(z, t, w),
+            )
+        yield Mistake(
+            "sum not rescaled",
+            STEP_SUM,
+            f"It adds the sums of tiles of {tile} classes, each shifted by its own maximum.",
+            lambda z, _, _s, t=tile: _running(z, t, "both"),
+        )
 
 
 def _running(z: Any, tile: int, forgotten: str) -> Any:
@@ -97,22 +105,42 @@ def softmax() -> Iterator[Mistake]:
         "It overflows, and then replaces NaN and infinity by 0.",
         lambda z, _, _s: np.nan_to_num(naive(z), posinf=0.0),
     )
-    yield m("global max", STEP_SUM, "It subtracts the largest logit of the whole batch: rows far below it underflow to 0/0.",
-            lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())))  # fmt: skip
+    yield m(
+        "global max",
+        STEP_SUM,
+        "It subtracts the largest logit of the whole batch: rows far below it underflow to 0/0.",
+        lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())),
+    )
     yield m(
         "wrong axis",
         STEP_SUM,
         "It normalises over the rows of the batch (axis 0), not over the classes.",
         lambda z, _, s: s(z.T).T,
     )
-    yield m("max over the wrong axis", STEP_SUM, "It subtracts the largest of each column: the shift must be one number a row.",
-            lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max(0, keepdims=True))))  # fmt: skip
-    yield m("sum over the wrong axis", STEP_SUM, "It sums the exponentials over the rows of the batch (axis 0).",
-            lambda z, _, s: (lambda e: e / e.sum(0, keepdims=True))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
-    yield m("sum over the whole batch", STEP_SUM, "It sums the exponentials of all rows: the batch sums to 1, not each row.",
-            lambda z, _, s: (lambda e: e / e.sum())(np.exp(z - (0 if s is naive else z.max()))))  # fmt: skip
-    yield m("sum over the whole batch", STEP_SUM, "It sums the exponentials of all rows: the batch sums to 1, not each row.",
-            lambda z, _, s: (lambda e: e / e.sum())(exps(z)))  # fmt: skip
+    yield m(
+        "max over the wrong axis",
+        STEP_SUM,
+        "It subtracts the largest of each column: the shift must be one number a row.",
+        lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max(0, keepdims=True))),
+    )
+    yield m(
+        "sum over the wrong axis",
+        STEP_SUM,
+        "It sums the exponentials over the rows of the batch (axis 0).",
+        lambda z, _, s: (lambda e: e / e.sum(0, keepdims=True))(np.exp(z) if s is naive else exps(z)),
+    )
+    yield m(
+        "sum over the whole batch",
+        STEP_SUM,
+        "It sums the exponentials of all rows: the batch sums to 1, not each row.",
+        lambda z, _, s: (lambda e: e / e.sum())(np.exp(z - (0 if s is naive else z.max()))),
+    )
+    yield m(
+        "sum over the whole batch",
+        STEP_SUM,
+        "It sums the exponentials of all rows: the batch sums to 1, not each row.",
+        lambda z, _, s: (lambda e: e / e.sum())(exps(z)),
+    )
     yield m("softmax of softmax", STEP_DEFINITION, "It applies softmax twice.", lambda z, _, s: s(s(z)))
     yield m(
         "log-softmax",
@@ -139,10 +167,18 @@ def softmax() -> Iterator[Mistake]:
         "It divides the logits by their sum, without the exponential.",
         lambda z, _, _s: z / z.sum(-1, keepdims=True),
     )
-    yield m("divided by the norm", STEP_SUM, "It divides by the Euclidean norm of the exponentials.",
-            lambda z, _, s: (lambda e: e / np.sqrt((e * e).sum(-1, keepdims=True)))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
-    yield m("divided by the largest", STEP_SUM, "It divides by the largest exponential, not by the sum.",
-            lambda z, _, s: (lambda e: e / e.max(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
+    yield m(
+        "divided by the norm",
+        STEP_SUM,
+        "It divides by the Euclidean norm of the exponentials.",
+        lambda z, _, s: (lambda e: e / np.sqrt((e * e).sum(-1, keepdims=True)))(np.exp(z) if s is naive else exps(z)),
+    )
+    yield m(
+        "divided by the largest",
+        STEP_SUM,
+        "It divides by the largest exponential, not by the sum.",
+        lambda z, _, s: (lambda e: e / e.max(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)),
+    )
     yield m("wrong sign", STEP_DEFINITION, "It computes exp(−z).", lambda z, _, s: s(-z))
     yield m(
         "shift by the mean",
@@ -156,13 +192,21 @@ def softmax() -> Iterator[Mistake]:
         "It subtracts the smallest logit: the others overflow sooner.",
         lambda z, _, _s: naive(z - z.min(-1, keepdims=True)),
     )
-    yield m("shift by the largest magnitude", STEP_SHIFT, "It subtracts max |z|: rows of negative logits underflow to 0/0.",
-            lambda z, _, _s: naive(z - np.abs(z).max(-1, keepdims=True)))  # fmt: skip
+    yield m(
+        "shift by the largest magnitude",
+        STEP_SHIFT,
+        "It subtracts max |z|: rows of negative logits underflow to 0/0.",
+        lambda z, _, _s: naive(z - np.abs(z).max(-1, keepdims=True)),
+    )
     yield m(
         "shift added", STEP_SHIFT, "It adds the largest logit.", lambda z, _, _s: naive(z + z.max(-1, keepdims=True))
     )
-    yield m("shift after the exponential", STEP_SHIFT, "It subtracts the largest after the exponential.",
-            lambda z, _, _s: (lambda e: (e - e.max(-1, keepdims=True)) / e.sum(-1, keepdims=True))(np.exp(z)))  # fmt: skip
+    yield m(
+        "shift after the exponential",
+        STEP_SHIFT,
+        "It subtracts the largest after the exponential.",
+        lambda z, _, _s: (lambda e: (e - e.max(-1, keepdims=True)) / e.sum(-1, keepdims=True))(np.exp(z)),
+    )
     yield m(
         "shift divides",
         STEP_SHIFT,
@@ -177,21 +221,41 @@ def softmax() -> Iterator[Mistake]:
         "It raises the rounded number e to the logits: the rounding is amplified by them.",
         _power(2.718281828459045),
     )
-    yield m("x − lse", "p_i = exp(z_i − m) / S: z_i − m before anything else", "It subtracts the logsumexp, in which a common offset of the logits has already eaten the digits.",
-            lambda z, _, _s: np.exp(z - lse(z)[:, None]))  # fmt: skip
+    yield m(
+        "x − lse",
+        "p_i = exp(z_i − m) / S: z_i − m before anything else",
+        "It subtracts the logsumexp, in which a common offset of the logits has already eaten the digits.",
+        lambda z, _, _s: np.exp(z - lse(z)[:, None]),
+    )
     for eps in EPSILONS:
-        yield m("ε in the denominator", STEP_DEFINITION, f"It divides by S + {eps:g}.",
-                lambda z, _, s, eps=eps: (lambda e: e / (e.sum(-1, keepdims=True) + z.dtype.type(eps)))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
+        yield m(
+            "ε in the denominator",
+            STEP_DEFINITION,
+            f"It divides by S + {eps:g}.",
+            lambda z, _, s, eps=eps: (lambda e: e / (e.sum(-1, keepdims=True) + z.dtype.type(eps)))(
+                np.exp(z) if s is naive else exps(z)
+            ),
+        )
         yield m(
             "ε added",
             STEP_DEFINITION,
             f"It adds {eps:g} to the probabilities.",
             lambda z, _, s, eps=eps: s(z) + z.dtype.type(eps),
         )
-        yield m("ε added", STEP_DEFINITION, f"It adds {eps:g} to the exponentials.",
-                lambda z, _, s, eps=eps: (lambda e: e / e.sum(-1, keepdims=True))((np.exp(z) if s is naive else exps(z)) + z.dtype.type(eps)))  # fmt: skip
-        yield m("clipped probabilities", STEP_DEFINITION, f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
-                lambda z, _, s, eps=eps: np.clip(s(z), z.dtype.type(eps), z.dtype.type(1 - eps)))  # fmt: skip
+        yield m(
+            "ε added",
+            STEP_DEFINITION,
+            f"It adds {eps:g} to the exponentials.",
+            lambda z, _, s, eps=eps: (lambda e: e / e.sum(-1, keepdims=True))(
+                (np.exp(z) if s is naive else exps(z)) + z.dtype.type(eps)
+            ),
+        )
+        yield m(
+            "clipped probabilities",
+            STEP_DEFINITION,
+            f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
+            lambda z, _, s, eps=eps: np.clip(s(z), z.dtype.type(eps), z.dtype.type(1 - eps)),
+        )
         yield m(
             "clipped probabilities",
             STEP_DEFINITION,
@@ -223,7 +287,14 @@ def softmax() -> Iterator[Mistake]:
             f"It clips the logits to ±{bound:g} in place of the shift.",
             lambda z, _, _s, b=bound: naive(np.clip(z, -b, b)),
         )
-        yield m("clipped logits", STEP_SHIFT, f"It clips z − m at −{bound:g}: the tail is flat.", lambda z, _, _s, b=bound: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(np.maximum(z - z.max(-1, keepdims=True), -b))))  # fmt: skip
+        yield m(
+            "clipped logits",
+            STEP_SHIFT,
+            f"It clips z − m at −{bound:g}: the tail is flat.",
+            lambda z, _, _s, b=bound: (lambda e: e / e.sum(-1, keepdims=True))(
+                np.exp(np.maximum(z - z.max(-1, keepdims=True), -b))
+            ),
+        )
         yield m(
             "clipped logits",
             STEP_SHIFT,
@@ -244,51 +315,117 @@ def softmax() -> Iterator[Mistake]:
         lambda z, _, s: s(z / z.dtype.type(np.sqrt(z.shape[-1]))),
     )
     for name, cut in (("first", slice(1, None)), ("last", slice(None, -1))):
-        yield m("a class missing from the sum", STEP_SUM, f"The {name} class is not in the sum.",
-                lambda z, _, s, cut=cut: (lambda e: e / e[:, cut].sum(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
-    yield m("a class missing from the sum", STEP_SUM, "The class itself is not in its sum: it divides by the others.",
-            lambda z, _, s: (lambda e: e / (e.sum(-1, keepdims=True) - e))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
+        yield m(
+            "a class missing from the sum",
+            STEP_SUM,
+            f"The {name} class is not in the sum.",
+            lambda z, _, s, cut=cut: (lambda e: e / e[:, cut].sum(-1, keepdims=True))(
+                np.exp(z) if s is naive else exps(z)
+            ),
+        )
+    yield m(
+        "a class missing from the sum",
+        STEP_SUM,
+        "The class itself is not in its sum: it divides by the others.",
+        lambda z, _, s: (lambda e: e / (e.sum(-1, keepdims=True) - e))(np.exp(z) if s is naive else exps(z)),
+    )
     yield m(
         "1 too many in the sum",
         STEP_SUM,
         "It divides by 1 + S.",
         lambda z, _, s: (lambda e: e / (1 + e.sum(-1, keepdims=True)))(np.exp(z) if s is naive else exps(z)),
     )
-    yield m("mean for the sum", STEP_SUM, "It divides by the mean of the exponentials: the row sums to C.",
-            lambda z, _, s: (lambda e: e / e.mean(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)))  # fmt: skip
+    yield m(
+        "mean for the sum",
+        STEP_SUM,
+        "It divides by the mean of the exponentials: the row sums to C.",
+        lambda z, _, s: (lambda e: e / e.mean(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)),
+    )
     yield m("integer logits", STEP_DEFINITION, "It truncates the logits to integers.", lambda z, _, s: s(np.trunc(z)))
     for digits in range(2, 13):
         yield m(
             "rounded", STEP_DEFINITION, f"It rounds to {digits} decimals.", lambda z, _, s, k=digits: np.round(s(z), k)
         )
     for order in range(1, 41):
-        yield m("Taylor series", "exp(x)", f"Its exponential is a polynomial of degree {order}: a series cut short.",
-                lambda z, _, s, k=order: _normalised(_series(z if s is naive else z - z.max(-1, keepdims=True), k)))  # fmt: skip
+        yield m(
+            "Taylor series",
+            "exp(x)",
+            f"Its exponential is a polynomial of degree {order}: a series cut short.",
+            lambda z, _, s, k=order: _normalised(_series(z if s is naive else z - z.max(-1, keepdims=True), k)),
+        )
     yield from _merged()
-    yield m("no shift", STEP_SHIFT, "It exponentiates the logits as they are, and returns 0 where all of them underflow.",
-            lambda z, _, _s: (lambda e, t: np.where(t > 0, e / t, 0))(np.exp(z), np.exp(z).sum(-1, keepdims=True)))  # fmt: skip
+    yield m(
+        "no shift",
+        STEP_SHIFT,
+        "It exponentiates the logits as they are, and returns 0 where all of them underflow.",
+        lambda z, _, _s: (lambda e, t: np.where(t > 0, e / t, 0))(np.exp(z), np.exp(z).sum(-1, keepdims=True)),
+    )
+    yield m(
+        "shift by the sum",
+        STEP_SHIFT,
+        "It subtracts the sum of the logits, not the largest.",
+        lambda z, _, _s: naive(z - z.sum(-1, keepdims=True)),
+    )
     for name, which in (("first", 0), ("last", -1)):
-        yield m(f"shift by the {name} logit", STEP_SHIFT, f"It subtracts the {name} logit, not the largest.",
-                lambda z, _, _s, k=which: naive(z - z[:, k][:, None]))  # fmt: skip
-    yield m("linear shares", STEP_DEFINITION, "It divides the logits by the sum of their magnitudes.",
-            lambda z, _, _s: z / np.abs(z).sum(-1, keepdims=True))  # fmt: skip
-    yield m("linear shares", STEP_DEFINITION, "It divides z − min z by its sum: no exponential.",
-            lambda z, _, _s: _normalised(z - z.min(-1, keepdims=True)))  # fmt: skip
-    yield m("order of the classes", STEP_DEFINITION, "It returns the probabilities sorted, not in the classes' order.",
-            lambda z, _, s: np.sort(s(z), -1))  # fmt: skip
-    yield m("order of the classes", STEP_DEFINITION, "It returns the probabilities in descending order.",
-            lambda z, _, s: -np.sort(-s(z), -1))  # fmt: skip
-    yield m("order of the classes", STEP_DEFINITION, "It returns the classes in reverse order.",
-            lambda z, _, s: s(z)[:, ::-1])  # fmt: skip
+        yield m(
+            f"shift by the {name} logit",
+            STEP_SHIFT,
+            f"It subtracts the {name} logit, not the largest.",
+            lambda z, _, _s, k=which: naive(z - z[:, k][:, None]),
+        )
+    yield m(
+        "linear shares",
+        STEP_DEFINITION,
+        "It divides the logits by the sum of their magnitudes.",
+        lambda z, _, _s: z / np.abs(z).sum(-1, keepdims=True),
+    )
+    yield m(
+        "linear shares",
+        STEP_DEFINITION,
+        "It divides z − min z by its sum: no exponential.",
+        lambda z, _, _s: _normalised(z - z.min(-1, keepdims=True)),
+    )
+    yield m(
+        "order of the classes",
+        STEP_DEFINITION,
+        "It returns the probabilities sorted, not in the classes' order.",
+        lambda z, _, s: np.sort(s(z), -1),
+    )
+    yield m(
+        "order of the classes",
+        STEP_DEFINITION,
+        "It returns the probabilities in descending order.",
+        lambda z, _, s: -np.sort(-s(z), -1),
+    )
+    yield m(
+        "order of the classes",
+        STEP_DEFINITION,
+        "It returns the classes in reverse order.",
+        lambda z, _, s: s(z)[:, ::-1],
+    )
     yield m("NaN to number", STEP_SHIFT, "It replaces NaN by 0.", lambda z, _, s: np.nan_to_num(s(z)))
     yield from narrow("softmax", lambda z, _, s: s(z), STEP_DEFINITION)
     for dtype in (np.float16, np.float32):
-        yield m(f"{np.dtype(dtype)} sum", STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                lambda z, _, _s, t=dtype: (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(exps(z)))  # fmt: skip
-        yield m(f"{np.dtype(dtype)} sum", STEP_SUM, f"It adds the exponentials one by one in {np.dtype(dtype)}.",
-                lambda z, _, _s, t=dtype: (lambda e: e / _sequential(e, t).astype(e.dtype))(exps(z)))  # fmt: skip
-        yield m(f"{np.dtype(dtype)} exponential", STEP_DEFINITION, f"It rounds the exponentials to {np.dtype(dtype)}.",
-                lambda z, _, _s, t=dtype: (lambda e: e / e.sum(-1, keepdims=True))(exps(z).astype(t).astype(z.dtype)))  # fmt: skip
+        yield m(
+            f"{np.dtype(dtype)} sum",
+            STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(
+                exps(z)
+            ),
+        )
+        yield m(
+            f"{np.dtype(dtype)} sum",
+            STEP_SUM,
+            f"It adds the exponentials one by one in {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: (lambda e: e / _sequential(e, t).astype(e.dtype))(exps(z)),
+        )
+        yield m(
+            f"{np.dtype(dtype)} exponential",
+            STEP_DEFINITION,
+            f"It rounds the exponentials to {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: (lambda e: e / e.sum(-1, keepdims=True))(exps(z).astype(t).astype(z.dtype)),
+        )
         yield m(
             f"{np.dtype(dtype)} logits",
             STEP_DEFINITION,

@@ -24,15 +24,16 @@ THRESHOLDS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)
 
 def narrowed(value: Any, dtype: Any) -> Any:
     """Return numbers rounded to a dtype and back."""
-    return np.asarray(value).astype(dtype).astype(np.asarray(value).dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(value).astype(dtype).astype(np.asarray(value).dtype)
 
 
 def _sum_of(z: Any, s: Any, hook: Hook) -> tuple[Any, Any, Any]:
     """Return z − m (z itself without the shift), its exponentials and their sum."""
     z = hook("logits", z)
-    d = z if s is naive else hook("differences", z - z.max(-1, keepdims=True))
+    d = z if s is naive else hook("differences", z - hook("maximum", z.max(-1, keepdims=True)))
     e = hook("exponentials", np.exp(d))
-    return d, e, hook("sum", e.sum(-1, keepdims=True))
+    return d, e, hook("sum", hook("summands", e).sum(-1, keepdims=True))
 
 
 def _probabilities(z: Any, s: Any, hook: Hook) -> Any:
@@ -111,6 +112,112 @@ STAGED: dict[str, tuple[Staged, ...]] = {
 }
 
 
+Change = Callable[[Any], Any]
+
+
+def _changes() -> Iterator[tuple[str, str, str, Change]]:
+    """Return the changes of one stage that make a mistake of any kind: name, sentence, stage, change."""
+    for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
+        yield (
+            "a class missing from the sum",
+            f"Beyond {size} classes it sums whole blocks of {size}: the rest is dropped.",
+            "summands",
+            lambda e, k=size: _without(e, e.shape[-1] // k * k if e.shape[-1] > k else e.shape[-1]),
+        )
+    for most in (5, 8, 10, 16, 20, 32, 40, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048):
+        yield (
+            "a class missing from the sum",
+            f"It sums the {most} largest exponentials only.",
+            "summands",
+            lambda e, k=most: np.sort(e, -1)[..., -k:],
+        )
+        yield (
+            "a class missing from the sum",
+            f"It sums the first {most} exponentials only.",
+            "summands",
+            lambda e, k=most: _without(e, k),
+        )
+    yield (
+        "a class missing from the sum",
+        "The last class is not in the sum where the number of classes is odd.",
+        "summands",
+        lambda e: _without(e, e.shape[-1] // 2 * 2) if e.shape[-1] > 1 else e,
+    )
+    yield (
+        "a class missing from the sum",
+        "The last class is not in the sum.",
+        "summands",
+        lambda e: _without(e, e.shape[-1] - 1),
+    )
+    yield ("a class missing from the sum", "The first class is not in the sum.", "summands", lambda e: e[..., 1:])
+    for start in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4):
+        yield (
+            "maximum from a constant",
+            f"Its search for the largest logit starts at {start:g}: rows below it underflow.",
+            "maximum",
+            lambda m, k=start: np.maximum(m, m.dtype.type(k)),
+        )
+    yield (
+        "zero taken for padding",
+        "It masks logits that are exactly 0.",
+        "logits",
+        lambda z: np.where(z == 0, -np.inf, z),
+    )
+    yield ("batch mean subtracted", "It subtracts each class's mean over the batch.", "logits", lambda z: z - z.mean(0))
+    yield (
+        "logits standardised",
+        "It subtracts each row's mean and divides by its standard deviation.",
+        "logits",
+        lambda z: (z - z.mean(-1, keepdims=True)) / z.std(-1, keepdims=True),
+    )
+    yield (
+        "logits normalised",
+        "It divides each row of logits by its norm.",
+        "logits",
+        lambda z: z / np.sqrt((z * z).sum(-1, keepdims=True)),
+    )
+    yield ("absolute value", "It takes the magnitudes of the logits.", "logits", np.abs)
+    yield ("negative logits cut", "It sets negative logits to 0.", "logits", lambda z: np.maximum(z, 0))
+    yield ("integer logits", "It truncates the logits to integers.", "logits", np.trunc)
+    yield ("integer logits", "It rounds the logits to integers.", "logits", np.round)
+    for factor in (0.5, 1.5, 2.0, 3.0, 5.0, 10.0):
+        yield (
+            "temperature",
+            f"It divides the logits by {factor:g}.",
+            "logits",
+            lambda z, t=factor: z / z.dtype.type(t),
+        )
+        yield (
+            "temperature",
+            f"It multiplies the logits by {factor:g}.",
+            "logits",
+            lambda z, t=factor: z * z.dtype.type(t),
+        )
+    yield ("temperature", "It divides the logits by √C.", "logits", lambda z: z / z.dtype.type(np.sqrt(z.shape[-1])))
+    for bound in (5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 80.0, 88.0, 100.0, 500.0, 700.0, 709.0):
+        yield ("clipped logits", f"It clips the logits to ±{bound:g}.", "logits", lambda z, b=bound: np.clip(z, -b, b))
+        yield (
+            "clipped logits",
+            f"It clips z − m at −{bound:g}: the tail is flat.",
+            "differences",
+            lambda d, b=bound: np.maximum(d, -b),
+        )
+    for cap in (10.0, 15.0, 20.0, 30.0, 50.0, 100.0):
+        yield (
+            "soft-capped logits",
+            f"It caps the logits: {cap:g} tanh(z/{cap:g}).",
+            "logits",
+            lambda z, c=cap: c * np.tanh(z / c),
+        )
+
+
+def _without(e: Any, first: int) -> Any:
+    return e[..., :first]
+
+
+CHANGES = tuple(_changes())
+
+
 def _names(staged: Staged, extra: Any) -> list[str]:
     """Return the stages of a computation in their order, without the shift's where it has none."""
     seen: list[str] = []
@@ -131,23 +238,50 @@ def stages_of(kind: str, step: str) -> Iterator[Mistake]:
         names = _names(staged, extra)
         for dtype, kind_of_float in NARROW.items():
             for i, stage in enumerate(names):
-                yield Mistake(f"{dtype} {stage}", step, f"It rounds the {stage} to {dtype}.",
-                              _hooked(staged, (stage,), _rounding(kind_of_float)))  # fmt: skip
+                yield Mistake(
+                    f"{dtype} {stage}",
+                    step,
+                    f"It rounds the {stage} to {dtype}.",
+                    _hooked(staged, (stage,), _rounding(kind_of_float)),
+                )
                 if dtype != "float32":
-                    yield Mistake(f"{dtype} {stage}", step, f"It rounds the {stage} to {dtype}, and computes in float32.",
-                                  _hooked(staged, (stage,), _rounding(kind_of_float), np.float32))  # fmt: skip
+                    yield Mistake(
+                        f"{dtype} {stage}",
+                        step,
+                        f"It rounds the {stage} to {dtype}, and computes in float32.",
+                        _hooked(staged, (stage,), _rounding(kind_of_float), np.float32),
+                    )
                 if i and i + 1 < len(names):
-                    yield Mistake(f"{dtype} arithmetic", step, f"It computes in {dtype} from the {stage} on.",
-                                  _hooked(staged, tuple(names[i:]), _rounding(kind_of_float)))  # fmt: skip
-            yield Mistake(f"{dtype} arithmetic", step, f"It computes in {dtype}.",
-                          _hooked(staged, tuple(names), _rounding(kind_of_float)))  # fmt: skip
-            yield Mistake(f"{dtype} arithmetic", step, f"It reads {names[0]} as {dtype} and returns {dtype} numbers.",
-                          _hooked(staged, (names[0], names[-1]), _rounding(kind_of_float)))  # fmt: skip
+                    yield Mistake(
+                        f"{dtype} arithmetic",
+                        step,
+                        f"It computes in {dtype} from the {stage} on.",
+                        _hooked(staged, tuple(names[i:]), _rounding(kind_of_float)),
+                    )
+            yield Mistake(
+                f"{dtype} arithmetic",
+                step,
+                f"It computes in {dtype}.",
+                _hooked(staged, tuple(names), _rounding(kind_of_float)),
+            )
+            yield Mistake(
+                f"{dtype} arithmetic",
+                step,
+                f"It reads {names[0]} as {dtype} and returns {dtype} numbers.",
+                _hooked(staged, (names[0], names[-1]), _rounding(kind_of_float)),
+            )
+        for name, sentence, stage, change in CHANGES:
+            if stage in names:
+                yield Mistake(name, step, sentence, _hooked(staged, (stage,), change))
         for stage in names:
             if stage in ("exponentials", "probabilities"):
                 for threshold in THRESHOLDS:
-                    yield Mistake("small elements zeroed", step, f"It sets {stage} below {threshold:g} to 0.",
-                                  _hooked(staged, (stage,), _zeroing(threshold)))  # fmt: skip
+                    yield Mistake(
+                        "small elements zeroed",
+                        step,
+                        f"It sets {stage} below {threshold:g} to 0.",
+                        _hooked(staged, (stage,), _zeroing(threshold)),
+                    )
 
 
 def _hooked(

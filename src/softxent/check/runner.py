@@ -64,14 +64,19 @@ class Isolated:
 
     def _start(self) -> None:
         environment = os.environ | {
-            "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+            "PYTHONUNBUFFERED": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
             "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        }  # fmt: skip
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "softxent.check.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
             start_new_session=True,
-        )  # fmt: skip
+        )
         self._answers = queue.Queue()
         threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True).start()
         self._send(self._load)

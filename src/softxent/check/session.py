@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,23 @@ class Session:
         """Whether each new shape costs a compilation: fewer shapes then."""
         return self.way.container == "jax" or bool(self.caller.info.get("compiles"))
 
+    @cached_property
+    def linear(self) -> bool:
+        """Whether time grows with the width, not its square: an n × n matrix of 10^5 classes is nobody's wish."""
+        if self.narrow or self.pace > 0.2:
+            return False
+        times = []
+        for c in (1024, 4096):
+            batch = self.batch(np.zeros((1, c)), [0])
+            self.call([batch])
+            started = time.monotonic()
+            self.call([batch])
+            times.append(time.monotonic() - started)
+        return times[1] < 9 * times[0] and times[1] < 0.05
+
     @property
     def condemned(self) -> bool:
-        """Whether something is certainly wrong with its numbers: more of the same inputs would find more of the same."""
+        """Whether its numbers are certainly wrong: more of the same inputs would find more of the same."""
         return any(c.ratio > CERTAIN for c in self.candidates.values()) or any(
             f.property in ("crash", "hang", "raises", "shape", "time") for f in self.findings
         )
@@ -117,9 +132,11 @@ class Session:
         judged = judge(self.kind, batch, outcome.value, worked_in)
         self.results += judged.error.size
         self.circumstances.observe(
-            plain_first(batch), batch, np.asarray((judged.ratio > 1).reshape(len(batch), -1).any(-1)),
+            plain_first(batch),
+            batch,
+            np.asarray((judged.ratio > 1).reshape(len(batch), -1).any(-1)),
             labels=self.kind.extra == "label",
-        )  # fmt: skip
+        )
         broken = ~np.isfinite(judged.value) & np.isinf(judged.error)
         for region in np.unique(judged.region):
             inside = judged.region == region
@@ -128,15 +145,24 @@ class Session:
         self._candidate("overflow", dtype, judged, broken, batch, names)
         return judged
 
-    def _measure(self, region: str, dtype: str, judged: Judgement, where: npt.NDArray[np.bool_], batch: Batch,
-                 names: Sequence[str]) -> None:  # fmt: skip
+    def _measure(
+        self,
+        region: str,
+        dtype: str,
+        judged: Judgement,
+        where: npt.NDArray[np.bool_],
+        batch: Batch,
+        names: Sequence[str],
+    ) -> None:
         if not where.any():
             return
         index = judged.worst(np.where(where, judged.ulps, -1.0))
         ulps = float(judged.ulps[index])
         ratio = float(judged.ratio[where].max())
         kept = self.measures.get((region, dtype))
-        here = Candidate(region, dtype, ratio, names[index[0]], batch.rows(slice(index[0], index[0] + 1)), 0, (0, *index[1:]))  # fmt: skip
+        here = Candidate(
+            region, dtype, ratio, names[index[0]], batch.rows(slice(index[0], index[0] + 1)), 0, (0, *index[1:])
+        )
         count = int(where.sum())
         if kept is None:
             self.measures[region, dtype] = (ulps, ratio, count, here)
@@ -144,8 +170,15 @@ class Session:
             best = here if ulps > kept[0] else kept[3]
             self.measures[region, dtype] = (max(ulps, kept[0]), max(ratio, kept[1]), count + kept[2], best)
 
-    def _candidate(self, property_: str, dtype: str, judged: Judgement, where: npt.NDArray[np.bool_], batch: Batch,
-                   names: Sequence[str]) -> None:  # fmt: skip
+    def _candidate(
+        self,
+        property_: str,
+        dtype: str,
+        judged: Judgement,
+        where: npt.NDArray[np.bool_],
+        batch: Batch,
+        names: Sequence[str],
+    ) -> None:
         bad = where & (judged.ratio > 1)
         if not bad.any():
             return
@@ -162,16 +195,35 @@ class Session:
 
     def _flags(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
         if outcome.changed:
-            self.find("purity: input", names[0], dtype, batch, "the argument was written", "the argument unchanged",
-                      "it writes into the caller's array")  # fmt: skip
+            self.find(
+                "purity: input",
+                names[0],
+                dtype,
+                batch,
+                "the argument was written",
+                "the argument unchanged",
+                "it writes into the caller's array",
+            )
         if outcome.printed:
-            self.find("prints", names[0], dtype, batch, "output on stdout", "no output",
-                      "it prints: a function that computes must not")  # fmt: skip
+            self.find(
+                "prints",
+                names[0],
+                dtype,
+                batch,
+                "output on stdout",
+                "no output",
+                "it prints: a function that computes must not",
+            )
 
     def _failed(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
         error = outcome.error or ""
-        property_ = "hang" if "stopped after" in error else "crash" if outcome.died else (
-            "shape" if "returned" in error else "raises")  # fmt: skip
+        property_ = (
+            "hang"
+            if "stopped after" in error
+            else "crash"
+            if outcome.died
+            else ("shape" if "returned" in error else "raises")
+        )
         index = 0
         if len(batch) > 1 and not outcome.died:  # which row it is
             singles = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]
@@ -185,16 +237,18 @@ class Session:
                     self.keep(single, [names[i]], self.call([single])[0], dtype)
         self.find(property_, names[index], dtype, batch.rows(slice(index, index + 1)), error, "a result", error)
 
-    def find(self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str,
-             message: str) -> None:  # fmt: skip
+    def find(
+        self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
+    ) -> None:
         """Add a finding, one for each property and dtype."""
         if any(f.property == property_ and f.dtype == dtype for f in self.findings):
             return
         shown = {} if batch is None else describe(self.kind, batch)
         self.findings.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
 
-    def note(self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str,
-             message: str) -> None:  # fmt: skip
+    def note(
+        self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
+    ) -> None:
         """Add what is worth knowing and no finding."""
         if any(f.property == property_ and f.case == case for f in self.notes):
             return
@@ -223,8 +277,18 @@ class Session:
         for (region, dtype), (ulps, ratio, count, where) in sorted(self.measures.items()):
             value, expected = self.values(where)
             found.append(
-                Measure(f"accuracy, {region}", dtype, count, ulps, ratio, where.case, describe(self.kind, where.batch), value, expected)
-            )  # fmt: skip
+                Measure(
+                    f"accuracy, {region}",
+                    dtype,
+                    count,
+                    ulps,
+                    ratio,
+                    where.case,
+                    describe(self.kind, where.batch),
+                    value,
+                    expected,
+                )
+            )
         return found
 
     def values(self, candidate: Candidate) -> tuple[str, str]:

@@ -20,7 +20,7 @@ MATRIX_WIDTHS = (33, 48, 64, 65, 100, 127, 128)
 
 
 def known_cases(session: Session) -> None:
-    """Every known case, in every dtype: rows of one width share a call, so that rows of other sizes stand beside them."""
+    """Every known case, in every dtype: rows of one width share a call, with rows of other sizes beside them."""
     for dtype in session.dtypes:
         groups: dict[int, list[tuple[str, npt.NDArray[np.floating], int]]] = {}
         for case, row in rows_for(np.dtype(dtype)):
@@ -125,7 +125,7 @@ def random_rows(session: Session, seconds: float) -> None:
 
 def _long_rows(session: Session) -> None:
     """One large term and 2^16 tiny ones, each lost when added to it alone; fifty thousand random ones."""
-    if session.pace > 0.2 or not _linear(session):
+    if not session.linear:
         session.coverage.append("no row beyond 4096 classes: its time or memory grows too fast")
         return
     for dtype in session.dtypes:
@@ -146,15 +146,3 @@ def _long_rows(session: Session) -> None:
             session.keep(batch, name, outcome, dtype)
         if time.monotonic() - started > 5:
             break
-
-
-def _linear(session: Session) -> bool:
-    """Whether time grows with the width and not with its square: an n × n matrix of 10^5 classes is nobody's wish."""
-    times = []
-    for c in (1024, 4096):
-        batch = session.batch(np.zeros((1, c)), [0])
-        session.call([batch])
-        started = time.monotonic()
-        session.call([batch])
-        times.append(time.monotonic() - started)
-    return times[1] < 9 * times[0] and times[1] < 0.05
