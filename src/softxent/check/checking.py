@@ -26,6 +26,8 @@ Progress = Callable[[str, float], None]
 
 # Seconds for a function that compiles itself, and for each of its calls.
 COMPILING = 60.0
+# Seconds in all for such a function where a quick check is asked for.
+COMPILING_QUICKLY = 7.0
 
 
 def check(
@@ -84,7 +86,8 @@ def check(
             "reduction": reduction,
             "rows": rows,
             "container": container,
-            "until": started + (seconds or (COMPILING if compiles else 1.0 if caller.info.get("pair") else 5.0)),
+            "until": started
+            + (seconds or (COMPILING_QUICKLY if compiles else 1.0 if caller.info.get("pair") else 5.0)),
             "gradient": how[0] if how else None,
             "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
         }

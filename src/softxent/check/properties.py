@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from softxent.check.calling import Batch, Outcome, call_batches
 from softxent.check.judging import coarser, judge
@@ -278,6 +279,14 @@ def _dtypes(session: Session) -> str:
     return "; ".join(detail) or "the dtype is kept"
 
 
+def as_bfloat16(rows: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return rows as the check carries bfloat16: float32 numbers in a field of that name."""
+    plain = np.asarray(rows, np.float32)
+    value = np.zeros(plain.shape, np.dtype([("bfloat16", np.float32)]))
+    value["bfloat16"] = plain
+    return value
+
+
 def _small_types(session: Session) -> None:
     rows: list[tuple[str, Any, str]] = [
         ("integers", np.array([[4, -4, 3], [1, 2, 3]]), "int64"),
@@ -285,6 +294,7 @@ def _small_types(session: Session) -> None:
         ("uint8 [0, 255]", np.array([[0, 255], [255, 0]], np.uint8), "uint8"),
         ("float16, 70000 equal", np.zeros((1, 70000), np.float16), "float16"),
         ("float16", np.array([[4.0, -4.0, 3.0], [10.0, 2.0, 0.0]], np.float16), "float16"),
+        ("bfloat16", as_bfloat16([[4.0, -4.0, 3.0], [10.0, 2.0, 0.0]]), "bfloat16"),
     ]
     for name, z, dtype in rows:
         if z.shape[-1] > 100 and not session.linear:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from softxent.check.report import Finding, Report
 
@@ -95,7 +95,13 @@ def _tables(report: Report, console: Any) -> None:
         names = [f"{m.property.replace('accuracy, ', '')}, {m.dtype}" for m in report.measures]
         room = max(20, console.width - max(map(len, names)) - 34)
         table = Table(box=None, pad_edge=False)
-        for title, side in (("accuracy", "left"), ("", "left"), ("ulps", "right"), ("of the bound", "right")):
+        sides: tuple[tuple[str, Literal["left", "right"]], ...] = (
+            ("accuracy", "left"),
+            ("", "left"),
+            ("ulps", "right"),
+            ("of the bound", "right"),
+        )
+        for title, side in sides:
             table.add_column(title, justify=side, no_wrap=True, min_width=len(title))
         table.add_column("worst input", no_wrap=True)
         for name, m in zip(names, report.measures, strict=True):
