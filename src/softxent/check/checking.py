@@ -88,6 +88,8 @@ def check(
             "container": container,
             "until": started
             + (seconds or (COMPILING_QUICKLY if compiles else 1.0 if caller.info.get("pair") else 5.0)),
+            # The first compilation may have eaten it all: something has to be measured nevertheless.
+            "least": 3.0 if compiles else 1.0,
             "gradient": how[0] if how else None,
             "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
         }
@@ -195,7 +197,8 @@ def _one(
         session.deadline = min(
             session.deadline,
             time.monotonic()
-            + max(1.0, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
+            + max(options["least"], options["until"] - time.monotonic())
+            * (1 if select is None else 0.5 + 0.5 * select),
         )
     special.drift(session)
     sweep.known_cases(session)
