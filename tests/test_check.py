@@ -169,7 +169,7 @@ def test_a_wide_logsumexp_is_judged():
     """A chain of logaddexp is ordinary, however far off; the same width summed in less precision is a finding."""
     chain = check(f"{ZOO / 'right.py'}:logsumexp__class_by_class", "logsumexp", quick=True)
     assert chain.ok, str(chain)
-    assert any("head" in n.message and n.ulps is not None and n.ulps > 4 for n in chain.notes)
+    assert any("head" in n.property and n.ulps is not None and n.ulps > 4 for n in chain.notes)
     for wrong in ("half_sum_when_wide", "float32_and_eps_when_wide"):
         report = check(f"{ZOO / 'wrong_classic.py'}:logsumexp__{wrong}", "logsumexp", quick=True)
         assert not report.ok, wrong

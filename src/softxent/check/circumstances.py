@@ -104,7 +104,7 @@ class Circumstances:
 
     def explain(self) -> Diagnosis | None:
         """Return what parts the wrong rows from the right ones; None if nothing does, or too few were seen."""
-        if self.wrong < ENOUGH or self.right < ENOUGH:
+        if self.wrong < ENOUGH or self.right < max(ENOUGH, HIDDEN * self.wrong):
             return None
         # Some rows hide a mistake that they have: the others' error is small there.
         common = {

@@ -174,6 +174,12 @@ BY_PROPERTY = (
         "It is right for one row and neither the mean nor the sum for several.",
     ),
     (
+        "dtype: int",
+        "integer result",
+        "p_i = exp(z_i − m) / S, a real number",
+        "Integer logits give a result in integers, or a wrong one.",
+    ),
+    (
         "dtype",
         "lower precision",
         "The result has the dtype of the input.",
@@ -188,12 +194,6 @@ BY_PROPERTY = (
         "Its result does not have the shape that the kind asks for.",
     ),
     ("overflow: threshold", "no shift", "softmax(z) = softmax(z − m)", "It overflows with growing logits."),
-    (
-        "dtype: int",
-        "integer result",
-        "p_i = exp(z_i − m) / S, a real number",
-        "Integer logits give a result in integers, or a wrong one.",
-    ),
     ("raises", "raises", "Every finite input has a result.", "It raises on input that has a result."),
 )
 

@@ -8,7 +8,7 @@ there. Of those that explain about equally much, the closest is named, and those
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
             if _match(mistake, softmax, first).explained < 0.5:
                 continue
             match = _match(mistake, softmax, evidence)
-            if match.explained >= EXPLAINED and match.agreed >= AGREED:
+            if match.explained >= EXPLAINED and match.agreed >= AGREED and _changes(mistake, softmax, evidence):
                 found.append(match)
     if not found:
         return None
@@ -101,6 +101,24 @@ def _some_wrong(evidence: Sequence[Evidence], rows: int) -> list[Evidence]:
             found.append(e)
             count += int(e.wrong.reshape(len(e.got), -1).any(-1).sum())
     return found
+
+
+def _changes(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> bool:
+    """Whether a change of a function changes anything where the results are wrong."""
+    if mistake.plain is None:
+        return True
+    plain = replace(mistake, model=mistake.plain)
+    return not all(
+        np.allclose(
+            _values(mistake, softmax, e),
+            _values(plain, softmax, e),
+            rtol=16 * ROUNDOFF[e.batch.first.dtype.name],
+            atol=0,
+            equal_nan=True,
+        )
+        for e in evidence
+        if e.wrong.any()
+    )
 
 
 def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Match:

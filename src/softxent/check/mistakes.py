@@ -45,12 +45,17 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake: its name, the step that it breaks, a sentence, and its model."""
+    """A mistake: its name, the step that it breaks, a sentence, and its model.
+
+    plain: the same function without the mistake, where the mistake is a change to it: one that changes nothing is no
+    explanation.
+    """
 
     name: str
     step: str
     sentence: str
     model: Model
+    plain: Model | None = None
 
 
 def naive(z: Any) -> Any:

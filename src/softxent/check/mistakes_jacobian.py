@@ -211,7 +211,12 @@ def vjp() -> Iterator[Mistake]:
         "It subtracts max p g, not Σ p g.",
         lambda p, g, _s: p * (g - (p * g).max(-1, keepdims=True)),
     )
-    yield Mistake("p²", step, "The second term has p² in place of p⟨p, g⟩.", lambda p, g, _s: p * g - p * p * g)
+    yield Mistake(
+        "diagonal-only Jacobian",
+        step,
+        "Its second term is p² g in place of p⟨p, g⟩.",
+        lambda p, g, _s: p * g - p * p * g,
+    )
     yield Mistake("p and g swapped", step, "It is g (p − ⟨p, g⟩).", lambda p, g, _s: g * (p - dot(p, g)))
     yield Mistake("p − g", step, "It is p − g: that is the loss's gradient, for one-hot g.", lambda p, g, _s: p - g)
     yield Mistake(

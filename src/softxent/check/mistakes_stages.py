@@ -7,6 +7,7 @@ exponentials" rounds that stage, "float16 from the exponentials on" that stage a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -234,54 +235,60 @@ def _names(staged: Staged, extra: Any) -> list[str]:
 def stages_of(kind: str, step: str) -> Iterator[Mistake]:
     """Mistakes in one stage of a kind: fewer bits there, from there on or everywhere; small values set to 0."""
     for staged in STAGED[kind]:
-        extra = np.array([0]) if kind.startswith("cross_entropy") else np.array([[0.0, 1.0]])
-        names = _names(staged, extra)
-        for dtype, kind_of_float in NARROW.items():
-            for i, stage in enumerate(names):
+        plain = _hooked(staged, (), lambda value: value)
+        for mistake in _of_stages(staged, kind, step):
+            yield replace(mistake, plain=plain)
+
+
+def _of_stages(staged: Staged, kind: str, step: str) -> Iterator[Mistake]:
+    extra = np.array([0]) if kind.startswith("cross_entropy") else np.array([[0.0, 1.0]])
+    names = _names(staged, extra)
+    for dtype, kind_of_float in NARROW.items():
+        for i, stage in enumerate(names):
+            yield Mistake(
+                f"{dtype} {stage}",
+                step,
+                f"It rounds the {stage} to {dtype}.",
+                _hooked(staged, (stage,), _rounding(kind_of_float)),
+            )
+            if dtype != "float32":
                 yield Mistake(
                     f"{dtype} {stage}",
                     step,
-                    f"It rounds the {stage} to {dtype}.",
-                    _hooked(staged, (stage,), _rounding(kind_of_float)),
+                    f"It rounds the {stage} to {dtype}, and computes in float32.",
+                    _hooked(staged, (stage,), _rounding(kind_of_float), np.float32),
                 )
-                if dtype != "float32":
-                    yield Mistake(
-                        f"{dtype} {stage}",
-                        step,
-                        f"It rounds the {stage} to {dtype}, and computes in float32.",
-                        _hooked(staged, (stage,), _rounding(kind_of_float), np.float32),
-                    )
-                if i and i + 1 < len(names):
-                    yield Mistake(
-                        f"{dtype} arithmetic",
-                        step,
-                        f"It computes in {dtype} from the {stage} on.",
-                        _hooked(staged, tuple(names[i:]), _rounding(kind_of_float)),
-                    )
-            yield Mistake(
-                f"{dtype} arithmetic",
-                step,
-                f"It computes in {dtype}.",
-                _hooked(staged, tuple(names), _rounding(kind_of_float)),
-            )
-            yield Mistake(
-                f"{dtype} arithmetic",
-                step,
-                f"It reads {names[0]} as {dtype} and returns {dtype} numbers.",
-                _hooked(staged, (names[0], names[-1]), _rounding(kind_of_float)),
-            )
-        for name, sentence, stage, change in CHANGES:
-            if stage in names:
-                yield Mistake(name, step, sentence, _hooked(staged, (stage,), change))
-        for stage in names:
-            if stage in ("exponentials", "probabilities"):
-                for threshold in THRESHOLDS:
-                    yield Mistake(
-                        "small elements zeroed",
-                        step,
-                        f"It sets {stage} below {threshold:g} to 0.",
-                        _hooked(staged, (stage,), _zeroing(threshold)),
-                    )
+            if i and i + 1 < len(names):
+                yield Mistake(
+                    f"{dtype} arithmetic",
+                    step,
+                    f"It computes in {dtype} from the {stage} on.",
+                    _hooked(staged, tuple(names[i:]), _rounding(kind_of_float)),
+                )
+        yield Mistake(
+            f"{dtype} arithmetic",
+            step,
+            f"It computes in {dtype}.",
+            _hooked(staged, tuple(names), _rounding(kind_of_float)),
+        )
+        yield Mistake(
+            f"{dtype} arithmetic",
+            step,
+            f"It reads {names[0]} as {dtype} and returns {dtype} numbers.",
+            _hooked(staged, (names[0], names[-1]), _rounding(kind_of_float)),
+        )
+    for name, sentence, stage, change in CHANGES:
+        if stage in names:
+            yield Mistake(name, step, sentence, _hooked(staged, (stage,), change))
+    for stage in names:
+        if stage in ("exponentials", "probabilities"):
+            for threshold in THRESHOLDS:
+                yield Mistake(
+                    "small elements zeroed",
+                    step,
+                    f"It sets {stage} below {threshold:g} to 0.",
+                    _hooked(staged, (stage,), _zeroing(threshold)),
+                )
 
 
 def _hooked(
