@@ -21,55 +21,9 @@ from softxent.check.mistakes import (
     naive,
     narrow,
 )
+from softxent.check.mistakes_sums import merged, normalised, sequential, series
 
 __all__ = ["softmax"]
-
-
-def _sequential(e: Any, dtype: Any) -> Any:
-    return np.cumsum(e.astype(dtype), -1, dtype=dtype)[..., -1:]
-
-
-def _normalised(e: Any) -> Any:
-    return e / e.sum(-1, keepdims=True)
-
-
-def _series(x: Any, order: int) -> Any:
-    term, total = np.ones_like(x), np.ones_like(x)
-    for k in range(1, order + 1):
-        term = term * x / k
-        total = total + term
-    return total
-
-
-def _merged() -> Iterator[Mistake]:
-    """Running sums, and sums by tile, that are not rescaled when the maximum changes."""
-    for tile in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
-        for which in ("old", "new"):
-            yield Mistake(
-                "sum not rescaled",
-                STEP_SUM,
-                f"It goes through the classes by {tile}, and does not multiply the "
-                f"{which} sum by exp(m − m_new) when the maximum changes.",
-                lambda z, _, _s, t=tile, w=which: _running(z, t, w),
-            )
-        yield Mistake(
-            "sum not rescaled",
-            STEP_SUM,
-            f"It adds the sums of tiles of {tile} classes, each shifted by its own maximum.",
-            lambda z, _, _s, t=tile: _running(z, t, "both"),
-        )
-
-
-def _running(z: Any, tile: int, forgotten: str) -> Any:
-    m, total = np.full((len(z), 1), -np.inf, z.dtype), np.zeros((len(z), 1), z.dtype)
-    for at in range(0, z.shape[-1], tile):
-        part = z[:, at : at + tile]
-        top = part.max(-1, keepdims=True)
-        new = np.maximum(m, top)
-        own = np.exp(part - (top if forgotten in ("new", "both") else new)).sum(-1, keepdims=True)
-        total = total * (1 if forgotten in ("old", "both") else np.exp(m - new)) + own
-        m = new
-    return np.exp(z - m) / total
 
 
 def _power(base: float) -> Model:
@@ -351,9 +305,9 @@ def softmax() -> Iterator[Mistake]:
             "Taylor series",
             "exp(x)",
             f"Its exponential is a polynomial of degree {order}: a series cut short.",
-            lambda z, _, s, k=order: _normalised(_series(z if s is naive else z - z.max(-1, keepdims=True), k)),
+            lambda z, _, s, k=order: normalised(series(z if s is naive else z - z.max(-1, keepdims=True), k)),
         )
-    yield from _merged()
+    yield from merged()
     yield m(
         "no shift",
         STEP_SHIFT,
@@ -383,7 +337,7 @@ def softmax() -> Iterator[Mistake]:
         "linear shares",
         STEP_DEFINITION,
         "It divides z − min z by its sum: no exponential.",
-        lambda z, _, _s: _normalised(z - z.min(-1, keepdims=True)),
+        lambda z, _, _s: normalised(z - z.min(-1, keepdims=True)),
     )
     yield m(
         "order of the classes",
@@ -418,7 +372,7 @@ def softmax() -> Iterator[Mistake]:
             f"{np.dtype(dtype)} sum",
             STEP_SUM,
             f"It adds the exponentials one by one in {np.dtype(dtype)}.",
-            lambda z, _, _s, t=dtype: (lambda e: e / _sequential(e, t).astype(e.dtype))(exps(z)),
+            lambda z, _, _s, t=dtype: (lambda e: e / sequential(e, t).astype(e.dtype))(exps(z)),
         )
         yield m(
             f"{np.dtype(dtype)} exponential",

@@ -86,11 +86,13 @@ class Session:
         times = []
         for c in (1024, 4096):
             batch = self.batch(np.zeros((1, c)), [0])
-            self.call([batch])
-            started = time.monotonic()
-            self.call([batch])
-            times.append(time.monotonic() - started)
-        return times[1] < 9 * times[0] and times[1] < 0.05
+            best = float("inf")
+            for _ in range(4):
+                started = time.monotonic()
+                self.call([batch])
+                best = min(best, time.monotonic() - started)
+            times.append(best)
+        return times[1] < 7 * times[0] and times[1] < 0.05
 
     @property
     def condemned(self) -> bool:
