@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 ZOO = Path(__file__).parent / "zoo"
@@ -21,3 +22,5 @@ def functions(*files: str) -> list[tuple[str, str]]:
 
 WRONG = functions("wrong_numpy.py", "wrong_lists.py", "wrong_torch.py", "wrong_classic.py")
 RIGHT = functions("right.py", "right_torch.py", "right_rounded.py")
+# The mistake of each wrong function, by any of the names that are right for it.
+NAMES: dict[str, list[str]] = json.loads((ZOO / "names.json").read_text(encoding="utf-8"))

@@ -23,7 +23,8 @@ def assert_correct(
 ) -> Report:
     """Assert in a test that a function has no finding; the failure shows the findings and the diagnosis.
 
-    target, kind and options are those of `check`. Returns the report. Raises AssertionError with the report as its text.
+    target, kind and options are those of `check`. Returns the report. Raises AssertionError with the report as its
+    text.
 
     >>> import numpy as np
     >>> def logsumexp(z):

@@ -1,4 +1,4 @@
-"""Balls of python-flint (Arb: Johansson, IEEE Trans. Computers 66, 2017): a midpoint and a radius that holds the truth."""
+"""Balls of python-flint (Arb: Johansson, IEEE Trans. Computers 66, 2017): a midpoint and a radius around the truth."""
 
 from __future__ import annotations
 

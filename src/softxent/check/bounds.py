@@ -1,20 +1,21 @@
 """The error that an ordinary, correct implementation is owed, a bound for each element; and the strict one, 4 ulps.
 
-An ordinary implementation subtracts the maximum and otherwise computes each formula as it stands in the dtype. To first
-order in the unit roundoff u (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, with the logits' own differences in
-place of x_max − x_min; A = 24 for exp, log and division of any current library, c(n) for the sum):
+An ordinary implementation subtracts the maximum and otherwise computes each formula as it stands in the dtype. To
+first order in the unit roundoff u (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, with the logits' own
+differences in place of x_max − x_min; A = 24 for exp, log and division of any current library, c(n) for the sum):
 
     softmax            p_i (A + c + 2|log p_i| + |z_i − m| + E) u        E = Σ p_j |z_j − m|
     log-softmax        (A + c + E + 2|z_i − m| + 2 log S) u
-    logsumexp          (A + c + E + 2|m| + 4 log S + Σ_k (S_k/S) (|lse_k| + 6)) u, S_k and lse_k those of the first k classes:
-                       a chain of logaddexp rounds lse_k at every class, of which S_k/S remains in the end
+    logsumexp          (A + c + E + 2|m| + 4 log S + Σ_k (S_k/S) (|lse_k| + 6)) u, S_k, lse_k those of the first
+                       k classes: a chain of logaddexp rounds lse_k at every class, of which S_k/S remains in the end
     loss               that of log-softmax and 2(|m| + |z_y|) u: lse − z_y is what everybody writes
-    its gradient       that of softmax, p_i (|m| + |lse|) u for exp(z − lse), and 2u at the label, for p − 1
+    its gradient       that of softmax, p_i (|m| + |lse|) u for exp(z − lse);
+                       at the label 4u for p − 1, and what the others are owed, for minus their sum
     Jacobian           4(|log p| terms of both) |p_i p_j| u, on the diagonal p_i u: p − p²
     VJP                p_i (|g_i| + ⟨p, |g|⟩) (A + c) u
 
-These are absolute numbers: p − 1 cancels for a confident row and log-softmax's largest element is lost there. That is what
-ordinary code does, and it is reported as information (`strict`); exceeding the bound is a finding.
+These are absolute numbers: p − 1 cancels for a confident row and log-softmax's largest element is lost there. That is
+what ordinary code does, and it is reported as information (`strict`); exceeding the bound is a finding.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ Float = npt.NDArray[np.float64]
 
 ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 NORMAL = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
-LARGEST = {"float64": 1.7976931348623157e308, "float32": 3.4028234663852886e38, "float16": 65504.0,
-           "bfloat16": 3.3895313892515355e38}  # fmt: skip
+LARGEST = {
+    "float64": 1.7976931348623157e308,
+    "float32": 3.4028234663852886e38,
+    "float16": 65504.0,
+    "bfloat16": 3.3895313892515355e38,
+}
 A = 24.0
 
 
@@ -98,7 +103,10 @@ def _terms(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: 
         )
     if kind == "cross_entropy_grad":
         hot = np.arange(n) == label
-        return p * (relative + 2 * m + 2 * log_s) + 4.0 * hot
+        each = p * (relative + 2 * m + 2 * log_s)
+        # At the label p − 1, or minus the sum of the others.
+        others = np.where(hot, 0.0, each).sum(-1, keepdims=True)
+        return each + np.where(hot, 4.0 + others, 0.0)
     raise KeyError(kind)
 
 

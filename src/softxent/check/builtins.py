@@ -1,6 +1,7 @@
 """The built-in targets: the functions of the libraries that are installed, called as each kind asks.
 
-A library is imported when its name is asked for, softxent's own kernels too: to the check they are a target like any other.
+A library is imported when its name is asked for, softxent's own kernels too: to the check they are a target like any
+other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Exact values of whole batches in double-double, and the quantities that an error is judged against.
 
-The results agree with the oracle's balls to 2^-60 of each value (a test holds this); what a sweep condemns is proved again
-by balls before it is reported. Every form is free of cancellation, as the oracle's.
+The results agree with the oracle's balls to 2^-60 of each value (a test holds this); what a sweep condemns is proved
+again by balls before it is reported. Every form is free of cancellation, as the oracle's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a target wants to be called, found out by trying: the container, one row or a batch, the labels, the reduction."""
+"""How a target wants to be called, found out by trying: container, one row or a batch, labels, reduction."""
 
 from __future__ import annotations
 
@@ -63,12 +63,27 @@ class Way:
 
     def requests(self, kind: Kind, batch: Batch, reduction_rows: bool = False) -> list[dict[str, Any]]:
         """Return the calls that a batch makes: one, or one a row where it takes rows or its result is reduced."""
-        one_call = self.batched and (self.reduction == "none" or reduction_rows or kind.result == "row")
-        if one_call:
+        if reduction_rows and self.batched:
+            pieces = [batch]
+        elif self.elementwise(kind):
+            n, c = batch.first.shape
+            pieces = [
+                Batch(
+                    batch.first[i : i + 1, j : j + 1],
+                    None if batch.extra is None else batch.extra[i : i + 1, j : j + 1],
+                )
+                for i in range(n)
+                for j in range(c)
+            ]
+        elif self.batched and (self.reduction == "none" or kind.result == "row"):
             pieces = [batch]
         else:
             pieces = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]
         return [self._request(kind, piece) for piece in pieces]
+
+    def elementwise(self, kind: Kind) -> bool:
+        """Whether each element is a call of its own: the mean of a loss that every element has shows none of them."""
+        return kind.name == "binary_cross_entropy" and self.reduction != "none"
 
     def _request(self, kind: Kind, piece: Batch) -> dict[str, Any]:
         first = piece.first if self.batched else piece.first[0]
@@ -153,8 +168,14 @@ def _outcome(kind: Kind, way: Way, batch: Batch, answers: Sequence[dict[str, Any
     values = [a["value"] for a in answers]
     if any(isinstance(v, tuple) for v in values):
         return Outcome(None, error="it returned two results of different shapes; expected one array", **flags)
-    reduced = way.reduction != "none" and kind.result != "row"
+    reduced = way.reduction != "none" and (kind.result != "row" or way.elementwise(kind))
     n = len(batch)
+    if way.elementwise(kind) and not whole:
+        wrong = next((v.shape for v in values if v.size != 1), None)
+        if wrong is not None:
+            return Outcome(None, error=f"it returned shape {wrong}, expected ()", **flags)
+        value = np.stack([v.reshape(()) for v in values]).reshape(batch.first.shape)
+        return Outcome(plain(value), dtype_of(value), **flags)
     if way.batched and (whole or (len(answers) == 1 and (not reduced or n == 1))):
         first = batch.first
         wanted = expected_shape(kind, first, reduced=reduced)
@@ -164,7 +185,7 @@ def _outcome(kind: Kind, way: Way, batch: Batch, answers: Sequence[dict[str, Any
         value = value.reshape(wanted)
         value = value.reshape(1) if reduced and not whole else value
     else:
-        wanted = expected_shape(kind, batch.first[0] if not way.batched else batch.first[:1], reduced=reduced)  # fmt: skip
+        wanted = expected_shape(kind, batch.first[0] if not way.batched else batch.first[:1], reduced=reduced)
         for v in values:
             if v.shape != wanted and not (v.size == int(np.prod(wanted)) and v.shape in _near(wanted)):
                 return Outcome(None, error=f"it returned shape {v.shape}, expected {wanted}", **flags)
@@ -207,16 +228,27 @@ def plain_batch(kind: Kind, dtype: str = "float64") -> Batch:
     return Batch(first.astype(dtype), extra)
 
 
-def find_way(caller: Caller, kind: Kind, timeout: float, *, reduction: str | None = None, rows: str | None = None,
-             container: str | None = None, gradient: str | None = None, select: int | None = None) -> tuple[Way | None, str]:  # fmt: skip
+def find_way(
+    caller: Caller,
+    kind: Kind,
+    timeout: float,
+    *,
+    reduction: str | None = None,
+    rows: str | None = None,
+    container: str | None = None,
+    gradient: str | None = None,
+    select: int | None = None,
+) -> tuple[Way | None, str]:
     """Return the way that works, and the reason if none does: the first that is right on a plain batch, else any."""
     info = caller.info
     needed = 1 if kind.extra is None else 2
     required, unknown = info["parameters"], info["unknown"]
     if unknown or len(required) > needed + bool(gradient):
         extra = ", ".join([*required[needed:], *unknown])
-        raise TargetError(f"it also asks for {extra}: give them defaults, or wrap it; {kind.name} is called with "
-                          f"{needed} argument{'s' * (needed > 1)}")  # fmt: skip
+        raise TargetError(
+            f"it also asks for {extra}: give them defaults, or wrap it; {kind.name} is called with "
+            f"{needed} argument{'s' * (needed > 1)}"
+        )
     base = Way(info["containers"][0], True, keywords=info["keywords"], gradient=gradient, select=select)
     if reduction in ("mean", "sum", "none") and "reduction" in info["options"]:
         base = replace(base, keywords=base.keywords | {"reduction": reduction})
@@ -258,14 +290,20 @@ def find_way(caller: Caller, kind: Kind, timeout: float, *, reduction: str | Non
 
 
 def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
-    """Whether a batch's result has the right numbers in another shape."""
+    """Whether a batch's result has the right numbers in another shape, or on the diagonal of a matrix of the rows."""
     value = answers[0]["value"]
-    if isinstance(value, tuple) or value.size != exact.size:
+    if isinstance(value, tuple):
+        return False
+    if value.shape == (len(exact), len(exact)) and exact.ndim == 1:
+        value = np.diagonal(value)  # a column was added to a row
+    if value.size != exact.size:
         return False
     return bool(np.allclose(plain(value).ravel(), exact.ravel(), rtol=1e-3, atol=1e-6))
 
 
-def _judged(kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None) -> tuple[float, Way] | str:  # fmt: skip
+def _judged(
+    kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None
+) -> tuple[float, Way] | str:
     """Return how far a way's results are from the exact ones, relative, and the way with its reduction; or why not."""
     if any(isinstance(a["value"], tuple) for a in answers):
         return "it returned two results of different shapes; expected one array"
@@ -278,6 +316,8 @@ def _judged(kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any,
     if kind.reducible:
         if kind.name == "cross_entropy_grad":
             candidates = {"sum": exact, "mean": exact / n}
+        elif not way.batched and kind.name == "binary_cross_entropy" and value.shape != exact.shape:
+            candidates = {"mean": exact.mean(-1), "sum": exact.sum(-1)}
         elif not way.batched:
             pass
         elif value.ndim == 0 or value.shape == (1,):

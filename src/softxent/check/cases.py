@@ -1,7 +1,7 @@
 """The adversarial rows: each is here because somebody's softmax was wrong on it, or is bound to be.
 
-A row is float64; a check in another dtype rounds it and asks the oracle about the rounded row. Each row has the label whose
-loss and gradient are the point of it.
+A row is float64; a check in another dtype rounds it and asks the oracle about the rounded row. Each row has the label
+whose loss and gradient are the point of it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,12 @@ CASES = (
     Case("two-at-the-top", (800.0, 800.0, 400.0), 0, "pytorch#56340: x − logsumexp(x) loses ln 2"),
     Case("hundred-million", (1e8, 1e8), 1, "pytorch#11752: the loss is ln 2 however large the logits are"),
     Case("ten-quadrillion", (1e16, 1e16), 1, "the same where the spacing of float64 is 2"),
-    Case("mps", (-16.9397, 74.5907, -245.5731, 57.9282, -59.7757, 26.2957, -27.3786, 71.2639, 57.6391, 54.0626), 1,
-         "pytorch#94043: a row from a bug report, spread over 320"),
+    Case(
+        "mps",
+        (-16.9397, 74.5907, -245.5731, 57.9282, -59.7757, 26.2957, -27.3786, 71.2639, 57.6391, 54.0626),
+        1,
+        "pytorch#94043: a row from a bug report, spread over 320",
+    ),
     Case("confident", (40.0, 0.0), 0, "pytorch#195531: the loss and the pull are 4.2e-18, not 0"),
     Case("confident-half-ulp", (37.42994775023705, 0.0), 0, "p = 1 − 2^-54: the pull is 5.6e-17"),
     Case("confident-single", (16.942384719848633, 0.0), 0, "pytorch#113708: log p is −4.4e-8 in float32"),
@@ -69,7 +73,7 @@ CASES = (
     Case("tie-at-the-top", (2.0, -1.0, 2.0, 2.0), 2, "the label ties with others at the maximum"),
     Case("one-of-many", (30.0, *(0.0,) * 500), 0, "one confident class against five hundred equal ones"),
     Case("many-small", (20.0, *(-0.01 * i for i in range(3000))), 0, "the others' sum is long and small"),
-)  # fmt: skip
+)
 
 MORE = (
     Case("thousand", (1000.0, 1001.0, 999.5), 1, "exp(1000) overflows without the shift"),
@@ -94,7 +98,7 @@ MORE = (
 
 
 def rows_for(dtype: np.dtype[np.floating]) -> list[tuple[Case, npt.NDArray[np.floating]]]:
-    """Return the cases in a dtype: its own largest number in place of float64's; rows that it cannot hold are left out."""
+    """Return the cases in a dtype, with its own largest number; rows that it cannot hold are left out."""
     found = []
     largest = float(np.finfo(dtype).max)
     for case in (*CASES, *MORE):

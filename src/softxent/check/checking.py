@@ -14,7 +14,7 @@ from softxent.check.kinds import Kind, guess, kind_of
 from softxent.check.notes import information
 from softxent.check.properties import run_properties
 from softxent.check.proving import prove
-from softxent.check.report import Finding, Report
+from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.runner import InProcess, Isolated, absolute
 from softxent.check.search import climb
 from softxent.check.session import Session, describe
@@ -26,6 +26,8 @@ Progress = Callable[[str, float], None]
 
 # Seconds for a function that compiles itself, and for each of its calls.
 COMPILING = 60.0
+# Seconds in all for such a function where a quick check is asked for.
+COMPILING_QUICKLY = 7.0
 
 
 def check(
@@ -44,14 +46,15 @@ def check(
 ) -> Report:
     """Check a softmax, a loss or a gradient against exact arithmetic.
 
-    target: a function, called in this process; or text as on the command line (`"file.py:function"`, `"module:function"`, a
-    built-in name such as `"torch"`), called in a process of its own, which may crash or hang. kind: "softmax",
-    "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy", "cross_entropy_grad",
-    "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed from the function's name if
-    None. The class axis is the last one; labels are integers. from_: "logits" or "probabilities", what a Jacobian or a VJP
-    takes. reduction: "none", "mean" or "sum", found out if None. rows: "one" or "batch", what a call takes; found out if
-    None. container: "numpy", "torch", "jax", "tensorflow" or "list". grad: "autograd" or "complex" (step): check the
-    gradient of the function in place of the function. timeout: seconds a call. seconds: about how long it may all take.
+    target: a function, called in this process; or text as on the command line (`"file.py:function"`,
+    `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or hang.
+    kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
+    "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed
+    from the function's name if None. The class axis is the last one; labels are integers. from_: "logits" or
+    "probabilities", what a Jacobian or a VJP takes. reduction: "none", "mean" or "sum", found out if None. rows:
+    "one" or "batch", what a call takes; found out if None. container: "numpy", "torch", "jax", "tensorflow" or
+    "list". grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
+    timeout: seconds a call. seconds: about how long it may all take.
 
     Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
 
@@ -79,10 +82,17 @@ def check(
         budget = 7.0 if quick else seconds or 90.0
         compiles = bool(caller.info.get("compiles"))
         options: dict[str, Any] = {
-            "quick": quick, "reduction": reduction, "rows": rows, "container": container,
-            "until": started + (seconds or (COMPILING if compiles else 1.0 if caller.info.get("pair") else 5.0)),
-            "gradient": how[0] if how else None, "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
-        }  # fmt: skip
+            "quick": quick,
+            "reduction": reduction,
+            "rows": rows,
+            "container": container,
+            "until": started
+            + (seconds or (COMPILING_QUICKLY if compiles else 1.0 if caller.info.get("pair") else 5.0)),
+            # The first compilation may have eaten it all: something has to be measured nevertheless.
+            "least": 3.0 if compiles else 1.0,
+            "gradient": how[0] if how else None,
+            "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
+        }
         report = Report(name, asked.name, oracle=oracle.backend().NAME, versions=caller.info["versions"])
         if asked.name == "cross_entropy_value_and_grad":
             _both(report, caller, options, budget, progress)
@@ -138,14 +148,27 @@ def _gradient_of(kind: str, grad: str | None) -> tuple[str, str] | None:
     raise TargetError(f"--grad {grad} takes a function of kind cross_entropy or softmax, not {kind}")
 
 
-def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], budget: float, progress: Progress,
-         select: int | None = None) -> None:  # fmt: skip
-    """Run every stage for one kind and add to the report."""
+def _one(
+    report: Report,
+    caller: Caller,
+    kind: Kind,
+    options: dict[str, Any],
+    budget: float,
+    progress: Progress,
+    select: int | None = None,
+) -> str | None:
+    """Run every stage for one kind and add to the report; return its reduction, None if it cannot be called."""
     progress("calling", 0.0)
     way, reason = find_way(
-        caller, kind, options["timeout"], reduction=options["reduction"], rows=options["rows"],
-        container=options["container"], gradient=options["gradient"], select=select,
-    )  # fmt: skip
+        caller,
+        kind,
+        options["timeout"],
+        reduction=options["reduction"],
+        rows=options["rows"],
+        container=options["container"],
+        gradient=options["gradient"],
+        select=select,
+    )
     if way is None:
         batch = plain_batch(kind)
         property_ = (
@@ -163,7 +186,7 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
             )
         )
         report.diagnosis = diagnose(None, report)
-        return
+        return None
     report.calling = (
         f"{'a batch' if way.batched else 'one row'} of {way.container}"
         + (f", {way.labels} labels" if kind.extra == "label" else "")
@@ -174,7 +197,8 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
         session.deadline = min(
             session.deadline,
             time.monotonic()
-            + max(1.0, options["until"] - time.monotonic()) * (1 if select is None else 0.5 + 0.5 * select),
+            + max(options["least"], options["until"] - time.monotonic())
+            * (1 if select is None else 0.5 + 0.5 * select),
         )
     special.drift(session)
     sweep.known_cases(session)
@@ -197,13 +221,15 @@ def _one(report: Report, caller: Caller, kind: Kind, options: dict[str, Any], bu
     report.coverage += session.coverage
     if session.findings and report.diagnosis is None:
         report.diagnosis = diagnose(session, report)
+    return way.reduction
 
 
 def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Progress) -> None:
-    """A function that returns (loss, gradient) is both kinds."""
+    """A function that returns (loss, gradient) is both kinds, and the gradient is that of the loss."""
+    reductions = []
     for select, name in enumerate(("cross_entropy", "cross_entropy_grad")):
         part = Report(report.target, name)
-        _one(part, caller, kind_of(name), options, budget / 2, progress, select)
+        reductions.append(_one(part, caller, kind_of(name), options, budget / 2, progress, select))
         label = ("loss", "gradient")[select]
         report.findings += [replace(f, property=f"{label}: {f.property}") for f in part.findings]
         report.notes += [replace(f, property=f"{label}: {f.property}") for f in part.notes]
@@ -212,6 +238,24 @@ def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float
         report.coverage += [f"{label}: {c}" for c in part.coverage]
         report.diagnosis = report.diagnosis or part.diagnosis
         report.calling = part.calling
+    loss, gradient = reductions
+    if {loss, gradient} == {"mean", "sum"}:
+        said = f"the loss is the {loss} over the rows and the gradient is that of the {gradient}"
+        report.findings.append(
+            Finding(
+                "reduction",
+                "several rows",
+                "float64",
+                {},
+                f"the gradient of the {gradient}",
+                f"that of the {loss}",
+                None,
+                None,
+                said,
+            )
+        )
+        step = "∂(mean)/∂z = (p − y)/N, ∂(sum)/∂z = p − y"
+        report.diagnosis = report.diagnosis or Diagnosis("wrong reduction", step, f"{said[0].upper()}{said[1:]}.")
 
 
 def _pair(report: Report, pair: str, quick: bool, progress: Progress) -> None:

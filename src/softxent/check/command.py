@@ -18,8 +18,17 @@ __all__ = ["run_check"]
 Progress = Callable[[str, float], None]
 
 
-def run_check(targets: list[str], *, kind: str | None, quick: bool, json: bool, html: Path | None, markdown: Path | None,
-              compare: bool, **options: Any) -> int:  # fmt: skip
+def run_check(
+    targets: list[str],
+    *,
+    kind: str | None,
+    quick: bool,
+    json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    compare: bool,
+    **options: Any,
+) -> int:
     """Run the check and print the report; return the exit code."""
     if compare:
         from softxent.check.compare import run_compare

@@ -36,8 +36,16 @@ def compare(
     return table
 
 
-def run_compare(targets: list[str], *, kind: str | None, quick: bool, json: bool, html: Path | None, markdown: Path | None,
-                **options: Any) -> int:  # fmt: skip
+def run_compare(
+    targets: list[str],
+    *,
+    kind: str | None,
+    quick: bool,
+    json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    **options: Any,
+) -> int:
     """Print the table; return 0 without findings, 1 with some, 2 if no target could be checked."""
     for target in targets:
         if ":" not in target:
@@ -65,7 +73,9 @@ def run_compare(targets: list[str], *, kind: str | None, quick: bool, json: bool
         body = "\n<hr>\n".join(fragment(r) for r in reports)
         write(
             html,
-            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>softxent check --compare</title></head><body>\n{body}\n</body></html>\n',
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>softxent check --compare</title></head><body>\n{body}\n</body></html>\n",
         )
     if json:
         whole: dict[str, Any] = {

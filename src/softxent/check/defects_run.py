@@ -169,8 +169,12 @@ def _torch() -> Names:
         return torch.autograd.grad(f(z), z)[0]
 
     made = {f"{k}{b}": lambda v, t=t: torch.tensor(v, dtype=t) for k, b, t in _types(torch)}
-    names = {"torch": torch, "F": torch.nn.functional, "grad": grad,
-             "zeros16": lambda n: torch.zeros(n, dtype=torch.float16)}  # fmt: skip
+    names = {
+        "torch": torch,
+        "F": torch.nn.functional,
+        "grad": grad,
+        "zeros16": lambda n: torch.zeros(n, dtype=torch.float16),
+    }
     return made | names, torch.__version__
 
 
@@ -209,8 +213,13 @@ def _tensorflow() -> Names:
         return tape.gradient(value, z)
 
     made = {f"{k}{b}": lambda v, t=t: tf.constant(v, t) for k, b, t in _types(tf)}
-    names = {"tf": tf, "grad": grad, "sparse": tf.nn.sparse_softmax_cross_entropy_with_logits,
-             "soft": tf.nn.softmax_cross_entropy_with_logits, "zeros16": lambda n: tf.zeros([n], tf.float16)}  # fmt: skip
+    names = {
+        "tf": tf,
+        "grad": grad,
+        "sparse": tf.nn.sparse_softmax_cross_entropy_with_logits,
+        "soft": tf.nn.softmax_cross_entropy_with_logits,
+        "zeros16": lambda n: tf.zeros([n], tf.float16),
+    }
     return made | names, tf.__version__
 
 
@@ -230,14 +239,22 @@ def _sklearn() -> Names:
 
 
 def _types(module: Any) -> list[tuple[str, int, Any]]:
-    return [(k, b, getattr(module, f"{name}{b}")) for k, name, sizes in
-            (("f", "float", (16, 32, 64)), ("i", "int", (8, 64)), ("u", "uint", (8,))) for b in sizes]  # fmt: skip
+    return [
+        (k, b, getattr(module, f"{name}{b}"))
+        for k, name, sizes in (("f", "float", (16, 32, 64)), ("i", "int", (8, 64)), ("u", "uint", (8,)))
+        for b in sizes
+    ]
 
 
 _NAMESPACES: dict[str, Callable[[], Names]] = {
-    "scipy": _scipy, "torch": _torch, "jax": _jax, "optax": _optax, "tensorflow": _tensorflow, "keras": _keras,
+    "scipy": _scipy,
+    "torch": _torch,
+    "jax": _jax,
+    "optax": _optax,
+    "tensorflow": _tensorflow,
+    "keras": _keras,
     "sklearn": _sklearn,
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")

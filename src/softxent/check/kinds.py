@@ -1,4 +1,4 @@
-"""The kinds of functions that can be checked: what goes in, what comes out of one row, and how a name tells the kind."""
+"""The kinds of functions that can be checked: what goes in, what comes out of a row, how a name tells the kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a loss's own signature: an ignored label, class weights, label smoothing, called as PyTorch names them."""
+"""The options of a loss's own signature, as PyTorch names them: an ignored label, class weights, label smoothing."""
 
 from __future__ import annotations
 
@@ -52,8 +52,15 @@ def label_options(session: Session) -> str:
             [*(f"{k}={v}" for k, v in keywords.items()), *(f"weight={weight.tolist()}" for _ in arrays)]
         )
         if "error" in answer:
-            session.find(f"option: {', '.join(chosen)}", shown, "float64", batch, answer["error"], "a result",
-                         f"it takes {' and '.join(chosen)} and fails with {shown}")  # fmt: skip
+            session.find(
+                f"option: {', '.join(chosen)}",
+                shown,
+                "float64",
+                batch,
+                answer["error"],
+                "a result",
+                f"it takes {' and '.join(chosen)} and fails with {shown}",
+            )
             continue
         value = answer["value"]
         if isinstance(value, tuple) or np.squeeze(plain(value)).shape != right.shape:
@@ -65,8 +72,15 @@ def label_options(session: Session) -> str:
                 continue
             worst = int(np.argmax(far))
             came, wanted = repr(float(got.ravel()[worst])), repr(float(right.ravel()[worst]))
-        session.find(f"option: {', '.join(chosen)}", shown, "float64", batch, came, wanted,
-                     f"{shown}: not what PyTorch's cross_entropy means by it")  # fmt: skip
+        session.find(
+            f"option: {', '.join(chosen)}",
+            shown,
+            "float64",
+            batch,
+            came,
+            wanted,
+            f"{shown}: not what PyTorch's cross_entropy means by it",
+        )
     return f"{len(together)} of {', '.join(names)}, alone and in pairs"
 
 

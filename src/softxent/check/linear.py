@@ -1,7 +1,7 @@
 """The linear layer's loss: logits x Wᵀ, exact products and sums of the floats, and the mean of the rows' losses.
 
-An ordinary implementation rounds the logits in its matrix product: it is owed D u Σ_d |x_d W_cd| for each logit, and what
-the loss of such logits is owed.
+An ordinary implementation rounds the logits in its matrix product: it is owed D u Σ_d |x_d W_cd| for each logit, and
+what the loss of such logits is owed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import numpy as np
 
 from softxent.check import oracle
 from softxent.check.bounds import ROUNDOFF
-from softxent.check.calling import Caller, plain
+from softxent.check.bulk import exact_batch
+from softxent.check.calling import Batch, Caller, plain
 from softxent.check.containers import CONTAINERS
 from softxent.check.judging import coarser
+from softxent.check.matching import Evidence, matched
 from softxent.check.report import Diagnosis, Finding, Measure, Report
 
 __all__ = ["check_linear"]
 
 
-def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget: float,
-                 progress: Callable[[str, float], None]) -> None:  # fmt: skip
+def check_linear(
+    report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Callable[[str, float], None]
+) -> None:
     """Check linear_cross_entropy(x, weight, labels) with x (N, D), weight (C, D)."""
     started = time.monotonic()
     shapes = [(3, 4, 5), (1, 1, 2), (8, 16, 10), (2, 64, 33), (5, 3, 129), (64, 8, 7), (4, 300, 20)]
@@ -72,8 +75,11 @@ def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget
                 }
                 got = plain(value)
                 if reduction is None:
-                    reduction = "none" if value.shape == (n,) and n > 1 else min(
-                        ("mean", "sum"), key=lambda r: abs(float(got.ravel()[0]) - candidates[r][0]))  # fmt: skip
+                    reduction = (
+                        "none"
+                        if value.shape == (n,) and n > 1
+                        else min(("mean", "sum"), key=lambda r: abs(float(got.ravel()[0]) - candidates[r][0]))
+                    )
                     report.calling = f"a batch of {container}, {reduction} over the rows"
                 wanted, owed = (np.atleast_1d(v) for v in candidates[reduction])
                 with np.errstate(all="ignore"):
@@ -96,16 +102,68 @@ def check_linear(report: Report, caller: Caller, options: dict[str, Any], budget
     for dtype, (off, share, given, got_text, wanted_text, name) in worst.items():
         report.measures.append(Measure("accuracy, loss", dtype, count, off, share, name, given, got_text, wanted_text))
         if share > 1:
-            report.findings.append(Finding("accuracy, loss", name, dtype, given, got_text, wanted_text, off, off / share,
-                                           f"{off:.3g} ulps; an ordinary implementation is owed {off / share:.3g}"))  # fmt: skip
+            report.findings.append(
+                Finding(
+                    "accuracy, loss",
+                    name,
+                    dtype,
+                    given,
+                    got_text,
+                    wanted_text,
+                    off,
+                    off / share,
+                    f"{off:.3g} ulps; an ordinary implementation is owed {off / share:.3g}",
+                )
+            )
     if report.findings:
-        report.diagnosis = Diagnosis(
-            "wrong logits or loss",
-            "z = x Wᵀ, L = log S − (z_y − m)",
-            "The loss of exactly multiplied logits is another one.",
-        )
+        report.diagnosis = _named(caller, container, reduction or "mean", options["timeout"])
     report.coverage.append(f"{len(shapes)} shapes, {len(scales)} scales, {' and '.join(dtypes)}")
     assert container in CONTAINERS
+
+
+def _named(caller: Caller, container: str, reduction: str, timeout: float) -> Diagnosis:
+    """Return the mistake in the loss of the logits x Wᵀ that explains each row alone; else what else is wrong."""
+    rng = np.random.default_rng(42)
+    evidence: list[Evidence] = []
+    factors: list[float] = []
+    for d, c, scale in (
+        (4, 5, 1.0),
+        (3, 2, 3.0),
+        (8, 10, 1.0),
+        (2, 6, 8.0),
+        (5, 7, 40.0),
+        (16, 3, 300.0),
+        (4, 33, 1.0),
+        (9, 4, 1.0),
+    ):
+        weight = rng.normal(size=(c, d))
+        for _ in range(3):
+            x, label = rng.normal(size=(1, d)) * scale, rng.integers(0, c, 1)
+            answer = caller.call(
+                [{"args": [x, weight, label], "container": container, "keywords": caller.info["keywords"]}], timeout
+            )[0]
+            value = answer.get("value", np.full(1, np.nan))
+            exact, bound = _exact(x, weight, label, "float64")
+            got = np.full(1, np.nan) if isinstance(value, tuple) or np.size(value) != 1 else plain(np.reshape(value, 1))
+            wrong = ~(np.abs(got - exact) <= bound)
+            evidence.append(
+                Evidence(Batch(x @ weight.T, label), got, exact, bound, wrong, "error" in answer, "float64")
+            )
+            scaled = exact_batch("cross_entropy", x @ weight.T / np.sqrt(d), label)[0].hi
+            factors.append(float(np.abs(got - scaled)[0] / max(1.0, scaled[0])))
+    found = matched("cross_entropy", evidence)
+    if found is not None:
+        return found
+    if max(factors) < 1e-6:
+        return Diagnosis("scaled logits", "z = x Wᵀ", "It divides the logits by √D, the number of features.")
+    if not any(e.wrong.any() for e in evidence):
+        return Diagnosis(
+            "wrong reduction",
+            "the mean over the rows divides by N, the sum by nothing",
+            f"It is right for one row, and for several it is not their {reduction}.",
+        )
+    step = "z = x Wᵀ, L = log S − (z_y − m)"
+    return Diagnosis("wrong logits or loss", step, "The loss of exactly multiplied logits is another one.")
 
 
 def _exact(x: Any, weight: Any, labels: Any, dtype: str) -> tuple[Any, Any]:

@@ -1,8 +1,8 @@
-"""The zoo of classic mistakes: each is the function as somebody writes it, with the step of the derivation that it breaks.
+"""The zoo of classic mistakes: each is the function as somebody writes it, with the step of the derivation it breaks.
 
-A model takes (z, extra, sm): a batch of logits (or probabilities) in the dtype under test, labels or cotangents, and the
-softmax to build on (shifted, or naive: mistakes come in company). It returns the rows' own results. The first that matches
-names the mistake, so that the particular stands before the general.
+A model takes (z, extra, sm): a batch of logits (or probabilities) in the dtype under test, labels or cotangents, and
+the softmax to build on (shifted, or naive: mistakes come in company). It returns the rows' own results. The first
+that matches names the mistake, so that the particular stands before the general.
 """
 
 from __future__ import annotations
@@ -30,14 +30,32 @@ STEP_SMOOTH = "y ← (1 − ε) [i = y] + ε/C"
 STEP_SIGMOID = "σ(z) = 1/(1 + e^−z)"
 
 
+STEPS = {
+    "softmax": STEP_DEFINITION,
+    "log_softmax": STEP_LOG,
+    "logsumexp": STEP_SUM,
+    "cross_entropy": STEP_LOSS,
+    "sigmoid": STEP_SIGMOID,
+    "binary_cross_entropy": "L = log(1 + e^−|z|) + max(z, 0) − t z",
+    "cross_entropy_grad": STEP_GRADIENT,
+    "softmax_jacobian": STEP_JACOBIAN,
+    "softmax_vjp": STEP_VJP,
+}
+
+
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake: its name, the step that it breaks, a sentence, and its model."""
+    """A mistake: its name, the step that it breaks, a sentence, and its model.
+
+    plain: the same function without the mistake, where the mistake is a change to it: one that changes nothing is no
+    explanation.
+    """
 
     name: str
     step: str
     sentence: str
     model: Model
+    plain: Model | None = None
 
 
 def naive(z: Any) -> Any:
@@ -68,7 +86,7 @@ def at(a: Any, y: Any) -> Any:
     return np.take_along_axis(a, np.asarray(y)[:, None] % a.shape[-1], -1)[:, 0]
 
 
-def _exps(z: Any) -> Any:
+def exps(z: Any) -> Any:
     return np.exp(z - z.max(-1, keepdims=True))
 
 
@@ -85,250 +103,47 @@ def _in(dtype: Any) -> Callable[[Model], Model]:
     return change
 
 
-def _sequential(e: Any, dtype: Any) -> Any:
-    return np.cumsum(e.astype(dtype), -1, dtype=dtype)[..., -1:]
-
-
-def _power(base: float) -> Model:
-    def run(z: Any, _extra: Any, sm: Any) -> Any:
-        d = z if sm is naive else z - z.max(-1, keepdims=True)
-        e = z.dtype.type(base) ** d
-        return e / e.sum(-1, keepdims=True)
-
-    return run
-
-
-def _softmax() -> Iterator[Mistake]:
-    """Mistakes in the probabilities."""
-
-    def m(name: str, step: str, sentence: str, model: Model) -> Mistake:
-        return Mistake(name, step, sentence, model)
-
-    yield m(
-        "no shift",
-        STEP_SHIFT,
-        "It exponentiates the logits as they are: the largest is not subtracted first.",
-        lambda z, _, _s: naive(z),
-    )
-    yield m(
-        "NaN to number",
-        STEP_SHIFT,
-        "It overflows, and then replaces the NaN by a number.",
-        lambda z, _, _s: np.nan_to_num(naive(z)),
-    )
-    yield m(
-        "NaN to zero",
-        STEP_SHIFT,
-        "It overflows, and then replaces NaN and infinity by 0.",
-        lambda z, _, _s: np.nan_to_num(naive(z), posinf=0.0),
-    )
-    yield m("global max", STEP_SUM, "It subtracts the largest logit of the whole batch: rows far below it underflow to 0/0.",
-            lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())))  # fmt: skip
-    yield m(
-        "wrong axis",
-        STEP_SUM,
-        "It normalises over the rows of the batch (axis 0), not over the classes.",
-        lambda z, _, s: s(z.T).T,
-    )
-    yield m("max over the wrong axis", STEP_SUM, "It subtracts the largest of each column: the shift must be one number a row.",
-            lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max(0, keepdims=True))))  # fmt: skip
-    yield m("sum over the wrong axis", STEP_SUM, "It sums the exponentials over the rows of the batch (axis 0).",
-            lambda z, _, s: (lambda e: e / e.sum(0, keepdims=True))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-    yield m("sum over the whole batch", STEP_SUM, "It sums the exponentials of all rows: the batch sums to 1, not each row.",
-            lambda z, _, s: (lambda e: e / e.sum())(np.exp(z - (0 if s is naive else z.max()))))  # fmt: skip
-    yield m("sum over the whole batch", STEP_SUM, "It sums the exponentials of all rows: the batch sums to 1, not each row.",
-            lambda z, _, s: (lambda e: e / e.sum())(_exps(z)))  # fmt: skip
-    yield m("softmax of softmax", STEP_DEFINITION, "It applies softmax twice.", lambda z, _, s: s(s(z)))
-    yield m(
-        "log-softmax",
-        STEP_DEFINITION,
-        "It returns log p, not p.",
-        lambda z, _, s: np.log(s(z)) if s is naive else log_shifted(z),
-    )
-    yield m(
-        "not normalised",
-        STEP_DEFINITION,
-        "It does not divide by the sum.",
-        lambda z, _, s: np.exp(z) if s is naive else _exps(z),
-    )
-    yield m("sigmoid", STEP_DEFINITION, "It takes the sigmoid of each logit.", lambda z, _, _s: 1 / (1 + np.exp(-z)))
-    yield m(
-        "hardmax",
-        STEP_DEFINITION,
-        "It returns the one-hot of the largest logit.",
-        lambda z, _, _s: hot(z, z.argmax(-1)),
-    )
-    yield m(
-        "linear shares",
-        STEP_DEFINITION,
-        "It divides the logits by their sum, without the exponential.",
-        lambda z, _, _s: z / z.sum(-1, keepdims=True),
-    )
-    yield m("divided by the norm", STEP_SUM, "It divides by the Euclidean norm of the exponentials.",
-            lambda z, _, s: (lambda e: e / np.sqrt((e * e).sum(-1, keepdims=True)))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-    yield m("divided by the largest", STEP_SUM, "It divides by the largest exponential, not by the sum.",
-            lambda z, _, s: (lambda e: e / e.max(-1, keepdims=True))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-    yield m("wrong sign", STEP_DEFINITION, "It computes exp(−z).", lambda z, _, s: s(-z))
-    yield m(
-        "shift by the mean",
-        STEP_SHIFT,
-        "It subtracts the mean: what stands far above it still overflows.",
-        lambda z, _, _s: naive(z - z.mean(-1, keepdims=True)),
-    )
-    yield m(
-        "shift by the minimum",
-        STEP_SHIFT,
-        "It subtracts the smallest logit: the others overflow sooner.",
-        lambda z, _, _s: naive(z - z.min(-1, keepdims=True)),
-    )
-    yield m("shift by the largest magnitude", STEP_SHIFT, "It subtracts max |z|: rows of negative logits underflow to 0/0.",
-            lambda z, _, _s: naive(z - np.abs(z).max(-1, keepdims=True)))  # fmt: skip
-    yield m(
-        "shift added", STEP_SHIFT, "It adds the largest logit.", lambda z, _, _s: naive(z + z.max(-1, keepdims=True))
-    )
-    yield m("shift after the exponential", STEP_SHIFT, "It subtracts the largest after the exponential.",
-            lambda z, _, _s: (lambda e: (e - e.max(-1, keepdims=True)) / e.sum(-1, keepdims=True))(np.exp(z)))  # fmt: skip
-    yield m(
-        "shift divides",
-        STEP_SHIFT,
-        "It divides by the largest logit.",
-        lambda z, _, _s: naive(z / z.max(-1, keepdims=True)),
-    )
-    for base in (2.0, 10.0):
-        yield m(f"base {base:g}", STEP_DEFINITION, f"It raises {base:g} to the logits: the base is e.", _power(base))
-    yield m(
-        "math.e ** x",
-        "exp(x): the base e is no floating-point number",
-        "It raises the rounded number e to the logits: the rounding is amplified by them.",
-        _power(2.718281828459045),
-    )
-    yield m("x − lse", "p_i = exp(z_i − m) / S: z_i − m before anything else", "It subtracts the logsumexp, in which a common offset of the logits has already eaten the digits.",
-            lambda z, _, _s: np.exp(z - _lse(z)[:, None]))  # fmt: skip
-    for eps in EPSILONS:
-        yield m("ε in the denominator", STEP_DEFINITION, f"It divides by S + {eps:g}.",
-                lambda z, _, s, eps=eps: (lambda e: e / (e.sum(-1, keepdims=True) + z.dtype.type(eps)))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-        yield m(
-            "ε added",
-            STEP_DEFINITION,
-            f"It adds {eps:g} to the probabilities.",
-            lambda z, _, s, eps=eps: s(z) + z.dtype.type(eps),
-        )
-        yield m("ε added", STEP_DEFINITION, f"It adds {eps:g} to the exponentials.",
-                lambda z, _, s, eps=eps: (lambda e: e / e.sum(-1, keepdims=True))((np.exp(z) if s is naive else _exps(z)) + z.dtype.type(eps)))  # fmt: skip
-        yield m("clipped probabilities", STEP_DEFINITION, f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
-                lambda z, _, s, eps=eps: np.clip(s(z), z.dtype.type(eps), z.dtype.type(1 - eps)))  # fmt: skip
-        yield m(
-            "clipped probabilities",
-            STEP_DEFINITION,
-            f"It raises the probabilities to at least {eps:g}.",
-            lambda z, _, s, eps=eps: np.maximum(s(z), z.dtype.type(eps)),
-        )
-    for bound in (
-        10.0,
-        15.0,
-        20.0,
-        30.0,
-        50.0,
-        60.0,
-        64.0,
-        80.0,
-        85.0,
-        87.0,
-        88.0,
-        100.0,
-        200.0,
-        300.0,
-        500.0,
-        700.0,
-        709.0,
-    ):
-        yield m(
-            "clipped logits",
-            STEP_SHIFT,
-            f"It clips the logits to ±{bound:g} in place of the shift.",
-            lambda z, _, _s, b=bound: naive(np.clip(z, -b, b)),
-        )
-        yield m("clipped logits", STEP_SHIFT, f"It clips z − m at −{bound:g}: the tail is flat.", lambda z, _, _s, b=bound: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(np.maximum(z - z.max(-1, keepdims=True), -b))))  # fmt: skip
-        yield m(
-            "clipped logits",
-            STEP_SHIFT,
-            f"It cuts the logits at {bound:g}.",
-            lambda z, _, _s, b=bound: naive(np.minimum(z, b)),
-        )
-    for t in (0.1, 0.5, 2.0, 10.0):
-        yield m(
-            "temperature",
-            STEP_DEFINITION,
-            f"It divides the logits by {t:g}.",
-            lambda z, _, s, t=t: s(z / z.dtype.type(t)),
-        )
-    yield m(
-        "temperature",
-        STEP_DEFINITION,
-        "It divides the logits by √C.",
-        lambda z, _, s: s(z / z.dtype.type(np.sqrt(z.shape[-1]))),
-    )
-    for name, cut in (("first", slice(1, None)), ("last", slice(None, -1))):
-        yield m("a class missing from the sum", STEP_SUM, f"The {name} class is not in the sum.",
-                lambda z, _, s, cut=cut: (lambda e: e / e[:, cut].sum(-1, keepdims=True))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-    yield m("a class missing from the sum", STEP_SUM, "The class itself is not in its sum: it divides by the others.",
-            lambda z, _, s: (lambda e: e / (e.sum(-1, keepdims=True) - e))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-    yield m(
-        "1 too many in the sum",
-        STEP_SUM,
-        "It divides by 1 + S.",
-        lambda z, _, s: (lambda e: e / (1 + e.sum(-1, keepdims=True)))(np.exp(z) if s is naive else _exps(z)),
-    )
-    yield m("mean for the sum", STEP_SUM, "It divides by the mean of the exponentials: the row sums to C.",
-            lambda z, _, s: (lambda e: e / e.mean(-1, keepdims=True))(np.exp(z) if s is naive else _exps(z)))  # fmt: skip
-    yield m("integer logits", STEP_DEFINITION, "It truncates the logits to integers.", lambda z, _, s: s(np.trunc(z)))
-    for digits in range(2, 13):
-        yield m(
-            "rounded", STEP_DEFINITION, f"It rounds to {digits} decimals.", lambda z, _, s, k=digits: np.round(s(z), k)
-        )
-    yield m("Taylor series", "exp(x)", "It computes the exponential by a polynomial.", lambda z, _, _s: (lambda d: (lambda e: e / e.sum(-1, keepdims=True))(1 + d + d * d / 2))(z - z.max(-1, keepdims=True)))  # fmt: skip
-    yield from _narrow("softmax", lambda z, _, s: s(z), STEP_DEFINITION)
-    for dtype in (np.float16, np.float32):
-        yield m(f"{np.dtype(dtype)} sum", STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                lambda z, _, _s, t=dtype: (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(_exps(z)))  # fmt: skip
-        yield m(f"{np.dtype(dtype)} sum", STEP_SUM, f"It adds the exponentials one by one in {np.dtype(dtype)}.",
-                lambda z, _, _s, t=dtype: (lambda e: e / _sequential(e, t).astype(e.dtype))(_exps(z)))  # fmt: skip
-        yield m(f"{np.dtype(dtype)} exponential", STEP_DEFINITION, f"It rounds the exponentials to {np.dtype(dtype)}.",
-                lambda z, _, _s, t=dtype: (lambda e: e / e.sum(-1, keepdims=True))(_exps(z).astype(t).astype(z.dtype)))  # fmt: skip
-        yield m(
-            f"{np.dtype(dtype)} logits",
-            STEP_DEFINITION,
-            f"It rounds the logits to {np.dtype(dtype)}.",
-            lambda z, _, s, t=dtype: s(z.astype(t).astype(z.dtype)),
-        )
-
-
-def _narrow(what: str, model: Model, step: str) -> Iterator[Mistake]:
+def narrow(what: str, model: Model, step: str) -> Iterator[Mistake]:
+    """NumPy's own arithmetic in fewer bits: sums too, which frameworks add in float32."""
     for dtype in (np.float16, np.float32):
         name = np.dtype(dtype).name
         yield Mistake(f"{name} arithmetic", step, f"It computes {what} in {name}.", _in(dtype)(model))
-        yield Mistake(f"{name} arithmetic", step, f"It rounds the result to {name}.",
-                      lambda z, e, s, t=dtype: np.asarray(model(z, e, s)).astype(t).astype(z.dtype))  # fmt: skip
+        yield Mistake(
+            f"{name} arithmetic",
+            step,
+            f"It rounds the result to {name}.",
+            lambda z, e, s, t=dtype: np.asarray(model(z, e, s)).astype(t).astype(z.dtype),
+        )
 
 
-def _lse(z: Any) -> Any:
+def lse(z: Any) -> Any:
     m = z.max(-1)
     return m + np.log(np.exp(z - m[:, None]).sum(-1))
 
 
 def mistakes_of(kind: str) -> list[Mistake]:
     """Return the mistakes of a kind."""
-    from softxent.check import mistakes_derivative, mistakes_log, mistakes_loss
+    from softxent.check import (
+        mistakes_derivative,
+        mistakes_jacobian,
+        mistakes_log,
+        mistakes_loss,
+        mistakes_sigmoid,
+        mistakes_softmax,
+        mistakes_stages,
+    )
 
     tables: dict[str, Callable[[], Iterator[Mistake]]] = {
-        "softmax": _softmax,
+        "softmax": mistakes_softmax.softmax,
         "log_softmax": mistakes_log.log_softmax,
         "logsumexp": mistakes_log.logsumexp,
         "cross_entropy": mistakes_loss.cross_entropy,
-        "sigmoid": mistakes_loss.sigmoid,
-        "binary_cross_entropy": mistakes_loss.binary_cross_entropy,
+        "sigmoid": mistakes_sigmoid.sigmoid,
+        "binary_cross_entropy": mistakes_sigmoid.binary_cross_entropy,
         "cross_entropy_grad": mistakes_derivative.cross_entropy_grad,
-        "softmax_jacobian": mistakes_derivative.jacobian,
-        "softmax_vjp": mistakes_derivative.vjp,
+        "softmax_jacobian": mistakes_jacobian.jacobian,
+        "softmax_vjp": mistakes_jacobian.vjp,
     }
-    return list(tables[kind]()) if kind in tables else []
+    if kind not in tables:
+        return []
+    return [*tables[kind](), *mistakes_stages.stages_of(kind, STEPS[kind])]

@@ -1,4 +1,4 @@
-"""Classic mistakes in gradients: of the loss, of softmax, of its product with a cotangent."""
+"""Classic mistakes in the gradient of the loss."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 
 from softxent.check import mistakes as base
-from softxent.check.mistakes import Mistake, at, hot, log_shifted, naive, shifted
+from softxent.check.mistakes import Mistake, at, hot, log_shifted, naive
 
-__all__ = ["cross_entropy_grad", "jacobian", "vjp"]
+__all__ = ["THRESHOLDS", "cross_entropy_grad", "without_small"]
 
 THRESHOLDS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)
 
 
-def _without_small(value: Any, threshold: float) -> Any:
+def without_small(value: Any, threshold: float) -> Any:
+    """Return an array with its small elements set to 0."""
     return np.where(np.abs(value) < threshold, 0, value)
+
+
+def _through_clip(z: Any, y: Any, s: Any, eps: float) -> Any:
+    p = at(s(z), y)[:, None]
+    inside = (p >= z.dtype.type(eps)) & (p <= z.dtype.type(1 - eps))
+    return np.where(inside, s(z) - hot(z, y), 0)
 
 
 def cross_entropy_grad() -> Iterator[Mistake]:
@@ -32,8 +39,12 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         "Its softmax exponentiates the logits as they are.",
         lambda z, y, _s: g(z, y, naive),
     )
-    yield Mistake("global max", base.STEP_SUM, "Its softmax subtracts the largest logit of the whole batch.",
-                  lambda z, y, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())) - hot(z, y))  # fmt: skip
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "Its softmax subtracts the largest logit of the whole batch.",
+        lambda z, y, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())) - hot(z, y),
+    )
     yield Mistake(
         "a instead of a − y", step, "It returns the probabilities: the label is not subtracted.", lambda z, y, s: s(z)
     )
@@ -51,8 +62,12 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         lambda z, y, s: hot(z, y) / s(z),
     )
     yield Mistake("−y", step, "It returns −y: the push is missing.", lambda z, y, s: -hot(z, y))
-    yield Mistake("diagonal-only Jacobian", base.STEP_JACOBIAN, "It multiplies by the diagonal p(1 − p) of the Jacobian and forgets i ≠ j.",
-                  lambda z, y, s: -hot(z, y) * (1 - s(z)))  # fmt: skip
+    yield Mistake(
+        "diagonal-only Jacobian",
+        base.STEP_JACOBIAN,
+        "It multiplies by the diagonal p(1 − p) of the Jacobian and forgets i ≠ j.",
+        lambda z, y, s: -hot(z, y) * (1 - s(z)),
+    )
     yield Mistake(
         "only the others", step, "The label's own element is 0.", lambda z, y, s: np.where(hot(z, y) > 0, 0, s(z))
     )
@@ -93,7 +108,7 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         "not normalised",
         base.STEP_DEFINITION,
         "Its probabilities are not divided by the sum.",
-        lambda z, y, s: (np.exp(z) if s is naive else base._exps(z)) - hot(z, y),
+        lambda z, y, s: (np.exp(z) if s is naive else base.exps(z)) - hot(z, y),
     )
     yield Mistake(
         "sigmoid for softmax",
@@ -107,8 +122,12 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         "Its softmax normalises over the rows of the batch (axis 0).",
         lambda z, y, s: s(z.T).T - hot(z, y),
     )
-    yield Mistake("sum over the whole batch", base.STEP_SUM, "Its softmax sums over all rows.",
-                  lambda z, y, _s: (lambda e: e / e.sum())(np.exp(z - z.max())) - hot(z, y))  # fmt: skip
+    yield Mistake(
+        "sum over the whole batch",
+        base.STEP_SUM,
+        "Its softmax sums over all rows.",
+        lambda z, y, _s: (lambda e: e / e.sum())(np.exp(z - z.max())) - hot(z, y),
+    )
     yield Mistake("zero gradient", step, "It returns zeros.", lambda z, y, s: np.zeros_like(z))
     yield Mistake(
         "pull divided", step, "The label's 1 is divided by C.", lambda z, y, s: s(z) - hot(z, y) / z.shape[-1]
@@ -120,9 +139,84 @@ def cross_entropy_grad() -> Iterator[Mistake]:
         lambda z, y, s: g(z, y, s) * -at(log_shifted(z), y)[:, None],
     )
     yield Mistake("absolute value", step, "It returns |p − y|.", lambda z, y, s: np.abs(g(z, y, s)))
+    yield Mistake(
+        "wrong reduction",
+        base.STEP_MEAN,
+        "The label's 1 is divided by N once more: p/N − y/N².",
+        lambda z, y, s: s(z) - hot(z, y) / len(z),
+    )
+    for h in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        yield Mistake(
+            "finite difference",
+            step,
+            f"It is (L(z + h) − L(z))/h with h = {h:g}, off by h/2 p (1 − p).",
+            lambda z, y, s, h=h: g(z, y, s) + h / 2 * s(z) * (1 - s(z)),
+        )
+    yield Mistake(
+        "derivative by the labels",
+        step,
+        "It is −log p: the derivative by the one-hot labels, not by the logits.",
+        lambda z, y, _s: -log_shifted(z),
+    )
+    yield Mistake(
+        "−y/p",
+        step,
+        "It is (p − y)/(p (1 − p)) or −y/p + …: the derivative by the probabilities.",
+        lambda z, y, s: g(z, y, s) / (s(z) * (1 - s(z))),
+    )
+    for k in (0, -1):
+        yield Mistake(
+            "a label ignored",
+            step,
+            f"Rows with label {'0' if k == 0 else 'C − 1'} have the gradient 0.",
+            lambda z, y, s, k=k: g(z, y, s) * (np.asarray(y) != k % z.shape[-1])[:, None],
+        )
+        yield Mistake(
+            "a label ignored",
+            step,
+            f"Rows with label {'0' if k == 0 else 'C − 1'} do not count: alone they give 0/0.",
+            lambda z, y, s, k=k: np.where((np.asarray(y) != k % z.shape[-1])[:, None], g(z, y, s), np.nan),
+        )
+    for eps in base.EPSILONS:
+        yield Mistake(
+            "clipped probabilities",
+            step,
+            f"Its loss clips the probabilities to [{eps:g}, 1 − {eps:g}]: beyond, the gradient is 0.",
+            lambda z, y, s, e=eps: _through_clip(z, y, s, e),
+        )
+        yield Mistake(
+            "clipped probabilities",
+            step,
+            f"Its loss raises the probabilities to at least {eps:g}: below, the gradient is 0.",
+            lambda z, y, s, e=eps: np.where(at(s(z), y)[:, None] >= z.dtype.type(e), g(z, y, s), 0),
+        )
+        yield Mistake(
+            "ε in the logarithm",
+            step,
+            f"Its loss is −log(p + {eps:g}): the gradient is (p − y) p_y/(p_y + ε).",
+            lambda z, y, s, e=eps: (lambda q: g(z, y, s) * q / (q + z.dtype.type(e)))(at(s(z), y)[:, None]),
+        )
+    for factor in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
+        yield Mistake(
+            "z-loss",
+            step,
+            f"It has the gradient of {factor:g} lse² added.",
+            lambda z, y, s, f=factor: g(z, y, s) + 2 * f * base.lse(z)[:, None] * s(z),
+        )
+    for gamma in (0.5, 1.0, 2.0, 3.0, 5.0):
+        yield Mistake(
+            "focal loss",
+            step,
+            f"It weights the gradient by (1 − p_y)^{gamma:g}.",
+            lambda z, y, s, k=gamma: (1 - at(s(z), y)[:, None]) ** k * g(z, y, s),
+        )
     for eps in (0.1, 0.2, 0.05, 0.01):
-        yield Mistake("smoothing with K − 1", base.STEP_SMOOTH, f"It smooths by {eps:g} and divides ε by C − 1.",
-                      lambda z, y, s, e=eps: s(z) - (hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)))  # fmt: skip
+        yield Mistake(
+            "smoothing with K − 1",
+            base.STEP_SMOOTH,
+            f"It smooths by {eps:g} and divides ε by C − 1.",
+            lambda z, y, s, e=eps: s(z) - (hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)),
+        )
         yield Mistake(
             "smoothing forgets 1 − ε",
             base.STEP_SMOOTH,
@@ -147,7 +241,7 @@ def cross_entropy_grad() -> Iterator[Mistake]:
             "small elements zeroed",
             step,
             f"Elements below {t:g} are set to 0.",
-            lambda z, y, s, t=t: _without_small(g(z, y, s), t),
+            lambda z, y, s, t=t: without_small(g(z, y, s), t),
         )
         yield Mistake(
             "clipped probabilities",
@@ -156,226 +250,28 @@ def cross_entropy_grad() -> Iterator[Mistake]:
             lambda z, y, s, t=t: np.clip(s(z), z.dtype.type(t), z.dtype.type(1 - t)) - hot(z, y),
         )
     for eps in base.EPSILONS:
-        yield Mistake("ε in the denominator", base.STEP_DEFINITION, f"Its softmax divides by S + {eps:g}.",
-                      lambda z, y, s, e=eps: (lambda q: q / (q.sum(-1, keepdims=True) + z.dtype.type(e)))(np.exp(z) if s is naive else base._exps(z)) - hot(z, y))  # fmt: skip
+        yield Mistake(
+            "ε in the denominator",
+            base.STEP_DEFINITION,
+            f"Its softmax divides by S + {eps:g}.",
+            lambda z, y, s, e=eps: (
+                (lambda q: q / (q.sum(-1, keepdims=True) + z.dtype.type(e)))(np.exp(z) if s is naive else base.exps(z))
+                - hot(z, y)
+            ),
+        )
     for t in (0.5, 2.0, 10.0):
         yield Mistake(
             "temperature", step, f"It divides the logits by {t:g}.", lambda z, y, s, t=t: g(z / z.dtype.type(t), y, s)
         )
     for k in range(2, 13):
         yield Mistake("rounded", step, f"It rounds to {k} decimals.", lambda z, y, s, k=k: np.round(g(z, y, s), k))
-    yield from base._narrow("the gradient", g, step)
+    yield from base.narrow("the gradient", g, step)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, y, _s, t=dtype: (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(base._exps(z)) - hot(z, y))  # fmt: skip
-
-
-def _eye(p: Any) -> Any:
-    return np.eye(p.shape[-1], dtype=p.dtype)
-
-
-def _right(p: Any) -> Any:
-    return p[:, :, None] * (_eye(p) - p[:, None, :])
-
-
-def jacobian() -> Iterator[Mistake]:
-    """Mistakes in softmax's Jacobian, from probabilities."""
-    step = base.STEP_JACOBIAN
-    yield Mistake(
-        "diagonal-only Jacobian",
-        step,
-        "The case i ≠ j is missing: every −p_i p_j is 0.",
-        lambda p, _, _s: (p * (1 - p))[:, :, None] * _eye(p),
-    )
-    yield Mistake(
-        "δ missing",
-        step,
-        "It is −p_i p_j everywhere: δ_ij p_i is missing.",
-        lambda p, _, _s: -p[:, :, None] * p[:, None, :],
-    )
-    yield Mistake("outer product", step, "It is p_i p_j everywhere.", lambda p, _, _s: p[:, :, None] * p[:, None, :])
-    yield Mistake("diag(p)", step, "It is diag(p): −p_i p_j is missing.", lambda p, _, _s: p[:, :, None] * _eye(p))
-    yield Mistake("wrong sign", step, "Its sign is the other one.", lambda p, _, _s: -_right(p))
-    yield Mistake(
-        "wrong sign off the diagonal",
-        step,
-        "The case i ≠ j is +p_i p_j.",
-        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -_right(p)),
-    )
-    yield Mistake(
-        "plus for minus", step, "It is δ_ij p_i + p_i p_j.", lambda p, _, _s: p[:, :, None] * (_eye(p) + p[:, None, :])
-    )
-    yield Mistake(
-        "I − p pᵀ",
-        step,
-        "It is δ_ij − p_i p_j: the diagonal is 1 − p², not p − p².",
-        lambda p, _, _s: _eye(p) - p[:, :, None] * p[:, None, :],
-    )
-    yield Mistake(
-        "δ_ij − p_j", step, "The factor p_i is missing.", lambda p, _, _s: _eye(p) - p[:, None, :] + 0 * p[:, :, None]
-    )
-    yield Mistake(
-        "δ_ij − p_i", step, "The factor p_j is missing.", lambda p, _, _s: _eye(p) - p[:, :, None] + 0 * p[:, None, :]
-    )
-    yield Mistake("p_i (1 − p_j)", step, "δ_ij is 1 everywhere.", lambda p, _, _s: p[:, :, None] * (1 - p[:, None, :]))
-    yield Mistake("p_i (1 − p_j)", step, "δ_ij is 1 everywhere.", lambda p, _, _s: p[:, None, :] * (1 - p[:, :, None]))
-    yield Mistake(
-        "wrong case off the diagonal",
-        step,
-        "The case i ≠ j is −p_i².",
-        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -(p * p)[:, :, None] + 0 * p[:, None, :]),
-    )
-    yield Mistake(
-        "wrong case off the diagonal",
-        step,
-        "The case i ≠ j is −p_j².",
-        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -(p * p)[:, None, :] + 0 * p[:, :, None]),
-    )
-    yield Mistake(
-        "wrong case off the diagonal",
-        step,
-        "The case i ≠ j is −p_i (1 − p_j).",
-        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -p[:, :, None] * (1 - p[:, None, :])),
-    )
-    yield Mistake(
-        "wrong case off the diagonal",
-        step,
-        "The case i ≠ j is −p_j.",
-        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -p[:, None, :] + 0 * p[:, :, None]),
-    )
-    yield Mistake(
-        "wrong case on the diagonal",
-        step,
-        "The case i = j is p_i.",
-        lambda p, _, _s: np.where(_eye(p) > 0, p[:, :, None] + 0 * p[:, None, :], _right(p)),
-    )
-    yield Mistake(
-        "wrong case on the diagonal",
-        step,
-        "The case i = j is 1 − p_i.",
-        lambda p, _, _s: np.where(_eye(p) > 0, 1 - p[:, :, None] + 0 * p[:, None, :], _right(p)),
-    )
-    yield Mistake(
-        "wrong case on the diagonal",
-        step,
-        "The case i = j is p_i².",
-        lambda p, _, _s: np.where(_eye(p) > 0, (p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
-    )
-    yield Mistake(
-        "wrong case on the diagonal",
-        step,
-        "The case i = j is −p_i².",
-        lambda p, _, _s: np.where(_eye(p) > 0, -(p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
-    )
-    yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.tril(_right(p)))
-    yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.triu(_right(p)))
-    yield Mistake(
-        "softmax of softmax",
-        step,
-        "It takes logits: the result is the Jacobian at softmax(input). If that is meant, say --from logits.",
-        lambda p, _, _s: _right(shifted(p)),
-    )
-    yield Mistake(
-        "scaled columns", step, "Its columns are scaled by p_j once more.", lambda p, _, _s: _right(p) * p[:, None, :]
-    )
-    yield Mistake(
-        "scaled rows", step, "Its rows are scaled by p_i once more.", lambda p, _, _s: _right(p) * p[:, :, None]
-    )
-    yield Mistake("zero gradient", step, "It returns zeros.", lambda p, _, _s: 0 * _right(p))
-    for t in THRESHOLDS:
         yield Mistake(
-            "small elements zeroed",
-            step,
-            f"Elements below {t:g} are set to 0.",
-            lambda p, _, _s, t=t: _without_small(_right(p), t),
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, y, _s, t=dtype: (
+                (lambda e: e / e.astype(t).sum(-1, keepdims=True, dtype=t).astype(e.dtype))(base.exps(z)) - hot(z, y)
+            ),
         )
-        yield Mistake("ε added", step, f"It adds {t:g}.", lambda p, _, _s, t=t: _right(p) + p.dtype.type(t))
-    for k in range(2, 13):
-        yield Mistake("rounded", step, f"It rounds to {k} decimals.", lambda p, _, _s, k=k: np.round(_right(p), k))
-    yield from base._narrow("the Jacobian", lambda p, _, _s: _right(p), step)
-
-
-def vjp() -> Iterator[Mistake]:
-    """Mistakes in softmax's vector-Jacobian product, from probabilities."""
-    step = base.STEP_VJP
-
-    def dot(p: Any, g: Any) -> Any:
-        return (p * g).sum(-1, keepdims=True)
-
-    yield Mistake(
-        "diagonal-only Jacobian",
-        base.STEP_JACOBIAN,
-        "It is p (1 − p) g: the case i ≠ j is missing.",
-        lambda p, g, _s: p * (1 - p) * g,
-    )
-    yield Mistake("⟨p, g⟩ missing", step, "It is p g: the mean is not subtracted.", lambda p, g, _s: p * g)
-    yield Mistake(
-        "cotangent ignored",
-        step,
-        "It does not look at the cotangent: it assumes ones.",
-        lambda p, g, _s: p * (1 - p.sum(-1, keepdims=True)),
-    )
-    yield Mistake("cotangent ignored", step, "It does not look at the cotangent.", lambda p, g, _s: p * (1 - p))
-    yield Mistake("zero gradient", step, "It returns zeros.", lambda p, g, _s: np.zeros_like(p))
-    yield Mistake("wrong sign", step, "Its sign is the other one.", lambda p, g, _s: -p * (g - dot(p, g)))
-    yield Mistake("plus for minus", step, "It adds ⟨p, g⟩.", lambda p, g, _s: p * (g + dot(p, g)))
-    yield Mistake("sum of g", step, "It subtracts Σ g, not Σ p g.", lambda p, g, _s: p * (g - g.sum(-1, keepdims=True)))
-    yield Mistake(
-        "mean of g",
-        step,
-        "It subtracts the mean of g, not Σ p g.",
-        lambda p, g, _s: p * (g - g.mean(-1, keepdims=True)),
-    )
-    yield Mistake(
-        "mean for the sum",
-        step,
-        "It subtracts the mean of p g, not the sum.",
-        lambda p, g, _s: p * (g - (p * g).mean(-1, keepdims=True)),
-    )
-    yield Mistake("factor p missing", step, "It is g − ⟨p, g⟩, without the factor p.", lambda p, g, _s: g - dot(p, g))
-    yield Mistake(
-        "factor p missing",
-        step,
-        "It is p g − ⟨p, g⟩: the factor p of the second term is missing.",
-        lambda p, g, _s: p * g - dot(p, g),
-    )
-    yield Mistake("cotangent passed through", step, "It returns the cotangent.", lambda p, g, _s: g)
-    yield Mistake(
-        "sum over the whole batch", step, "⟨p, g⟩ is summed over all rows.", lambda p, g, _s: p * (g - (p * g).sum())
-    )
-    yield Mistake(
-        "wrong axis",
-        step,
-        "⟨p, g⟩ is summed over the rows (axis 0).",
-        lambda p, g, _s: p * (g - (p * g).sum(0, keepdims=True)),
-    )
-    yield Mistake("p²", step, "The second term has p² in place of p⟨p, g⟩.", lambda p, g, _s: p * g - p * p * g)
-    yield Mistake("p and g swapped", step, "It is g (p − ⟨p, g⟩).", lambda p, g, _s: g * (p - dot(p, g)))
-    yield Mistake("p − g", step, "It is p − g: that is the loss's gradient, for one-hot g.", lambda p, g, _s: p - g)
-    yield Mistake(
-        "Σ p in place of ⟨p, g⟩", step, "It subtracts Σ p = 1.", lambda p, g, _s: p * (g - p.sum(-1, keepdims=True))
-    )
-    yield Mistake(
-        "label's column only",
-        step,
-        "It takes the column of the largest cotangent.",
-        lambda p, g, _s: p * (hot(p, g.argmax(-1)) - at(p, g.argmax(-1))[:, None]),
-    )
-    yield Mistake(
-        "softmax of softmax",
-        step,
-        "It takes logits: softmax is applied to the input. If that is meant, say --from logits.",
-        lambda p, g, _s: (lambda q: q * (g - dot(q, g)))(shifted(p)),
-    )
-    for t in THRESHOLDS:
-        yield Mistake(
-            "small elements zeroed",
-            step,
-            f"Elements below {t:g} are set to 0.",
-            lambda p, g, _s, t=t: _without_small(p * (g - dot(p, g)), t),
-        )
-    for k in range(2, 13):
-        yield Mistake(
-            "rounded", step, f"It rounds to {k} decimals.", lambda p, g, _s, k=k: np.round(p * (g - dot(p, g)), k)
-        )
-    yield from base._narrow("the product", lambda p, g, _s: p * (g - dot(p, g)), step)

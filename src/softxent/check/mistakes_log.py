@@ -44,15 +44,19 @@ def log_softmax() -> Iterator[Mistake]:
         "x − lse",
         base.STEP_LOG,
         "It subtracts lse = m + log S, in which a common offset has eaten the digits of log S.",
-        lambda z, _, _s: z - base._lse(z)[:, None],
+        lambda z, _, _s: z - base.lse(z)[:, None],
     )
-    yield Mistake("shift not added back", STEP_LSE, "It subtracts log S of the shifted logits from the unshifted ones.",
-                  lambda z, _, _s: z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)))  # fmt: skip
+    yield Mistake(
+        "shift not added back",
+        STEP_LSE,
+        "It subtracts log S of the shifted logits from the unshifted ones.",
+        lambda z, _, _s: z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)),
+    )
     yield Mistake(
         "log missing",
         base.STEP_LOG,
         "It subtracts S, not log S.",
-        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - base._exps(z).sum(-1, keepdims=True),
+        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - base.exps(z).sum(-1, keepdims=True),
     )
     yield Mistake("softmax", base.STEP_LOG, "It returns p, not log p.", lambda z, _, s: s(z))
     yield Mistake("wrong sign", base.STEP_LOG, "It returns −log p.", lambda z, _, s: -log_of(z, s))
@@ -80,8 +84,12 @@ def log_softmax() -> Iterator[Mistake]:
         "It normalises over the rows of the batch (axis 0).",
         lambda z, _, _s: log_shifted(z.T).T,
     )
-    yield Mistake("global max", base.STEP_SUM, "It subtracts the largest logit of the whole batch.",
-                  lambda z, _, _s: (lambda d: d - np.log(np.exp(d).sum(-1, keepdims=True)))(z - z.max()))  # fmt: skip
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "It subtracts the largest logit of the whole batch.",
+        lambda z, _, _s: (lambda d: d - np.log(np.exp(d).sum(-1, keepdims=True)))(z - z.max()),
+    )
     yield Mistake(
         "sum over the whole batch",
         base.STEP_SUM,
@@ -92,13 +100,20 @@ def log_softmax() -> Iterator[Mistake]:
         "1 too many in the sum",
         base.STEP_LOG,
         "It takes log(1 + S).",
-        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - np.log1p(base._exps(z).sum(-1, keepdims=True)),
+        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - np.log1p(base.exps(z).sum(-1, keepdims=True)),
     )
     yield from with_epsilon(lambda p: np.log(p), base.STEP_LOG)
-    yield from base._narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
+    yield from base.narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, _, _s, t=dtype: (z - z.max(-1, keepdims=True)) - np.log(base._exps(z).astype(t).sum(-1, keepdims=True, dtype=t)).astype(z.dtype))  # fmt: skip
+        yield Mistake(
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: (
+                (z - z.max(-1, keepdims=True))
+                - np.log(base.exps(z).astype(t).sum(-1, keepdims=True, dtype=t)).astype(z.dtype)
+            ),
+        )
 
 
 def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
@@ -110,21 +125,31 @@ def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
             f"It takes log(p + {eps:g}).",
             lambda z, _, s, e=eps: log(s(z) + z.dtype.type(e)),
         )
-        yield Mistake("clipped probabilities", step, f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
-                      lambda z, _, s, e=eps: log(np.clip(s(z), z.dtype.type(e), z.dtype.type(1 - e))))  # fmt: skip
+        yield Mistake(
+            "clipped probabilities",
+            step,
+            f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
+            lambda z, _, s, e=eps: log(np.clip(s(z), z.dtype.type(e), z.dtype.type(1 - e))),
+        )
         yield Mistake(
             "clipped probabilities",
             step,
             f"It raises the probabilities to at least {eps:g}.",
             lambda z, _, s, e=eps: log(np.maximum(s(z), z.dtype.type(e))),
         )
-        yield Mistake("ε in the logarithm", step, f"It takes log(S + {eps:g}).",
-                      lambda z, _, _s, e=eps: (z - z.max(-1, keepdims=True)) - np.log(base._exps(z).sum(-1, keepdims=True) + z.dtype.type(e)))  # fmt: skip
+        yield Mistake(
+            "ε in the logarithm",
+            step,
+            f"It takes log(S + {eps:g}).",
+            lambda z, _, _s, e=eps: (
+                (z - z.max(-1, keepdims=True)) - np.log(base.exps(z).sum(-1, keepdims=True) + z.dtype.type(e))
+            ),
+        )
 
 
 def logsumexp() -> Iterator[Mistake]:
     """Mistakes in logsumexp."""
-    lse = base._lse
+    lse = base.lse
     yield Mistake(
         "no shift",
         base.STEP_SHIFT,
@@ -135,13 +160,13 @@ def logsumexp() -> Iterator[Mistake]:
         "shift not added back",
         STEP_LSE,
         "It returns log S of the shifted logits, without m.",
-        lambda z, _, _s: np.log(base._exps(z).sum(-1)),
+        lambda z, _, _s: np.log(base.exps(z).sum(-1)),
     )
     yield Mistake(
         "shift subtracted twice",
         STEP_LSE,
         "It subtracts m from log S.",
-        lambda z, _, _s: np.log(base._exps(z).sum(-1)) - z.max(-1),
+        lambda z, _, _s: np.log(base.exps(z).sum(-1)) - z.max(-1),
     )
     yield Mistake("max", STEP_LSE, "It returns the maximum alone.", lambda z, _, _s: z.max(-1))
     yield Mistake(
@@ -154,20 +179,20 @@ def logsumexp() -> Iterator[Mistake]:
         "1 too many in the sum",
         STEP_LSE,
         "It takes log(1 + S).",
-        lambda z, _, _s: z.max(-1) + np.log1p(base._exps(z).sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log1p(base.exps(z).sum(-1)),
     )
-    yield Mistake("log missing", STEP_LSE, "It returns m + S.", lambda z, _, _s: z.max(-1) + base._exps(z).sum(-1))
+    yield Mistake("log missing", STEP_LSE, "It returns m + S.", lambda z, _, _s: z.max(-1) + base.exps(z).sum(-1))
     yield Mistake(
         "log base 2", STEP_LSE, "Its logarithm has base 2.", lambda z, _, _s: lse(z) / np.log(z.dtype.type(2))
     )
     yield Mistake(
-        "log base 2", STEP_LSE, "Its logarithm has base 2.", lambda z, _, _s: z.max(-1) + np.log2(base._exps(z).sum(-1))
+        "log base 2", STEP_LSE, "Its logarithm has base 2.", lambda z, _, _s: z.max(-1) + np.log2(base.exps(z).sum(-1))
     )
     yield Mistake(
         "log base 10",
         STEP_LSE,
         "Its logarithm has base 10.",
-        lambda z, _, _s: z.max(-1) + np.log10(base._exps(z).sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log10(base.exps(z).sum(-1)),
     )
     yield Mistake("wrong sign", STEP_LSE, "Its sign is the other one.", lambda z, _, _s: -lse(z))
     yield Mistake(
@@ -188,26 +213,30 @@ def logsumexp() -> Iterator[Mistake]:
         "It subtracts the mean.",
         lambda z, _, _s: z.mean(-1) + np.log(np.exp(z - z.mean(-1, keepdims=True)).sum(-1)),
     )
-    yield Mistake("shift by the largest magnitude", base.STEP_SHIFT, "It subtracts max |z|: rows of negative logits underflow to log 0.",
-                  lambda z, _, _s: (lambda a: a + np.log(np.exp(z - a[:, None]).sum(-1)))(np.abs(z).max(-1)))  # fmt: skip
+    yield Mistake(
+        "shift by the largest magnitude",
+        base.STEP_SHIFT,
+        "It subtracts max |z|: rows of negative logits underflow to log 0.",
+        lambda z, _, _s: (lambda a: a + np.log(np.exp(z - a[:, None]).sum(-1)))(np.abs(z).max(-1)),
+    )
     yield Mistake(
         "a class missing from the sum",
         base.STEP_SUM,
         "The last class is not in the sum.",
-        lambda z, _, _s: z.max(-1) + np.log(base._exps(z)[:, :-1].sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log(base.exps(z)[:, :-1].sum(-1)),
     )
     yield Mistake(
         "a class missing from the sum",
         base.STEP_SUM,
         "The first class is not in the sum.",
-        lambda z, _, _s: z.max(-1) + np.log(base._exps(z)[:, 1:].sum(-1)),
+        lambda z, _, _s: z.max(-1) + np.log(base.exps(z)[:, 1:].sum(-1)),
     )
     for eps in EPSILONS:
         yield Mistake(
             "ε in the logarithm",
             STEP_LSE,
             f"It takes log(S + {eps:g}).",
-            lambda z, _, _s, e=eps: z.max(-1) + np.log(base._exps(z).sum(-1) + z.dtype.type(e)),
+            lambda z, _, _s, e=eps: z.max(-1) + np.log(base.exps(z).sum(-1) + z.dtype.type(e)),
         )
         yield Mistake(
             "ε in the logarithm",
@@ -215,7 +244,11 @@ def logsumexp() -> Iterator[Mistake]:
             f"It takes log(Σ exp z + {eps:g}), without a shift.",
             lambda z, _, _s, e=eps: np.log(np.exp(z).sum(-1) + z.dtype.type(e)),
         )
-    yield from base._narrow("logsumexp", lambda z, _, _s: lse(z), STEP_LSE)
+    yield from base.narrow("logsumexp", lambda z, _, _s: lse(z), STEP_LSE)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, _, _s, t=dtype: z.max(-1) + np.log(base._exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype))  # fmt: skip
+        yield Mistake(
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, _, _s, t=dtype: z.max(-1) + np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype),
+        )

@@ -1,4 +1,4 @@
-"""Classic mistakes in losses and the sigmoid."""
+"""Classic mistakes in the loss."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from softxent.check import mistakes as base
-from softxent.check.mistakes import EPSILONS, Mistake, at, hot, log_shifted, naive, shifted
+from softxent.check.mistakes import Mistake, at, hot, log_shifted, naive, shifted
 from softxent.check.mistakes_log import STEP_LSE, log_of, with_epsilon
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "sigmoid"]
+__all__ = ["cross_entropy"]
 
 
 def cross_entropy() -> Iterator[Mistake]:
@@ -39,12 +39,26 @@ def cross_entropy() -> Iterator[Mistake]:
         lambda z, y, _s: np.log(np.exp(z).sum(-1)) - at(z, y),
     )
     for eps in (1e-1, 0.2, 0.05, 0.01, 0.3):
-        yield Mistake("smoothing with K − 1", base.STEP_SMOOTH, f"It smooths by {eps:g} and divides ε by C − 1.",
-                      lambda z, y, s, e=eps: -((hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)) * log_of(z, s)).sum(-1))  # fmt: skip
-        yield Mistake("smoothing forgets 1 − ε", base.STEP_SMOOTH, f"It adds ε/C of ε = {eps:g} and keeps the full weight of the label.",
-                      lambda z, y, s, e=eps: -((hot(z, y) + e / z.shape[-1]) * log_of(z, s)).sum(-1))  # fmt: skip
-        yield Mistake("label smoothing", base.STEP_SMOOTH, f"It smooths the labels by {eps:g}.",
-                      lambda z, y, s, e=eps: -((hot(z, y) * (1 - e) + e / z.shape[-1]) * log_of(z, s)).sum(-1))  # fmt: skip
+        yield Mistake(
+            "smoothing with K − 1",
+            base.STEP_SMOOTH,
+            f"It smooths by {eps:g} and divides ε by C − 1.",
+            lambda z, y, s, e=eps: (
+                -((hot(z, y) * (1 - e) + (1 - hot(z, y)) * e / max(1, z.shape[-1] - 1)) * log_of(z, s)).sum(-1)
+            ),
+        )
+        yield Mistake(
+            "smoothing forgets 1 − ε",
+            base.STEP_SMOOTH,
+            f"It adds ε/C of ε = {eps:g} and keeps the full weight of the label.",
+            lambda z, y, s, e=eps: -((hot(z, y) + e / z.shape[-1]) * log_of(z, s)).sum(-1),
+        )
+        yield Mistake(
+            "label smoothing",
+            base.STEP_SMOOTH,
+            f"It smooths the labels by {eps:g}.",
+            lambda z, y, s, e=eps: -((hot(z, y) * (1 - e) + e / z.shape[-1]) * log_of(z, s)).sum(-1),
+        )
         yield Mistake(
             "smoothing without the uniform part",
             base.STEP_SMOOTH,
@@ -81,7 +95,7 @@ def cross_entropy() -> Iterator[Mistake]:
         "shift not added back",
         STEP_LSE,
         "It subtracts the unshifted logit from log S of the shifted ones.",
-        lambda z, y, _s: np.log(base._exps(z).sum(-1)) - at(z, y),
+        lambda z, y, _s: np.log(base.exps(z).sum(-1)) - at(z, y),
     )
     yield Mistake(
         "log base 2",
@@ -108,7 +122,7 @@ def cross_entropy() -> Iterator[Mistake]:
         "probability", base.STEP_LOSS, "It returns −p_y, without the logarithm.", lambda z, y, s: -at(s(z), y)
     )
     yield Mistake("logit", base.STEP_LOSS, "It returns −z_y, without log S.", lambda z, y, _s: -at(z, y))
-    yield Mistake("logsumexp", base.STEP_LOSS, "It returns lse, without − z_y.", lambda z, y, _s: base._lse(z))
+    yield Mistake("logsumexp", base.STEP_LOSS, "It returns lse, without − z_y.", lambda z, y, _s: base.lse(z))
     yield Mistake(
         "squared error", base.STEP_LOSS, "It returns Σ (p − y)².", lambda z, y, s: ((s(z) - hot(z, y)) ** 2).sum(-1)
     )
@@ -118,15 +132,95 @@ def cross_entropy() -> Iterator[Mistake]:
         "It returns the mean of (p − y)².",
         lambda z, y, s: ((s(z) - hot(z, y)) ** 2).mean(-1),
     )
-    yield Mistake("binary cross-entropy", base.STEP_LOSS, "It adds −log(1 − p_i) of the other classes.",
-                  lambda z, y, s: nll(z, y, s) - (np.log1p(-s(z)) * (1 - hot(z, y))).sum(-1))  # fmt: skip
-    yield Mistake("binary cross-entropy", base.STEP_LOSS, "It takes the sigmoid of each logit.",
-                  lambda z, y, _s: (np.logaddexp(0, z) - z * hot(z, y)).sum(-1))  # fmt: skip
     yield Mistake(
-        "focal loss",
+        "binary cross-entropy",
         base.STEP_LOSS,
-        "It weights the loss by (1 − p_y)².",
-        lambda z, y, s: (1 - at(s(z), y)) ** 2 * nll(z, y, s),
+        "It adds −log(1 − p_i) of the other classes.",
+        lambda z, y, s: nll(z, y, s) - (np.log1p(-s(z)) * (1 - hot(z, y))).sum(-1),
+    )
+    for name, sigma in (
+        ("1/(1 + e^−z)", lambda z: 1 / (1 + np.exp(-z))),
+        ("e^z/(1 + e^z)", lambda z: np.exp(z) / (1 + np.exp(z))),
+    ):
+        yield Mistake(
+            "binary cross-entropy",
+            base.STEP_LOSS,
+            f"It takes the sigmoid {name} of each logit, and their logarithms.",
+            lambda z, y, _s, f=sigma: -(np.where(hot(z, y) > 0, np.log(f(z)), np.log(1 - f(z)))).sum(-1),
+        )
+        yield Mistake(
+            "binary cross-entropy",
+            base.STEP_LOSS,
+            f"It takes the sigmoid {name} of each logit, and t log p + (1 − t) log(1 − p).",
+            lambda z, y, _s, f=sigma: -(hot(z, y) * np.log(f(z)) + (1 - hot(z, y)) * np.log(1 - f(z))).sum(-1),
+        )
+        yield Mistake(
+            "binary cross-entropy",
+            base.STEP_LOSS,
+            f"It takes the sigmoid {name} of the label's logit.",
+            lambda z, y, _s, f=sigma: -np.log(f(at(z, y))),
+        )
+    yield Mistake(
+        "binary cross-entropy",
+        base.STEP_LOSS,
+        "It takes the sigmoid of each logit.",
+        lambda z, y, _s: (np.logaddexp(0, z) - z * hot(z, y)).sum(-1),
+    )
+    for gamma in (0.5, 1.0, 2.0, 3.0, 5.0):
+        yield Mistake(
+            "focal loss",
+            base.STEP_LOSS,
+            f"It weights the loss by (1 − p_y)^{gamma:g}.",
+            lambda z, y, s, k=gamma: (1 - at(s(z), y)) ** k * nll(z, y, s),
+        )
+    for factor in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
+        yield Mistake(
+            "z-loss",
+            base.STEP_LOSS,
+            f"It adds {factor:g} lse².",
+            lambda z, y, s, f=factor: nll(z, y, s) + f * base.lse(z) ** 2,
+        )
+    for k in (0, -1):
+        what = "0" if k == 0 else "C − 1"
+        yield Mistake(
+            "a label ignored",
+            base.STEP_LOSS,
+            f"Rows with label {what} have the loss 0.",
+            lambda z, y, s, k=k: np.where(np.asarray(y) == k % z.shape[-1], 0, nll(z, y, s)),
+        )
+        yield Mistake(
+            "a label ignored",
+            base.STEP_LOSS,
+            f"Rows with label {what} do not count: alone they give 0/0.",
+            lambda z, y, s, k=k: np.where(np.asarray(y) == k % z.shape[-1], np.nan, nll(z, y, s)),
+        )
+    yield Mistake(
+        "NaN to number",
+        base.STEP_LOSS,
+        "It replaces NaN and infinities by numbers.",
+        lambda z, y, s: np.nan_to_num(nll(z, y, s)),
+    )
+    yield Mistake(
+        "NaN to number",
+        base.STEP_LOG,
+        "Its logarithm underflows, and NaN and infinities are replaced by numbers.",
+        lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y))),
+    )
+    yield Mistake(
+        "log(1 + x) for log1p",
+        base.STEP_LOG,
+        "It returns log(1 + p), not −log p.",
+        lambda z, y, s: np.log1p(at(s(z), y)),
+    )
+    yield Mistake("1 − p for p", base.STEP_LOSS, "It is −log(1 − p_y).", lambda z, y, s: -np.log1p(-at(s(z), y)))
+    yield Mistake(
+        "1 − p for p", base.STEP_LOSS, "It is −log |p_y − 1|.", lambda z, y, s: -np.log(np.abs(at(s(z), y) - 1))
+    )
+    yield Mistake(
+        "weighted by p",
+        base.STEP_LOSS,
+        "It is −p_y log p_y: weighted by the probability.",
+        lambda z, y, s: at(s(z), y) * nll(z, y, s),
     )
     yield Mistake("perplexity", base.STEP_LOSS, "It returns exp of the loss.", lambda z, y, s: np.exp(nll(z, y, s)))
     yield Mistake(
@@ -141,10 +235,18 @@ def cross_entropy() -> Iterator[Mistake]:
         "It normalises over the rows of the batch (axis 0).",
         lambda z, y, _s: -at(log_shifted(z.T).T, y),
     )
-    yield Mistake("global max", base.STEP_SUM, "It subtracts the largest logit of the whole batch.",
-                  lambda z, y, _s: (lambda d: np.log(np.exp(d).sum(-1)) - at(d, y))(z - z.max()))  # fmt: skip
-    yield Mistake("global max", base.STEP_SUM, "It subtracts the largest logit of the whole batch, and takes the logarithm of p.",
-                  lambda z, y, _s: -np.log(at((lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())), y)))  # fmt: skip
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "It subtracts the largest logit of the whole batch.",
+        lambda z, y, _s: (lambda d: np.log(np.exp(d).sum(-1)) - at(d, y))(z - z.max()),
+    )
+    yield Mistake(
+        "global max",
+        base.STEP_SUM,
+        "It subtracts the largest logit of the whole batch, and takes the logarithm of p.",
+        lambda z, y, _s: -np.log(at((lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())), y)),
+    )
     yield Mistake(
         "sum over the whole batch",
         base.STEP_SUM,
@@ -178,139 +280,15 @@ def cross_entropy() -> Iterator[Mistake]:
         "x − lse",
         base.STEP_LOG,
         "A common offset has eaten the digits of log S.",
-        lambda z, y, _s: base._lse(z) - at(z, y),
+        lambda z, y, _s: base.lse(z) - at(z, y),
     )
-    yield from base._narrow("the loss", nll, base.STEP_LOSS)
+    yield from base.narrow("the loss", nll, base.STEP_LOSS)
     for dtype in (np.float16, np.float32):
-        yield Mistake(f"{np.dtype(dtype)} sum", base.STEP_SUM, f"It adds the exponentials in {np.dtype(dtype)}.",
-                      lambda z, y, _s, t=dtype: np.log(base._exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype) - at(z - z.max(-1, keepdims=True), y))  # fmt: skip
-
-
-def sigmoid() -> Iterator[Mistake]:
-    """Mistakes in the sigmoid."""
-    yield Mistake(
-        "exp(z)/(1 + exp(z))",
-        base.STEP_SIGMOID,
-        "exp(z) overflows for large z: inf/inf.",
-        lambda z, _, _s: np.exp(z) / (1 + np.exp(z)),
-    )
-    yield Mistake("wrong sign", base.STEP_SIGMOID, "It computes 1/(1 + e^z).", lambda z, _, _s: 1 / (1 + np.exp(z)))
-    yield Mistake(
-        "tanh form",
-        base.STEP_SIGMOID,
-        "(1 + tanh(z/2))/2 cancels for negative z: the tail is lost.",
-        lambda z, _, _s: 0.5 * (1 + np.tanh(z / 2)),
-    )
-    yield Mistake(
-        "1 − σ(−z)",
-        base.STEP_SIGMOID,
-        "1 − 1/(1 + e^z) cancels for negative z: the tail is lost.",
-        lambda z, _, _s: 1 - 1 / (1 + np.exp(z)),
-    )
-    yield Mistake("tanh", base.STEP_SIGMOID, "It computes tanh.", lambda z, _, _s: np.tanh(z))
-    yield Mistake(
-        "derivative",
-        base.STEP_SIGMOID,
-        "It returns σ(1 − σ).",
-        lambda z, _, _s: (lambda p: p * (1 - p))(1 / (1 + np.exp(-z))),
-    )
-    yield Mistake("softmax", base.STEP_SIGMOID, "It applies softmax to the row.", lambda z, _, s: s(z))
-    yield Mistake("log-sigmoid", base.STEP_SIGMOID, "It returns log σ.", lambda z, _, _s: -np.logaddexp(0, -z))
-    yield Mistake(
-        "hard sigmoid",
-        base.STEP_SIGMOID,
-        "It is a straight line, cut at 0 and 1.",
-        lambda z, _, _s: np.clip(0.2 * z + 0.5, 0, 1),
-    )
-    yield Mistake(
-        "hard sigmoid",
-        base.STEP_SIGMOID,
-        "It is a straight line, cut at 0 and 1.",
-        lambda z, _, _s: np.clip(z / 6 + 0.5, 0, 1),
-    )
-    yield Mistake("base 2", base.STEP_SIGMOID, "It raises 2 to the logits.", lambda z, _, _s: 1 / (1 + 2.0 ** (-z)))
-    for b in (10.0, 15.0, 20.0, 30.0, 50.0, 60.0, 80.0, 88.0, 100.0, 500.0, 700.0, 709.0):
         yield Mistake(
-            "clipped logits",
-            base.STEP_SIGMOID,
-            f"It clips the logits to ±{b:g}.",
-            lambda z, _, _s, b=b: 1 / (1 + np.exp(-np.clip(z, -b, b))),
+            f"{np.dtype(dtype)} sum",
+            base.STEP_SUM,
+            f"It adds the exponentials in {np.dtype(dtype)}.",
+            lambda z, y, _s, t=dtype: (
+                np.log(base.exps(z).astype(t).sum(-1, dtype=t)).astype(z.dtype) - at(z - z.max(-1, keepdims=True), y)
+            ),
         )
-    for eps in EPSILONS:
-        yield Mistake(
-            "clipped probabilities",
-            base.STEP_SIGMOID,
-            f"It clips to [{eps:g}, 1 − {eps:g}].",
-            lambda z, _, _s, e=eps: np.clip(1 / (1 + np.exp(-z)), z.dtype.type(e), z.dtype.type(1 - e)),
-        )
-        yield Mistake(
-            "ε added",
-            base.STEP_SIGMOID,
-            f"It adds {eps:g}.",
-            lambda z, _, _s, e=eps: 1 / (1 + np.exp(-z)) + z.dtype.type(e),
-        )
-        yield Mistake(
-            "ε in the denominator",
-            base.STEP_SIGMOID,
-            f"It divides by 1 + e^−z + {eps:g}.",
-            lambda z, _, _s, e=eps: 1 / (1 + np.exp(-z) + z.dtype.type(e)),
-        )
-    yield Mistake(
-        "math.e ** x",
-        "exp(x): the base e is no floating-point number",
-        "It raises the rounded number e to the logits.",
-        lambda z, _, _s: 1 / (1 + z.dtype.type(2.718281828459045) ** (-z)),
-    )
-    yield from base._narrow("the sigmoid", lambda z, _, _s: 1 / (1 + np.exp(-z)), base.STEP_SIGMOID)
-
-
-def binary_cross_entropy() -> Iterator[Mistake]:
-    """Mistakes in the binary loss."""
-    step = "L = log(1 + e^−|z|) + max(z, 0) − t z"
-
-    def stable(z: Any, t: Any) -> Any:
-        return np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - t * z
-
-    def logs(p: Any, t: Any, q: Any = None) -> Any:
-        return -(t * np.log(p) + (1 - t) * np.log((1 - p) if q is None else q))
-
-    yield Mistake(
-        "log of sigmoid",
-        step,
-        "It takes the logarithm of a probability that rounds to 0 or 1.",
-        lambda z, t, _s: logs(1 / (1 + np.exp(-z)), t),
-    )
-    yield Mistake(
-        "no shift", step, "exp(z) overflows for large logits.", lambda z, t, _s: np.log(1 + np.exp(z)) - t * z
-    )
-    yield Mistake(
-        "no shift",
-        step,
-        "exp(−z) overflows for very negative logits.",
-        lambda z, t, _s: np.log(1 + np.exp(-z)) + (1 - t) * z,
-    )
-    yield Mistake("wrong sign", step, "Its sign is the other one.", lambda z, t, _s: -stable(z, t))
-    yield Mistake("targets swapped", step, "It takes 1 − t for t.", lambda z, t, _s: stable(z, 1 - t))
-    yield Mistake("half of the loss", step, "The term of 1 − t is missing.", lambda z, t, _s: t * np.logaddexp(0, -z))
-    yield Mistake("half of the loss", step, "The term of t is missing.", lambda z, t, _s: (1 - t) * np.logaddexp(0, z))
-    yield Mistake("log base 2", step, "Its logarithm has base 2.", lambda z, t, _s: stable(z, t) / np.log(2))
-    yield Mistake(
-        "logits for probabilities",
-        step,
-        "It applies the sigmoid twice.",
-        lambda z, t, _s: stable(1 / (1 + np.exp(-z)), t),
-    )
-    for eps in EPSILONS:
-        yield Mistake(
-            "ε in the logarithm",
-            step,
-            f"It takes log(p + {eps:g}).",
-            lambda z, t, _s, e=eps: (lambda p: logs(p + e, t, 1 - p + e))(1 / (1 + np.exp(-z))),
-        )
-        yield Mistake(
-            "clipped probabilities",
-            step,
-            f"It clips the probabilities to [{eps:g}, 1 − {eps:g}].",
-            lambda z, t, _s, e=eps: logs(np.clip(1 / (1 + np.exp(-z)), z.dtype.type(e), z.dtype.type(1 - e)), t),
-        )
-    yield from base._narrow("the loss", lambda z, t, _s: stable(z, t), step)

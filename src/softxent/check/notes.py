@@ -24,17 +24,29 @@ WHAT = {
 }
 
 
+REGIONS = {"head": "large results", "tail": "small results", "confident": "results of confident rows"}
+
+
 def information(session: Session, measures: Sequence[Measure]) -> None:
     """Note every region that is within its bound and more than 4 ulps off."""
     for m in measures:
         region = m.property.removeprefix("accuracy, ")
         if m.ulps <= 4 or m.ratio > 1:
             continue
-        what = WHAT.get((session.kind.name, region), f"{region}")
+        what = WHAT.get((session.kind.name, region), REGIONS.get(region, region))
         if region == "subnormal":
             what = "results below the smallest normal number are flushed or rough"
         lost = "all of it" if m.got in ("0.0", "-0.0") else f"{m.ulps:.3g} ulps"
         session.notes.append(
-            Finding(f"loss of accuracy, {region}", m.case, m.dtype, m.input, m.got, m.expected, m.ulps, m.ulps / max(m.ratio, 1e-300)
-                    if m.ratio > 0 else None, f"{what}: {lost}, within what an ordinary implementation is owed")
-        )  # fmt: skip
+            Finding(
+                f"loss of accuracy, {region}",
+                m.case,
+                m.dtype,
+                m.input,
+                m.got,
+                m.expected,
+                m.ulps,
+                m.ulps / max(m.ratio, 1e-300) if m.ratio > 0 else None,
+                f"{what}: {lost}, within what an ordinary implementation is owed",
+            )
+        )

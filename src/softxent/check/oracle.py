@@ -1,8 +1,9 @@
 """The exact oracle: every number that it returns is proved to be the true one, correctly rounded.
 
-Each form here is free of cancellation where the mathematics allows it (log1p, the sum of the OTHER exponentials), and the
-precision is doubled until both ends of the ball round to one and the same float64: that is the proof. A number that cannot
-be proved raises `OracleError`; none is guessed. Exponentials below e^−30000 are taken as 0: no dtype holds their like.
+Each form here is free of cancellation where the mathematics allows it (log1p, the sum of the OTHER exponentials), and
+the precision is doubled until both ends of the ball round to one and the same float64: that is the proof. A number
+that cannot be proved raises `OracleError`; none is guessed. Exponentials below e^−30000 are taken as 0: no dtype
+holds their like.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def backend() -> ModuleType:
 
 @dataclass(frozen=True)
 class Number:
-    """A proved number: hi is the exact value correctly rounded to float64; middle ± 2^-110 of itself holds the value."""
+    """A proved number: hi is the value correctly rounded to float64; middle ± 2^-110 of itself holds the value."""
 
     hi: float
     middle: Fraction | None  # None for NaN and ±inf
@@ -70,7 +71,7 @@ class Number:
         return float(self.middle - Fraction(self.hi))
 
     def digits(self, count: int = 40) -> str:
-        """Return so many significant decimal digits (at most 33 of them proved by 2^-110: ask `exact` for more bits)."""
+        """Return so many significant digits (at most 33 of them proved by 2^-110: ask `exact` for more bits)."""
         if self.middle is None:
             return str(self.hi)
         import decimal
@@ -105,7 +106,7 @@ def to_float(value: Fraction) -> float:
 
 
 def settle(build: Callable[[], Sequence[Any]], bits: int = 110) -> list[Number]:
-    """Return build's balls as numbers, each at the first precision that proves it; floats (NaN, ±inf) are as they are."""
+    """Return build's balls as numbers, each at the first precision that proves it; NaN and ±inf are as they are."""
     found: dict[int, Number] = {}
     precision = 192
     while precision <= MOST_BITS:
@@ -264,7 +265,8 @@ def _elementwise(kind: str, z: float, target: float | None) -> Any:
     if kind == "sigmoid":
         return (1 if z >= 0 else e) / (1 + e)
     assert target is not None
-    # log(1 + e^−|z|) + max(z, 0) − t z: for a target on z's side the linear terms are |z| (1 − t), without cancellation.
+    # log(1 + e^−|z|) + max(z, 0) − t z: for a target on z's side the linear terms are |z| (1 − t), without
+    # cancellation.
     t = b.ball(target)
     if math.isinf(z):
         return 0.0 if target == (z > 0) else math.inf

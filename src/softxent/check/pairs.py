@@ -103,8 +103,14 @@ def total(x: Pair) -> Pair:
     while n > 1:
         half = n // 2
         folded = x[..., :half] + x[..., half : 2 * half]
-        x = Pair(np.concatenate([folded.hi, x.hi[..., 2 * half : n]], -1),
-                 np.concatenate([folded.lo, x.lo[..., 2 * half : n]], -1)) if n % 2 else folded  # fmt: skip
+        x = (
+            Pair(
+                np.concatenate([folded.hi, x.hi[..., 2 * half : n]], -1),
+                np.concatenate([folded.lo, x.lo[..., 2 * half : n]], -1),
+            )
+            if n % 2
+            else folded
+        )
         n = half + n % 2
     return x[..., 0]
 

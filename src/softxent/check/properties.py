@@ -1,21 +1,22 @@
-"""What is not accuracy: purity, determinism, batches, shapes, layouts, dtypes, NaN and infinities, labels out of range."""
+"""What is not accuracy: purity, batches, shapes, layouts, dtypes, NaN and infinities, labels out of range."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from softxent.check.calling import Batch, Outcome, call_batches
+from softxent.check.calling import Batch, Outcome
+from softxent.check.inputs import dtypes, labels_out_of_range, non_finite, sample, small_losses
 from softxent.check.judging import coarser, judge
 from softxent.check.label_options import label_options, offered
 from softxent.check.session import Session
 
 __all__ = ["run_properties"]
 
-INF = float("inf")
+# Rows of a call: blocks of a loop end at powers of two and at round numbers.
+SIZES = (2, 3, 4, 7, 16, 17, 32, 33, 65, 100, 129, 257, 513, 1001, 1025)
 
 
 def run_properties(session: Session) -> None:
@@ -25,10 +26,14 @@ def run_properties(session: Session) -> None:
         ("batch: a row's result is its own", _batch),
         ("shape: one row, one class, three axes, no rows", _shapes),
         ("layout: strided, reversed, Fortran, read-only", _layouts),
-        ("dtype: float32, half precision, integers", _dtypes),
-        ("−inf, +inf, NaN", _non_finite),
-        ("labels out of range", _labels),
+        ("dtype: float32, half precision, integers", dtypes),
     ]
+    if session.kind.first == "logits" and session.kind.extra != "target":
+        parts.append(("−inf, +inf, NaN", non_finite))
+    if session.kind.name == "binary_cross_entropy":
+        parts.append(("small losses", small_losses))
+    if session.kind.extra == "label" and session.way.labels == "index" and session.kind.name != "linear_cross_entropy":
+        parts.append(("labels out of range", labels_out_of_range))
     if offered(session):
         parts.append(("options of the signature", label_options))
     for i, (name, part) in enumerate(parts):
@@ -42,18 +47,13 @@ def run_properties(session: Session) -> None:
         session.progress("properties", (i + 1) / len(parts))
 
 
-def _sample(session: Session, n: int = 4, c: int = 37, dtype: str = "float64", seed: int = 3) -> Batch:
-    rng = np.random.default_rng(seed)
-    return session.batch((rng.normal(size=(n, c)) * 3).astype(dtype), seed=seed)
-
-
 def _one(session: Session, batch: Batch, **changes: Any) -> list[dict[str, Any]]:
     requests = session.way.requests(session.kind, batch)
     return session.caller.call([r | changes for r in requests], session.timeout)
 
 
 def _pure(session: Session) -> str:
-    batch = _sample(session, 4, 257 if not session.narrow else 33)
+    batch = sample(session, 4, 257 if not session.narrow else 33)
     request = session.way.requests(session.kind, batch)[0]
     times = 6 if session.quick else 24
     answers = session.caller.call([request] * times, session.timeout)
@@ -61,15 +61,27 @@ def _pure(session: Session) -> str:
     if len(values) == times and any(v.tobytes() != values[0].tobytes() for v in values[1:]):
         other = next(v for v in values if v.tobytes() != values[0].tobytes())
         index = int(np.argmax(other.ravel() != values[0].ravel()))
-        session.find("purity: deterministic", "the same call again", "float64", batch.rows(slice(0, 1)),
-                     repr(float(other.ravel()[index])), repr(float(values[0].ravel()[index])),
-                     "the same input gives other bits at another time")  # fmt: skip
-    again = session.way.requests(session.kind, _sample(session, 4, 257 if not session.narrow else 33, seed=4))
+        session.find(
+            "purity: deterministic",
+            "the same call again",
+            "float64",
+            batch.rows(slice(0, 1)),
+            repr(float(other.ravel()[index])),
+            repr(float(values[0].ravel()[index])),
+            "the same input gives other bits at another time",
+        )
+    again = session.way.requests(session.kind, sample(session, 4, 257 if not session.narrow else 33, seed=4))
     answer = session.caller.call([request | {"again": again[0]["args"]}], session.timeout)[0]
     if answer.get("stale"):
-        session.find("purity: result", "two calls", "float64", batch.rows(slice(0, 1)), "another result after the next call",
-                     "the result unchanged", "a later call writes into what an earlier one returned: one buffer is handed out "
-                     "again and again")  # fmt: skip
+        session.find(
+            "purity: result",
+            "two calls",
+            "float64",
+            batch.rows(slice(0, 1)),
+            "another result after the next call",
+            "the result unchanged",
+            "a later call writes into what an earlier one returned: one buffer is handed out again and again",
+        )
     return f"{times} equal calls"
 
 
@@ -90,16 +102,28 @@ def _batch(session: Session) -> str:
         differing += sum(
             not np.array_equal(a[0], v, equal_nan=True) for a, v in zip(singles, outcome.value, strict=True)
         )
-        reduced = session.way.reduction != "none" and session.kind.result != "row"
-        if reduced:
+        if session.way.reduction != "none" and session.kind.name != "cross_entropy_grad":
             _reduction(session, batch, dtype)
-    if session.kind.reducible:
-        for n in (3, 7):
-            _reduction(session, _sample(session, n, 11, seed=n), "float64")
+    sizes = SIZES[::4] if session.compiles else SIZES
+    for n in sizes:
+        if session.pace > 0.3 and n > 64:
+            break  # its time grows with the rows' square
+        rows = sample(session, n, 7 if n > 8 else 11, seed=n)
+        if session.kind.reducible and session.way.reduction != "none":
+            _reduction(session, rows, "float64")
+        elif not session.narrow or n < 40:
+            session.keep(rows, [f"{n} rows"] * n, session.call([rows])[0], "float64")
     if differing and session.way.reduction == "none":
-        session.note("batch: bits", "rows far apart", "float64", None, f"{differing} of 16 rows differ in bits", "the same bits",
-                     "a row's last bits depend on the batch that it is in")  # fmt: skip
-    return "8 rows together and alone"
+        session.note(
+            "batch: bits",
+            "rows far apart",
+            "float64",
+            None,
+            f"{differing} of 16 rows differ in bits",
+            "the same bits",
+            "a row's last bits depend on the batch that it is in",
+        )
+    return f"8 rows together and alone, {min(sizes)} to {max(sizes)} rows"
 
 
 def _reduction(session: Session, batch: Batch, dtype: str) -> None:
@@ -113,9 +137,10 @@ def _reduction(session: Session, batch: Batch, dtype: str) -> None:
     worked_in = coarser(dtype, outcome.dtype)
     judged = judge(session.kind, batch, np.zeros_like(judge_shape(session, batch)), worked_in)
     exact, n = judged.exact.hi, len(batch)
-    divisor = n if session.way.reduction == "mean" else 1
+    count = exact.size if session.way.elementwise(session.kind) else n
+    divisor = count if session.way.reduction == "mean" else 1
     if session.kind.result == "row" and session.kind.name == "cross_entropy_grad":
-        wanted, bound = exact / divisor, 1.5 * judged.bound / divisor + 2e-16 * 0
+        wanted, bound = exact / divisor, 1.5 * judged.bound / divisor
         got = outcome.value
     else:
         wanted = np.asarray(exact.sum() / divisor)
@@ -127,8 +152,15 @@ def _reduction(session: Session, batch: Batch, dtype: str) -> None:
         bad = ~(np.abs(got - wanted) <= bound) & np.isfinite(wanted)
     if bad.any():
         index = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        session.find("reduction", f"{n} rows of {batch.first.shape[-1]} classes", dtype, batch, repr(float(got[index])),
-                     repr(float(wanted[index])), f"it is not the {session.way.reduction} over the rows")  # fmt: skip
+        session.find(
+            "reduction",
+            f"{n} rows of {batch.first.shape[-1]} classes",
+            dtype,
+            batch,
+            repr(float(got[index])),
+            repr(float(wanted[index])),
+            f"it is not the {session.way.reduction} over the rows",
+        )
 
 
 def judge_shape(session: Session, batch: Batch) -> Any:
@@ -139,8 +171,14 @@ def judge_shape(session: Session, batch: Batch) -> Any:
 
 def _shapes(session: Session) -> str:
     kind, way = session.kind, session.way
-    for n, c, name in ((1, 7, "a batch of one row"), (5, 1, "one class"), (1, 1, "one row of one class"), (2, 2, "two by two"),
-                       (6, 6, "as many rows as classes"), (64, 3, "many rows")):  # fmt: skip
+    for n, c, name in (
+        (1, 7, "a batch of one row"),
+        (5, 1, "one class"),
+        (1, 1, "one row of one class"),
+        (2, 2, "two by two"),
+        (6, 6, "as many rows as classes"),
+        (64, 3, "many rows"),
+    ):
         z = np.random.default_rng(n * 10 + c).normal(size=(n, c))
         batch = session.batch(z, seed=2)
         outcome = session.call([batch])[0]
@@ -160,7 +198,7 @@ def _shapes(session: Session) -> str:
             "an empty result",
             "an empty batch is refused",
         )
-    cube = _sample(session, 6, 5)
+    cube = sample(session, 6, 5)
     folded = Batch(
         cube.first.reshape(2, 3, 5), None if cube.extra is None else cube.extra.reshape((2, 3, *cube.extra.shape[1:]))
     )
@@ -170,19 +208,28 @@ def _shapes(session: Session) -> str:
     elif way.reduction == "none" and not isinstance(answer["value"], tuple):
         plain = session.caller.call([way._request(kind, cube)], session.timeout)[0]
         value = answer["value"]
-        same = "value" in plain and value.size == plain["value"].size and np.allclose(
-            value.ravel(), plain["value"].ravel(), rtol=1e-6, atol=0, equal_nan=True
-        )  # fmt: skip
+        same = (
+            "value" in plain
+            and value.size == plain["value"].size
+            and np.allclose(value.ravel(), plain["value"].ravel(), rtol=1e-6, atol=0, equal_nan=True)
+        )
         if not same:
-            session.note("shape: three axes", "(2, 3, 5)", "float64", None, f"shape {value.shape}, other numbers",
-                         "those of the six rows", "with one more axis the numbers are others")  # fmt: skip
+            session.note(
+                "shape: three axes",
+                "(2, 3, 5)",
+                "float64",
+                None,
+                f"shape {value.shape}, other numbers",
+                "those of the six rows",
+                "with one more axis the numbers are others",
+            )
     return "; ".join(detail) or "as expected"
 
 
 def _layouts(session: Session) -> str:
     if session.way.container not in ("numpy", "torch"):
         return "nothing to try"
-    batch = _sample(session, 6, 13)
+    batch = sample(session, 6, 13)
     plain = session.call([batch])[0]
     for layout in ("fortran", "strided", "reversed", "readonly"):
         if layout in ("reversed", "readonly") and session.way.container == "torch":
@@ -199,135 +246,3 @@ def _layouts(session: Session) -> str:
         if plain.value is not None:
             session.keep(batch, [f"{layout} layout"] * 6, outcome, "float64")
     return "as a contiguous array"
-
-
-def _dtypes(session: Session) -> str:
-    """float64 in gives float64 out; half precision and integers are told about, and judged generously."""
-    if session.way.container == "list":
-        return "Python lists hold float64"
-    detail = []
-    for dtype in ("float64", "float32"):
-        outcome = session.call([_sample(session, 2, 7, dtype)])[0]
-        if outcome.value is not None and outcome.dtype != dtype:
-            detail.append(f"{dtype} gives {outcome.dtype}")
-            if dtype == "float64":
-                # NumPy keeps the dtype unless it is told otherwise; a framework's float() is the custom of its field.
-                add = session.find if session.way.container == "numpy" else session.note
-                add("dtype: float64", "any", dtype, None, outcome.dtype, "float64",
-                    f"float64 in gives {outcome.dtype} out: the digits and the range are gone")  # fmt: skip
-    if session.kind.extra in (None, "label") and session.kind.first == "logits":
-        _small_types(session)
-    return "; ".join(detail) or "the dtype is kept"
-
-
-def _small_types(session: Session) -> None:
-    rows: list[tuple[str, Any, str]] = [
-        ("integers", np.array([[4, -4, 3], [1, 2, 3]]), "int64"),
-        ("int8 [-128, 127]", np.array([[-128, 127], [127, -128]], np.int8), "int8"),
-        ("uint8 [0, 255]", np.array([[0, 255], [255, 0]], np.uint8), "uint8"),
-        ("float16, 70000 equal", np.zeros((1, 70000), np.float16), "float16"),
-        ("float16", np.array([[4.0, -4.0, 3.0], [10.0, 2.0, 0.0]], np.float16), "float16"),
-    ]
-    for name, z, dtype in rows:
-        if (session.narrow and z.shape[-1] > 100) or (session.pace > 0.05 and z.shape[-1] > 100):
-            continue
-        batch = session.batch(z, np.ones(len(z), np.int64))
-        outcome = session.call([batch])[0]
-        if outcome.value is None:
-            session.note(f"dtype: {dtype}", name, dtype, None, outcome.error or "", "a result", f"{name}: refused")
-            continue
-        worked_in = outcome.dtype if outcome.dtype in ("float16", "float32", "bfloat16") else "float32"
-        judged = judge(session.kind, batch, outcome.value, worked_in)
-        if (judged.ratio > 1).any():
-            index = judged.worst(judged.ratio)
-            session.note(f"dtype: {dtype}", name, dtype, batch.rows(slice(index[0], index[0] + 1)) if z.shape[-1] < 100 else None,
-                         repr(float(outcome.value[index])), repr(float(judged.exact.hi[index])),
-                         f"{name}: wrong beyond what the dtype excuses")  # fmt: skip
-
-
-def _non_finite(session: Session) -> str:
-    kind = session.kind
-    if kind.first == "probabilities" or kind.extra == "target":
-        return "probabilities are finite"
-    z = np.array([[-INF, 0.0, 1.0], [2.0, 1.0, 0.5], [0.0, -INF, -INF], [1.0, 3.0, -INF]])
-    batch = session.batch(z, np.array([1, 0, 0, 0]))
-    if kind.name != "sigmoid" and kind.extra != "cotangent":
-        outcome = session.call([batch])[0]
-        if outcome.value is None:
-            session.note(
-                "−inf",
-                "a masked class",
-                "float64",
-                batch,
-                outcome.error or "",
-                "a result",
-                "a logit of −inf is refused",
-            )
-        else:
-            judged = judge(kind, batch, outcome.value, coarser("float64", outcome.dtype))
-            if (judged.ratio > 1).any():
-                index = judged.worst(judged.ratio)
-                add = session.find if kind.name in ("softmax", "log_softmax", "logsumexp") else session.note
-                add("−inf", "a masked class", "float64", batch.rows(slice(index[0], index[0] + 1)),
-                    repr(float(outcome.value[index])), repr(float(judged.exact.hi[index])),
-                    "a logit of −inf is an impossible class: probability 0, and the others as if it were not there")  # fmt: skip
-    _nan(session)
-    for name, row, right in (("+inf", [INF, 0.0, 1.0], "nan, or the limit"), ("all −inf", [-INF] * 3, "nan")):
-        given = session.batch(np.array([row]), np.array([0]))
-        outcome = session.call([given])[0]
-        got = outcome.error if outcome.value is None else str(outcome.value.ravel()[:3].tolist())
-        session.note(f"policy: {name}", name, "float64", given, got or "", right, f"a row of {name} gives {got}")
-    return "see the notes"
-
-
-def _nan(session: Session) -> None:
-    z = np.array([[2.0, 1.0, 0.5, -1.0], [0.5, np.nan, 1.0, 3.0], [1.0, 0.25, -2.0, 0.0]])
-    batch = session.batch(z, np.array([0, 2, 1]))
-    outcome = session.call([batch])[0]
-    clean = session.call([session.batch(np.where(np.isnan(z), 0.25, z), np.array([0, 2, 1]))])[0]
-    if outcome.value is None or clean.value is None:
-        session.note(
-            "NaN", "NaN in one row", "float64", batch, outcome.error or "", "NaN in that row", "NaN is refused"
-        )
-        return
-    if not np.isnan(outcome.value[1]).any():
-        session.find("NaN", "NaN in one row", "float64", batch.rows(slice(1, 2)), str(outcome.value[1].tolist()), "nan",
-                     "NaN in gives numbers out: it hides what went wrong before")  # fmt: skip
-    if session.kind.name == "sigmoid":
-        return
-    others = [0, 2]
-    if not np.allclose(outcome.value[others], clean.value[others], rtol=1e-6, atol=0, equal_nan=True):
-        session.find("batch", "NaN in another row", "float64", batch, str(outcome.value[0].tolist()), str(clean.value[0].tolist()),
-                     "a NaN in one row changes another row")  # fmt: skip
-
-
-def _labels(session: Session) -> str:
-    """A label that names no class: refused, NaN, or, worse, another class's result."""
-    if session.kind.extra != "label" or session.way.labels != "index" or session.kind.name == "linear_cross_entropy":
-        return "it takes no labels"
-    detail = []
-    z = np.array([[4.0, -4.0, 3.0], [1.0, 2.0, 3.5]])
-    for label in (3, -1, 7):
-        batch = session.batch(z, np.array([label, 0]))
-        one = replace(session.way)
-        outcome = call_batches(session.caller, session.kind, one, [batch.rows(slice(0, 1))], session.timeout)[0]
-        if outcome.value is None:
-            detail.append(f"label {label} of 3 classes: refused")
-            continue
-        taken = None
-        for other in range(3):
-            alone = session.batch(z[:1], np.array([other]))
-            result = session.call([alone])[0]
-            if result.value is not None and np.allclose(result.value, outcome.value, rtol=1e-9, atol=0):
-                taken = other
-        got = str(outcome.value.ravel()[:3].tolist())
-        if taken is not None and label > 2 and session.way.container in ("numpy", "torch", "list"):
-            session.find("labels", f"label {label} of 3 classes", "float64", batch.rows(slice(0, 1)), got, "an error",
-                         f"label {label} of 3 classes is silently taken as class {taken}")  # fmt: skip
-        elif taken is not None:
-            session.note("labels", f"label {label} of 3 classes", "float64", batch.rows(slice(0, 1)), got, "an error",
-                         f"label {label} of 3 classes is taken as class {taken}")  # fmt: skip
-        else:
-            session.note("labels", f"label {label} of 3 classes", "float64", batch.rows(slice(0, 1)), got, "an error",
-                         f"label {label} of 3 classes gives {got}")  # fmt: skip
-    return "; ".join(detail) or "see the notes"

@@ -107,7 +107,7 @@ def shrink(
 
 
 def _shorter(batch: Batch, element: tuple[int, ...]) -> list[Batch]:
-    """Return the row with a half, a quarter, … one of its classes gone; those of the worst element and the label stay."""
+    """Return the row with a half, a quarter, … one of its classes gone; the worst element's and the label's stay."""
     c = batch.first.shape[1]
     keep = {e for e in element[1:] if e < c}
     keep.add(int(np.argmax(plain_first(batch)[0])))
@@ -154,8 +154,9 @@ def proved_error(
     return number, oracle.to_float(abs(Fraction(got) - number.middle) / Fraction(spacing))
 
 
-def _proved(session: Session, candidate: Candidate, property_: str, batch: Batch, element: tuple[int, ...],
-            message: str) -> Finding | None:  # fmt: skip
+def _proved(
+    session: Session, candidate: Candidate, property_: str, batch: Batch, element: tuple[int, ...], message: str
+) -> Finding | None:
     outcome = session.call([batch])[0]
     if outcome.value is None:
         return None

@@ -29,7 +29,8 @@ def markdown(report: Report) -> str:
             "|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {m.property} | {m.dtype} | {m.count:,} | {number(m.ulps)} | {m.ratio:.0%} | `{cell(paste(m.input))[:120]}` |"
+            f"| {m.property} | {m.dtype} | {m.count:,} | {number(m.ulps)} | {m.ratio:.0%} |"
+            f" `{cell(paste(m.input))[:120]}` |"
             for m in report.measures
         ]
         lines.append("")
@@ -54,6 +55,7 @@ def markdown(report: Report) -> str:
 
 def _row(f: Finding) -> str:
     return (
-        f"| {cell(f.property)}: {cell(f.message)} | {f.dtype} | `{cell(paste(f.input))[:160]}` | {cell(f.got)[:60]} | {cell(f.expected)[:60]} "
+        f"| {cell(f.property)}: {cell(f.message)} | {f.dtype} | `{cell(paste(f.input))[:160]}` |"
+        f" {cell(f.got)[:60]} | {cell(f.expected)[:60]} "
         f"| {number(f.ulps)} | {number(f.bound)} |"
     )

@@ -34,11 +34,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The classic mistake whose results match: its name, the step of the derivation that it breaks, a sentence."""
+    """The classic mistake whose results match: its name, the step of the derivation that it breaks, a sentence.
+
+    alternatives: the names of others that would explain the results equally well.
+    """
 
     name: str
     step: str
     sentence: str
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,14 @@ class Report:
         """One sentence."""
         if self.findings:
             kinds = sorted({f.property for f in self.findings})
-            return f"wrong: {len(self.findings)} finding{'s' * (len(self.findings) > 1)} ({', '.join(kinds)})"
+            return f"wrong: {len(self.findings)} finding{'s' * (len(self.findings) > 1)} ({'; '.join(kinds)})"
         worst = max((m.ulps for m in self.measures), default=0.0)
         if worst <= 4.0:
             return f"accurate: right to {worst:.2g} ulps everywhere it was tried"
-        return "correct to the bound that an ordinary implementation is owed; see the notes for what that loses"
+        return (
+            "correct to the bound that an ordinary implementation is owed; what that loses, up to "
+            f"{worst:.2g} ulps, is in the notes"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the report in JSON's types."""

@@ -28,6 +28,8 @@ LOADING = 300.0
 DEATHS = 4
 # Seconds that a slow function has for one call at most.
 PATIENCE = 30.0
+# Seconds for a call of one that has hung before.
+IMPATIENCE = 2.5
 
 
 class InProcess:
@@ -57,19 +59,24 @@ class Isolated:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self.deaths: list[str] = []
         self.info: dict[str, Any] = {}
-        self._spent, self._elements = 0.0, 0
+        self._spent, self._elements, self._hung = 0.0, 0, False
         self._start()
 
     def _start(self) -> None:
         environment = os.environ | {
-            "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+            "PYTHONUNBUFFERED": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
             "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        }  # fmt: skip
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "softxent.check.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
             start_new_session=True,
-        )  # fmt: skip
+        )
         self._answers = queue.Queue()
         threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True).start()
         self._send(self._load)
@@ -122,17 +129,20 @@ class Isolated:
                 size = sum(int(np.size(a)) for a in requests[len(answers)]["args"])
                 # A slow function that answers is no function that hangs.
                 usual = self._spent / self._elements * size if self._elements else 0.0
-                allowed = max(timeout, min(PATIENCE, 8 * usual))
+                # Who has hung once, hangs again: the finding stands, the rest need not wait.
+                most = min(timeout, IMPATIENCE) if self._hung else timeout
+                allowed = max(most, min(PATIENCE, 8 * usual))
                 answer = self._next(allowed)
                 took = time.monotonic() - started
-                self._spent, self._elements = self._spent + took, self._elements + size
                 if answer is None:
                     hung = took >= allowed and self._alive()
                     how = f"was stopped after {allowed:.0f} s without an answer" if hung else self._death()
+                    self._hung = self._hung or hung
                     self.deaths += [how] * (2 if hung else 1)
                     self._kill()
                     answers.append({"error": f"the process {how}", "died": True, "hung": hung})
                     break
+                self._spent, self._elements = self._spent + took, self._elements + size
                 answers.append(answer)
         return answers
 

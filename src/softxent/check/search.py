@@ -13,10 +13,13 @@ __all__ = ["climb"]
 
 
 def climb(session: Session, seconds: float) -> None:
-    """Climb from random rows for a while, in every dtype; the session keeps the worst that is met."""
+    """Climb from random rows for a while, in every dtype; the session keeps the worst that is met.
+
+    What is certainly wrong is not made worse.
+    """
     started = time.monotonic()
     for k, dtype in enumerate(session.dtypes):
-        if session.gone:
+        if session.gone or (session.condemned and not session.quick):
             return
         rng = np.random.default_rng(14)
         limit = started + seconds * (k + 1) / len(session.dtypes)
@@ -25,7 +28,7 @@ def climb(session: Session, seconds: float) -> None:
         z = rng.uniform(-1, 1, (population, c)) * rng.choice([1.0, 10.0, scale], (population, 1))
         labels = rng.integers(0, c, population)
         best = np.zeros(population)
-        while time.monotonic() < limit and not session.gone:
+        while time.monotonic() < limit and not session.gone and not session.condemned:
             trial = _changed(rng, z, scale)
             batch = session.batch(trial.astype(dtype), labels)
             outcome = session.call([batch])[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,15 @@ import numpy.typing as npt
 
 from softxent.check.bulk import exact_batch
 from softxent.check.calling import Batch, Caller, Outcome, Way, call_batches
+from softxent.check.circumstances import Circumstances
 from softxent.check.judging import Judgement, coarser, judge, plain_first
 from softxent.check.kinds import Kind
 from softxent.check.report import Finding, Measure
 
 __all__ = ["Candidate", "Session", "describe"]
+
+# An error of so many times what is owed needs no second witness; one near the bound may grow with more inputs.
+CERTAIN = 16.0
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Session:
     properties: list[tuple[str, str, str]] = field(default_factory=list)
     coverage: list[str] = field(default_factory=list)
     results: int = 0
+    circumstances: Circumstances = field(default_factory=Circumstances)
     pace: float = 1e-4  # seconds a call, as measured
 
     @property
@@ -61,7 +67,44 @@ class Session:
     @property
     def narrow(self) -> bool:
         """Whether a row of C classes costs C² or more: matrices, and gradients by one call an element."""
-        return self.kind.result == "matrix" or (self.way.gradient or "").startswith("complex")
+        return (
+            self.kind.result == "matrix"
+            or (self.way.gradient or "").startswith("complex")
+            or self.way.elementwise(self.kind)
+        )
+
+    @property
+    def compiles(self) -> bool:
+        """Whether each new shape costs a compilation: fewer shapes then."""
+        return self.way.container == "jax" or bool(self.caller.info.get("compiles"))
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether time grows with the width, not its square: an n × n matrix of 10^5 classes is nobody's wish."""
+        if self.narrow or self.pace > 0.2:
+            return False
+        times = []
+        for c in (1024, 4096):
+            batch = self.batch(np.zeros((1, c)), [0])
+            best = float("inf")
+            for _ in range(4):
+                started = time.monotonic()
+                self.call([batch])
+                best = min(best, time.monotonic() - started)
+            times.append(best)
+        return times[1] < 7 * times[0] and times[1] < 0.05
+
+    @property
+    def condemned(self) -> bool:
+        """Whether its numbers are certainly wrong: more of the same inputs would find more of the same."""
+        return any(c.ratio > CERTAIN for c in self.candidates.values()) or any(
+            f.property in ("crash", "hang", "raises", "shape", "time") for f in self.findings
+        )
+
+    @property
+    def brief(self) -> bool:
+        """Whether a short sweep is enough: asked for, or because the verdict is clear."""
+        return self.quick or self.condemned
 
     @property
     def gone(self) -> bool:
@@ -90,6 +133,12 @@ class Session:
         worked_in = coarser(dtype, outcome.dtype)
         judged = judge(self.kind, batch, outcome.value, worked_in)
         self.results += judged.error.size
+        self.circumstances.observe(
+            plain_first(batch),
+            batch,
+            np.asarray((judged.ratio > 1).reshape(len(batch), -1).any(-1)),
+            labels=self.kind.extra == "label",
+        )
         broken = ~np.isfinite(judged.value) & np.isinf(judged.error)
         for region in np.unique(judged.region):
             inside = judged.region == region
@@ -98,15 +147,24 @@ class Session:
         self._candidate("overflow", dtype, judged, broken, batch, names)
         return judged
 
-    def _measure(self, region: str, dtype: str, judged: Judgement, where: npt.NDArray[np.bool_], batch: Batch,
-                 names: Sequence[str]) -> None:  # fmt: skip
+    def _measure(
+        self,
+        region: str,
+        dtype: str,
+        judged: Judgement,
+        where: npt.NDArray[np.bool_],
+        batch: Batch,
+        names: Sequence[str],
+    ) -> None:
         if not where.any():
             return
         index = judged.worst(np.where(where, judged.ulps, -1.0))
         ulps = float(judged.ulps[index])
         ratio = float(judged.ratio[where].max())
         kept = self.measures.get((region, dtype))
-        here = Candidate(region, dtype, ratio, names[index[0]], batch.rows(slice(index[0], index[0] + 1)), 0, (0, *index[1:]))  # fmt: skip
+        here = Candidate(
+            region, dtype, ratio, names[index[0]], batch.rows(slice(index[0], index[0] + 1)), 0, (0, *index[1:])
+        )
         count = int(where.sum())
         if kept is None:
             self.measures[region, dtype] = (ulps, ratio, count, here)
@@ -114,8 +172,15 @@ class Session:
             best = here if ulps > kept[0] else kept[3]
             self.measures[region, dtype] = (max(ulps, kept[0]), max(ratio, kept[1]), count + kept[2], best)
 
-    def _candidate(self, property_: str, dtype: str, judged: Judgement, where: npt.NDArray[np.bool_], batch: Batch,
-                   names: Sequence[str]) -> None:  # fmt: skip
+    def _candidate(
+        self,
+        property_: str,
+        dtype: str,
+        judged: Judgement,
+        where: npt.NDArray[np.bool_],
+        batch: Batch,
+        names: Sequence[str],
+    ) -> None:
         bad = where & (judged.ratio > 1)
         if not bad.any():
             return
@@ -132,16 +197,35 @@ class Session:
 
     def _flags(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
         if outcome.changed:
-            self.find("purity: input", names[0], dtype, batch, "the argument was written", "the argument unchanged",
-                      "it writes into the caller's array")  # fmt: skip
+            self.find(
+                "purity: input",
+                names[0],
+                dtype,
+                batch,
+                "the argument was written",
+                "the argument unchanged",
+                "it writes into the caller's array",
+            )
         if outcome.printed:
-            self.find("prints", names[0], dtype, batch, "output on stdout", "no output",
-                      "it prints: a function that computes must not")  # fmt: skip
+            self.find(
+                "prints",
+                names[0],
+                dtype,
+                batch,
+                "output on stdout",
+                "no output",
+                "it prints: a function that computes must not",
+            )
 
     def _failed(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
         error = outcome.error or ""
-        property_ = "hang" if "stopped after" in error else "crash" if outcome.died else (
-            "shape" if "returned" in error else "raises")  # fmt: skip
+        property_ = (
+            "hang"
+            if "stopped after" in error
+            else "crash"
+            if outcome.died
+            else ("shape" if "returned" in error else "raises")
+        )
         index = 0
         if len(batch) > 1 and not outcome.died:  # which row it is
             singles = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]
@@ -155,16 +239,18 @@ class Session:
                     self.keep(single, [names[i]], self.call([single])[0], dtype)
         self.find(property_, names[index], dtype, batch.rows(slice(index, index + 1)), error, "a result", error)
 
-    def find(self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str,
-             message: str) -> None:  # fmt: skip
+    def find(
+        self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
+    ) -> None:
         """Add a finding, one for each property and dtype."""
         if any(f.property == property_ and f.dtype == dtype for f in self.findings):
             return
         shown = {} if batch is None else describe(self.kind, batch)
         self.findings.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
 
-    def note(self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str,
-             message: str) -> None:  # fmt: skip
+    def note(
+        self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
+    ) -> None:
         """Add what is worth knowing and no finding."""
         if any(f.property == property_ and f.case == case for f in self.notes):
             return
@@ -193,8 +279,18 @@ class Session:
         for (region, dtype), (ulps, ratio, count, where) in sorted(self.measures.items()):
             value, expected = self.values(where)
             found.append(
-                Measure(f"accuracy, {region}", dtype, count, ulps, ratio, where.case, describe(self.kind, where.batch), value, expected)
-            )  # fmt: skip
+                Measure(
+                    f"accuracy, {region}",
+                    dtype,
+                    count,
+                    ulps,
+                    ratio,
+                    where.case,
+                    describe(self.kind, where.batch),
+                    value,
+                    expected,
+                )
+            )
         return found
 
     def values(self, candidate: Candidate) -> tuple[str, str]:

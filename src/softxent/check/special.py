@@ -1,8 +1,8 @@
 """Two questions with a number for an answer: from which logit on it overflows, and whether its exponential drifts.
 
-The drift: on integer logits z − m is exact, so that only the exponential errs. A relative error that grows in proportion to
-z_i − m is a wrong base: e is not a floating-point number, and `math.e ** x` carries its rounding x times (half a unit of
-roundoff for each 1 of x).
+The drift: on integer logits z − m is exact, so that only the exponential errs. A relative error that grows in
+proportion to z_i − m is a wrong base: e is not a floating-point number, and `math.e ** x` carries its rounding x
+times (half a unit of roundoff for each 1 of x).
 """
 
 from __future__ import annotations
@@ -46,11 +46,16 @@ def drift(session: Session) -> None:
         if most > 16 and float((rest**2).sum()) < 0.05 * float((relative**2).sum()):
             index = int(usable[-1])
             session.find(
-                "drift", "integer logits", dtype, batch, repr(float(judged.value[0, index])),
+                "drift",
+                "integer logits",
+                dtype,
+                batch,
+                repr(float(judged.value[0, index])),
                 repr(float(judged.exact.hi[0, index])),
-                f"the relative error grows by {abs(slope) / u:.2f} units of roundoff for each 1 of z − m, to {most:.0f} units "
+                f"the relative error grows by {abs(slope) / u:.2f} units of roundoff for each 1 of z − m, "
+                f"to {most:.0f} units "
                 f"({float(judged.ulps[0].max()):.0f} ulps) at {abs(d).max():.0f}: the exponential's base is rounded",
-            )  # fmt: skip
+            )
 
 
 def overflow_threshold(session: Session) -> None:
@@ -85,7 +90,11 @@ def overflow_threshold(session: Session) -> None:
         )
         limit = {"float32": 88.7228, "float64": 709.7827}[dtype]
         session.find(
-            "overflow: threshold", f"[{high / 100:.2f}, 0]", dtype, batch, got,
+            "overflow: threshold",
+            f"[{high / 100:.2f}, 0]",
+            dtype,
+            batch,
+            got,
             "a finite result" if exact is None else str([float(v) for v in exact.ravel()[:4]]),
             f"it overflows from {high / 100:.2f} on: exp in {dtype} does at {limit}",
-        )  # fmt: skip
+        )

@@ -19,11 +19,28 @@ __all__ = ["Target", "TargetError", "of_callable", "parameters_in", "resolve"]
 
 # What a module's name in the function's code says about the arrays that it wants.
 LIBRARIES = {
-    "torch": "torch", "F": "torch", "nn": "torch", "jax": "jax", "jnp": "jax", "tf": "tensorflow",
-    "tensorflow": "tensorflow", "keras": "tensorflow", "np": "numpy", "numpy": "numpy", "scipy": "numpy",
-}  # fmt: skip
-ROOTS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "keras": "tensorflow", "numpy": "numpy",
-         "scipy": "numpy", "jaxlib": "jax", "optax": "jax"}  # fmt: skip
+    "torch": "torch",
+    "F": "torch",
+    "nn": "torch",
+    "jax": "jax",
+    "jnp": "jax",
+    "tf": "tensorflow",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "np": "numpy",
+    "numpy": "numpy",
+    "scipy": "numpy",
+}
+ROOTS = {
+    "torch": "torch",
+    "jax": "jax",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "numpy": "numpy",
+    "scipy": "numpy",
+    "jaxlib": "jax",
+    "optax": "jax",
+}
 # Parameters that say where the classes are: the last axis.
 AXES = ("axis", "dim")
 

@@ -1,7 +1,7 @@
 """The test vectors: inputs and correctly rounded outputs, for people in other languages too.
 
-`python -m softxent.check.vectors` makes vectors.json again. Each number is C99 hex of the float64 nearest to the exact value,
-and 40 digits of the exact value itself, proved by ball arithmetic at 240 bits beyond its size.
+`python -m softxent.check.vectors` makes vectors.json again. Each number is C99 hex of the float64 nearest to the
+exact value, and 40 digits of the exact value itself, proved by ball arithmetic at 240 bits beyond its size.
 """
 
 from __future__ import annotations
@@ -41,8 +41,14 @@ def make() -> dict[str, Any]:
             "logits": [v.hex() for v in row],
             "label": case.label,
         }
-        for name, kind in (("softmax", "softmax"), ("log_softmax", "log_softmax"), ("logsumexp", "logsumexp"),
-                           ("loss", "cross_entropy"), ("gradient", "cross_entropy_grad"), ("sigmoid", "sigmoid")):  # fmt: skip
+        for name, kind in (
+            ("softmax", "softmax"),
+            ("log_softmax", "log_softmax"),
+            ("logsumexp", "logsumexp"),
+            ("loss", "cross_entropy"),
+            ("gradient", "cross_entropy_grad"),
+            ("sigmoid", "sigmoid"),
+        ):
             extra = case.label if kind.startswith("cross") else None
             vector[name] = _numbers(oracle.exact(kind, row, extra, bits=BITS))
         if len(row) <= 5:

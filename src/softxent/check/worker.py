@@ -1,7 +1,8 @@
 """The other process: it loads the target and calls it, so that a crash, a hang or os._exit costs the check nothing.
 
-Requests come on what was stdin, answers go to what was stdout, both pickled; the target's own stdin is empty and its stdout
-a file whose growth tells that it prints. `python -m softxent.check.worker` runs it; `Caller` also serves in process.
+Requests come on what was stdin, answers go to what was stdout, both pickled; the target's own stdin is empty and its
+stdout a file whose growth tells that it prints. `python -m softxent.check.worker` runs it; `Caller` also serves in
+process.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Caller:
         self.printed = printed
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Call once. request: args, container, gradient, reduction, keywords; "keep" to look at the result again later."""
+        """Call once. request: args, container, gradient, keywords; "again" asks whether the next call changes it."""
         before_printing = self.printed()
         try:
             given = [containers.convert(a, request["container"], request.get("layout")) for a in request["args"]]

@@ -1,0 +1,131 @@
+"""When a function is wrong: what all wrong rows have in common, and no right one has.
+
+Every row that is judged is counted with what is true of it (its label is class 0, its largest logit is tied, …) and
+with its numbers (classes, rows of the call, largest logit, spread). Where one of them parts the wrong from the right,
+it is the cause or near to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.check.calling import Batch
+from softxent.check.report import Diagnosis
+
+__all__ = ["Circumstances"]
+
+Bools = npt.NDArray[np.bool_]
+# So many wrong rows and right ones at least, before anything is concluded.
+ENOUGH = 4
+HIDDEN = 0.25
+FEW = 3
+# A mistake of wide rows only: all narrower ones were right, and many widths of them were tried.
+WIDE = 64
+NUMBERS = {
+    "classes": ("wrong at some widths", "classes"),
+    "rows": ("wrong at some batch sizes", "rows in a call"),
+    "largest": ("wrong for large logits", "as the largest logit"),
+    "spread": ("wrong for a wide spread", "between the largest logit and the smallest"),
+}
+FACTS = {
+    "label 0": ("wrong for one label", "where the label is class 0"),
+    "last label": ("wrong for one label", "where the label is the last class"),
+    "likeliest": ("wrong for the likeliest label", "where the label is the likeliest class"),
+    "other": ("wrong for other labels", "where the label is not the likeliest class"),
+    "tied": ("wrong with ties", "where several classes share the largest logit"),
+    "negative": ("wrong for negative logits", "where every logit is negative"),
+    "positive": ("wrong for positive logits", "where every logit is positive"),
+    "odd": ("wrong at some widths", "where the number of classes is odd"),
+    "even": ("wrong at some widths", "where the number of classes is even"),
+    **{
+        f"ragged {k}": ("wrong at some widths", f"where the number of classes is no multiple of {k}")
+        for k in (4, 8, 16, 32)
+    },
+    **{
+        f"whole {k}": ("wrong at some widths", f"where the number of classes is a multiple of {k}")
+        for k in (4, 8, 16, 32)
+    },
+}
+
+
+@dataclass
+class Circumstances:
+    """The counts."""
+
+    wrong: int = 0
+    right: int = 0
+    facts: dict[str, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of which it is true
+    numbers: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)  # wrong: least, most; right
+    widths: dict[int, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of so many classes
+
+    def observe(self, z: npt.NDArray[np.float64], batch: Batch, bad: Bools, *, labels: bool) -> None:
+        """Count the rows of one call."""
+        n, c = z.shape
+        if n == 0 or not np.isfinite(z).all():
+            return
+        self.wrong += int(bad.sum())
+        self.right += int(n - bad.sum())
+        of_wrong, of_right = self.widths.get(c, (0, 0))
+        self.widths[c] = (of_wrong + int(bad.sum()), of_right + int(n - bad.sum()))
+        top, low = z.max(-1), z.min(-1)
+        spread = top / 2 - low / 2  # halves: the difference of the largest numbers overflows
+        facts: dict[str, Bools | bool] = {
+            "tied": (z == top[:, None]).sum(-1) > 1,
+            "negative": top < 0,
+            "positive": low > 0,
+            "odd": c % 2 == 1,
+            "even": c % 2 == 0,
+        }
+        for k in (4, 8, 16, 32):
+            facts[f"ragged {k}"], facts[f"whole {k}"] = c % k != 0, c % k == 0
+        if labels and batch.extra is not None:
+            y = batch.extra
+            facts |= {"label 0": y == 0, "last label": y == c - 1}
+            facts["likeliest"] = np.take_along_axis(z, y[:, None], -1)[:, 0] == top
+            facts["other"] = ~np.asarray(facts["likeliest"])
+        for name, true in facts.items():
+            of_wrong, of_right = self.facts.get(name, (0, 0))
+            self.facts[name] = (of_wrong + int((bad & true).sum()), of_right + int((~bad & true).sum()))
+        for name, value in {
+            "classes": np.full(n, float(c)),
+            "rows": np.full(n, float(n)),
+            "largest": top,
+            "spread": 2 * np.minimum(spread, 8e307),
+        }.items():
+            least, most, right_least, right_most = self.numbers.get(name, (np.inf, -np.inf, np.inf, -np.inf))
+            if bad.any():
+                least, most = min(least, value[bad].min()), max(most, value[bad].max())
+            if not bad.all():
+                right_least, right_most = min(right_least, value[~bad].min()), max(right_most, value[~bad].max())
+            self.numbers[name] = (float(least), float(most), float(right_least), float(right_most))
+
+    def explain(self) -> Diagnosis | None:
+        """Return what parts the wrong rows from the right ones; None if nothing does, or too few were seen."""
+        if self.wrong < ENOUGH or self.right < max(ENOUGH, HIDDEN * self.wrong):
+            return None
+        # Some rows hide a mistake that they have: the others' error is small there.
+        common = {
+            k: right for k, (wrong, right) in self.facts.items() if wrong == self.wrong and right <= HIDDEN * wrong
+        }
+        if common:
+            return self._said(*FACTS[min(common, key=common.__getitem__)])
+        for name, (least, most, right_least, right_most) in self.numbers.items():
+            title, what = NUMBERS[name]
+            if least > right_most:
+                return self._said(title, f"from {least:.6g} {what} on; right up to {right_most:.6g}")
+            if most < right_least:
+                return self._said(title, f"up to {most:.6g} {what}; right from {right_least:.6g} on")
+        wrong = sorted(c for c, (of_wrong, _) in self.widths.items() if of_wrong)
+        if len(wrong) <= FEW and not any(self.widths[c][1] > HIDDEN * self.widths[c][0] for c in wrong):
+            return self._said("wrong at some widths", f"with {' or '.join(map(str, wrong))} classes")
+        below = [c for c in self.widths if c < wrong[0]]
+        if wrong[0] > WIDE and len(below) > WIDE // 2:
+            return self._said("wrong at some widths", f"only from {wrong[0]} classes on, in {self.wrong} rows")
+        return None
+
+    @staticmethod
+    def _said(name: str, where: str) -> Diagnosis:
+        return Diagnosis(name, "one formula for every row", f"It is right elsewhere, and wrong {where}.")

@@ -1,0 +1,123 @@
+"""What a few numbers fitted to the wrong results say: a factor, a wrong sum, fewer bits, elements set to 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.check.bounds import ROUNDOFF
+from softxent.check.matching import Evidence
+from softxent.check.mistakes_stages import NARROW, narrowed
+from softxent.check.report import Diagnosis
+from softxent.check.session import Session
+
+__all__ = ["fitted", "narrow", "scaled"]
+
+Float = npt.NDArray[np.float64]
+
+
+# Fewer different numbers than this are no sample of a format; a median error beyond so many roundoffs is none of
+# rounding.
+SAMPLE = 20
+ROUNDINGS = 1000.0
+# A factor must hold in so many batches of different widths.
+WIDTHS = 3
+
+
+def narrow(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Return the narrow format of which all results for float64 are numbers."""
+    wide = [e for e in evidence if e.batch.first.dtype == np.float64 and not e.raised and np.isfinite(e.got).all()]
+    if not wide:
+        return None
+    got, exact = (np.concatenate([getattr(e, name).ravel() for e in wide]) for name in ("got", "exact"))
+    if len(np.unique(got)) < SAMPLE:
+        return None
+    some = np.abs(exact) > 1e-3
+    error = float(np.median(np.abs(got[some] - exact[some]) / np.abs(exact[some])))
+    for name, dtype in NARROW.items():
+        if np.all(narrowed(got, dtype) == got) and error < ROUNDINGS * ROUNDOFF[name]:
+            return Diagnosis(
+                f"{name} arithmetic",
+                session.kind.formula,
+                f"Its results are all {name} numbers: it computes or rounds to them.",
+            )
+    return None
+
+
+def _usable(evidence: Sequence[Evidence]) -> list[Evidence]:
+    return [e for e in evidence if not e.raised and e.wrong.any() and np.isfinite(e.got).all()]
+
+
+def scaled(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Return the factor, or the wrong reduction, that is all that is wrong."""
+    usable = _usable(evidence)
+    if not usable:
+        return None
+    if session.kind.name == "cross_entropy_grad" and (found := _reduction(usable, evidence)) is not None:
+        return found
+    got, exact, bound = (
+        np.concatenate([getattr(e, name)[e.wrong] for e in usable]) for name in ("got", "exact", "bound")
+    )
+    big = np.abs(exact) > 1e-3
+    if big.sum() < WIDTHS or len({e.batch.first.shape[1] for e in usable}) < WIDTHS:
+        return None
+    factor = float(np.median(got[big] / exact[big]))
+    if factor != 0 and np.all(
+        np.abs(got - factor * exact) <= np.maximum(8 * bound, 0.02 * np.abs(factor - 1) * np.abs(exact))
+    ):
+        return Diagnosis("scaled", session.kind.formula, f"Its results are {factor:.9g} times the right ones.")
+    return None
+
+
+def fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Return what holds of all wrong results: they are 0, or off by one factor a row."""
+    usable = _usable(evidence)
+    if not usable:
+        return None
+    if all(np.all(e.got[e.wrong] == 0) for e in usable):
+        most = max(float(np.abs(e.exact[e.wrong]).max()) for e in usable)
+        return Diagnosis(
+            "elements zeroed", session.kind.formula, f"It sets elements to 0 that are not: up to {most:.3g}."
+        )
+    if session.kind.name == "softmax":
+        sums = all(
+            np.ptp(_safe_ratio(e)[r]) <= 0.1 * np.abs(_safe_ratio(e)[r] - 1).max() + 1e-15
+            for e in usable
+            for r in range(len(e.got))
+            if e.wrong[r].any()
+        )
+        if sums:
+            return Diagnosis(
+                "wrong sum",
+                "S = Σ_j exp(z_j − m)",
+                "All probabilities of a row are off by one factor: the sum is wrong.",
+            )
+    return None
+
+
+def _reduction(usable: Sequence[Evidence], evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Right for one row, and off by one factor a batch that depends on the number of rows."""
+    if any(e.wrong.any() for e in evidence if len(e.batch) == 1):
+        return None
+    for e in usable:
+        big = np.abs(e.exact) > 1e-3
+        ratio = e.got[big] / e.exact[big]
+        if ratio.size and np.ptp(ratio) > 1e-3 * np.abs(ratio).max():
+            return None
+    return Diagnosis(
+        "wrong reduction",
+        "the mean over the rows divides by N, the sum by nothing",
+        "It is right for one row; for several it is neither the gradient of the mean nor of the sum.",
+    )
+
+
+def _safe_ratio(e: Evidence) -> Float:
+    with np.errstate(all="ignore"):
+        ratio = e.got / e.exact
+    return np.where(
+        np.abs(e.exact) > 1e-12,
+        ratio,
+        np.nanmedian(np.where(np.abs(e.exact) > 1e-12, ratio, np.nan), -1, keepdims=True),
+    )

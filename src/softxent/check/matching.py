@@ -1,0 +1,167 @@
+"""Which mistake of the zoo gives a function's results: the one that explains most, and explains it most closely.
+
+A row speaks for a model where the truth is elsewhere and the model is where the function is (to a fiftieth of the way
+between them, or eight times the owed error); a row where the function is right speaks against a model that is wrong
+there. Of those that explain about equally much, the closest is named, and those that are equally close beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softxent.check.bounds import ROUNDOFF
+from softxent.check.calling import Batch
+from softxent.check.mistakes import Mistake, mistakes_of, naive, shifted
+from softxent.check.report import Diagnosis
+
+__all__ = ["Evidence", "matched"]
+
+Float = npt.NDArray[np.float64]
+# At least so much of what is wrong must be explained, and so much of everything.
+EXPLAINED = 0.8
+AGREED = 0.75
+# Explaining so much less is explaining about as much; a difference of so many bits is about as close.
+ABOUT = 0.05
+EQUAL = 0.005
+ROUNDOFFS = 1.0
+BITS = 2.0
+MOST_BITS = 60.0
+NOWHERE = 7e77  # what a model that fails is said to give
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One batch: what came, what is right, how far off is still right, and where it is wrong."""
+
+    batch: Batch
+    got: Float
+    exact: Float
+    bound: Float
+    wrong: npt.NDArray[np.bool_]
+    raised: bool
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Match:
+    """How well a model explains: shares of the wrong rows and of all, and how many bits nearer than the truth it is."""
+
+    mistake: Mistake
+    explained: float
+    agreed: float
+    bits: float = 0.0
+    exact: float = 0.0  # the share of all numbers that are the model's to a few roundoffs
+
+    @property
+    def score(self) -> float:
+        """What is explained."""
+        return self.explained + self.agreed
+
+
+def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Return the mistake that explains best, with the names of those that explain equally well."""
+    first = _some_wrong(evidence, 4)
+    if not first:
+        return None
+    found: list[Match] = []
+    for mistake in mistakes_of(kind):
+        for softmax in (shifted, naive):
+            if _match(mistake, softmax, first).explained < 0.5:
+                continue
+            match = _match(mistake, softmax, evidence)
+            if match.explained >= EXPLAINED and match.agreed >= AGREED and _changes(mistake, softmax, evidence):
+                found.append(match)
+    if not found:
+        return None
+    most = max(m.score for m in found)
+    found = [m for m in found if m.score >= most - ABOUT]
+    nearest = max(m.bits for m in found)
+    found = [m for m in found if m.bits >= nearest - BITS]
+    most = max(m.score for m in found)
+    found = [m for m in found if m.score >= most - EQUAL]
+    most = max(m.exact for m in found)
+    first_of_best = next(m for m in found if m.exact >= most)
+    best = first_of_best.mistake
+    others = dict.fromkeys(
+        m.mistake.name for m in found if m.exact >= first_of_best.exact and m.mistake.name != best.name
+    )
+    return Diagnosis(best.name, best.step, best.sentence, tuple(others)[:3])
+
+
+def _some_wrong(evidence: Sequence[Evidence], rows: int) -> list[Evidence]:
+    """Return the first few wrong ones, as many as hold so many wrong rows."""
+    found, count = [], 0
+    for e in evidence:
+        if e.wrong.any() and count < rows:
+            found.append(e)
+            count += int(e.wrong.reshape(len(e.got), -1).any(-1).sum())
+    return found
+
+
+def _changes(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> bool:
+    """Whether a change of a function changes anything where the results are wrong."""
+    if mistake.plain is None:
+        return True
+    plain = replace(mistake, model=mistake.plain)
+    return not all(
+        np.allclose(
+            _values(mistake, softmax, e),
+            _values(plain, softmax, e),
+            rtol=16 * ROUNDOFF[e.batch.first.dtype.name],
+            atol=0,
+            equal_nan=True,
+        )
+        for e in evidence
+        if e.wrong.any()
+    )
+
+
+def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Match:
+    wrong = explained = agreeing = total = 0
+    bits: list[float] = []
+    same = numbers = 0
+    for e in evidence:
+        value = _values(mistake, softmax, e)
+        with np.errstate(all="ignore"):
+            far = np.abs(e.got - value)
+            near = np.isfinite(value) & (far <= np.maximum(8 * e.bound, 0.02 * np.abs(value - e.exact)))
+            closer = np.log2(np.abs(value - e.exact) / far)
+        near |= (np.isnan(e.got) & ~np.isfinite(value)) | (~np.isfinite(e.got) & np.isnan(value)) | (e.got == value)
+        numbers += near.size
+        with np.errstate(all="ignore"):
+            same += int(((far <= ROUNDOFFS * ROUNDOFF[e.dtype] * np.abs(value)) | (near & ~np.isfinite(value))).sum())
+        if e.raised:
+            # What NumPy answers by inf or NaN somewhere, plain Python answers by an exception for the row.
+            row = (~np.isfinite(value)).reshape(len(value), -1).any(-1)
+            near = np.broadcast_to(row.reshape(-1, *[1] * (value.ndim - 1)), value.shape)
+        for r in range(len(e.got)):
+            bad = e.wrong[r]
+            total += 1
+            fits = bool(np.all(near[r]))
+            agreeing += fits
+            if np.any(bad):
+                wrong += 1
+                explained += bool(np.all(near[r][bad])) if np.ndim(bad) else fits
+                some = np.atleast_1d(closer[r])[np.atleast_1d(bad)]
+                bits.append(float(np.median(np.clip(np.nan_to_num(some, nan=MOST_BITS), 0.0, MOST_BITS))))
+    return Match(
+        mistake,
+        explained / max(1, wrong),
+        agreeing / max(1, total),
+        float(np.median(bits)) if bits else 0.0,
+        same / max(1, numbers),
+    )
+
+
+def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:
+    with np.errstate(all="ignore"):
+        try:
+            value = np.asarray(mistake.model(e.batch.first, e.batch.extra, softmax), np.float64)
+        except (ValueError, IndexError, TypeError):
+            return np.full_like(e.got, NOWHERE)
+    return value if value.shape == e.got.shape else np.full_like(e.got, NOWHERE)

@@ -1,0 +1,248 @@
+"""Classic mistakes in softmax's Jacobian and in its product with a cotangent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from softxent.check import mistakes as base
+from softxent.check.mistakes import Mistake, at, hot, shifted
+from softxent.check.mistakes_derivative import THRESHOLDS, without_small
+
+__all__ = ["jacobian", "vjp"]
+
+
+def _eye(p: Any) -> Any:
+    return np.eye(p.shape[-1], dtype=p.dtype)
+
+
+def _right(p: Any) -> Any:
+    return p[:, :, None] * (_eye(p) - p[:, None, :])
+
+
+def jacobian() -> Iterator[Mistake]:
+    """Mistakes in softmax's Jacobian, from probabilities."""
+    step = base.STEP_JACOBIAN
+    yield Mistake(
+        "diagonal-only Jacobian",
+        step,
+        "The case i ≠ j is missing: every −p_i p_j is 0.",
+        lambda p, _, _s: (p * (1 - p))[:, :, None] * _eye(p),
+    )
+    yield Mistake(
+        "δ missing",
+        step,
+        "It is −p_i p_j everywhere: δ_ij p_i is missing.",
+        lambda p, _, _s: -p[:, :, None] * p[:, None, :],
+    )
+    yield Mistake("outer product", step, "It is p_i p_j everywhere.", lambda p, _, _s: p[:, :, None] * p[:, None, :])
+    yield Mistake("diag(p)", step, "It is diag(p): −p_i p_j is missing.", lambda p, _, _s: p[:, :, None] * _eye(p))
+    yield Mistake("wrong sign", step, "Its sign is the other one.", lambda p, _, _s: -_right(p))
+    yield Mistake(
+        "wrong sign off the diagonal",
+        step,
+        "The case i ≠ j is +p_i p_j.",
+        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -_right(p)),
+    )
+    yield Mistake(
+        "plus for minus", step, "It is δ_ij p_i + p_i p_j.", lambda p, _, _s: p[:, :, None] * (_eye(p) + p[:, None, :])
+    )
+    yield Mistake(
+        "I − p pᵀ",
+        step,
+        "It is δ_ij − p_i p_j: the diagonal is 1 − p², not p − p².",
+        lambda p, _, _s: _eye(p) - p[:, :, None] * p[:, None, :],
+    )
+    yield Mistake(
+        "δ_ij − p_j", step, "The factor p_i is missing.", lambda p, _, _s: _eye(p) - p[:, None, :] + 0 * p[:, :, None]
+    )
+    yield Mistake(
+        "δ_ij − p_i", step, "The factor p_j is missing.", lambda p, _, _s: _eye(p) - p[:, :, None] + 0 * p[:, None, :]
+    )
+    yield Mistake("p_i (1 − p_j)", step, "δ_ij is 1 everywhere.", lambda p, _, _s: p[:, :, None] * (1 - p[:, None, :]))
+    yield Mistake("p_i (1 − p_j)", step, "δ_ij is 1 everywhere.", lambda p, _, _s: p[:, None, :] * (1 - p[:, :, None]))
+    yield Mistake(
+        "wrong case off the diagonal",
+        step,
+        "The case i ≠ j is −p_i².",
+        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -(p * p)[:, :, None] + 0 * p[:, None, :]),
+    )
+    yield Mistake(
+        "wrong case off the diagonal",
+        step,
+        "The case i ≠ j is −p_j².",
+        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -(p * p)[:, None, :] + 0 * p[:, :, None]),
+    )
+    yield Mistake(
+        "wrong case off the diagonal",
+        step,
+        "The case i ≠ j is −p_i (1 − p_j).",
+        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -p[:, :, None] * (1 - p[:, None, :])),
+    )
+    yield Mistake(
+        "wrong case off the diagonal",
+        step,
+        "The case i ≠ j is −p_j.",
+        lambda p, _, _s: np.where(_eye(p) > 0, _right(p), -p[:, None, :] + 0 * p[:, :, None]),
+    )
+    yield Mistake(
+        "wrong case on the diagonal",
+        step,
+        "The case i = j is p_i.",
+        lambda p, _, _s: np.where(_eye(p) > 0, p[:, :, None] + 0 * p[:, None, :], _right(p)),
+    )
+    yield Mistake(
+        "wrong case on the diagonal",
+        step,
+        "The case i = j is 1 − p_i.",
+        lambda p, _, _s: np.where(_eye(p) > 0, 1 - p[:, :, None] + 0 * p[:, None, :], _right(p)),
+    )
+    yield Mistake(
+        "wrong case on the diagonal",
+        step,
+        "The case i = j is p_i².",
+        lambda p, _, _s: np.where(_eye(p) > 0, (p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
+    )
+    yield Mistake(
+        "wrong case on the diagonal",
+        step,
+        "The case i = j is −p_i².",
+        lambda p, _, _s: np.where(_eye(p) > 0, -(p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
+    )
+    yield Mistake(
+        "wrong case off the diagonal",
+        step,
+        "It is p_i δ_ij − p_i (1 − p_j).",
+        lambda p, _, _s: p[:, :, None] * (_eye(p) - (1 - p[:, None, :])),
+    )
+    yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.tril(_right(p)))
+    yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.triu(_right(p)))
+    yield Mistake(
+        "softmax of softmax",
+        step,
+        "It takes logits: the result is the Jacobian at softmax(input). If that is meant, say --from logits.",
+        lambda p, _, _s: _right(shifted(p)),
+    )
+    yield Mistake(
+        "scaled columns", step, "Its columns are scaled by p_j once more.", lambda p, _, _s: _right(p) * p[:, None, :]
+    )
+    yield Mistake(
+        "scaled rows", step, "Its rows are scaled by p_i once more.", lambda p, _, _s: _right(p) * p[:, :, None]
+    )
+    yield Mistake("zero gradient", step, "It returns zeros.", lambda p, _, _s: 0 * _right(p))
+    for t in THRESHOLDS:
+        yield Mistake(
+            "small elements zeroed",
+            step,
+            f"Elements below {t:g} are set to 0.",
+            lambda p, _, _s, t=t: without_small(_right(p), t),
+        )
+        yield Mistake("ε added", step, f"It adds {t:g}.", lambda p, _, _s, t=t: _right(p) + p.dtype.type(t))
+    for k in range(2, 13):
+        yield Mistake("rounded", step, f"It rounds to {k} decimals.", lambda p, _, _s, k=k: np.round(_right(p), k))
+    yield from base.narrow("the Jacobian", lambda p, _, _s: _right(p), step)
+
+
+def vjp() -> Iterator[Mistake]:
+    """Mistakes in softmax's vector-Jacobian product, from probabilities."""
+    step = base.STEP_VJP
+
+    def dot(p: Any, g: Any) -> Any:
+        return (p * g).sum(-1, keepdims=True)
+
+    yield Mistake(
+        "diagonal-only Jacobian",
+        base.STEP_JACOBIAN,
+        "It is p (1 − p) g: the case i ≠ j is missing.",
+        lambda p, g, _s: p * (1 - p) * g,
+    )
+    yield Mistake("⟨p, g⟩ missing", step, "It is p g: the mean is not subtracted.", lambda p, g, _s: p * g)
+    yield Mistake(
+        "cotangent ignored",
+        step,
+        "It does not look at the cotangent: it assumes ones.",
+        lambda p, g, _s: p * (1 - p.sum(-1, keepdims=True)),
+    )
+    yield Mistake("cotangent ignored", step, "It does not look at the cotangent.", lambda p, g, _s: p * (1 - p))
+    yield Mistake("zero gradient", step, "It returns zeros.", lambda p, g, _s: np.zeros_like(p))
+    yield Mistake("wrong sign", step, "Its sign is the other one.", lambda p, g, _s: -p * (g - dot(p, g)))
+    yield Mistake("plus for minus", step, "It adds ⟨p, g⟩.", lambda p, g, _s: p * (g + dot(p, g)))
+    yield Mistake("sum of g", step, "It subtracts Σ g, not Σ p g.", lambda p, g, _s: p * (g - g.sum(-1, keepdims=True)))
+    yield Mistake(
+        "mean of g",
+        step,
+        "It subtracts the mean of g, not Σ p g.",
+        lambda p, g, _s: p * (g - g.mean(-1, keepdims=True)),
+    )
+    yield Mistake(
+        "mean for the sum",
+        step,
+        "It subtracts the mean of p g, not the sum.",
+        lambda p, g, _s: p * (g - (p * g).mean(-1, keepdims=True)),
+    )
+    yield Mistake("factor p missing", step, "It is g − ⟨p, g⟩, without the factor p.", lambda p, g, _s: g - dot(p, g))
+    yield Mistake(
+        "factor p missing",
+        step,
+        "It is p g − ⟨p, g⟩: the factor p of the second term is missing.",
+        lambda p, g, _s: p * g - dot(p, g),
+    )
+    yield Mistake("cotangent passed through", step, "It returns the cotangent.", lambda p, g, _s: g)
+    yield Mistake(
+        "sum over the whole batch", step, "⟨p, g⟩ is summed over all rows.", lambda p, g, _s: p * (g - (p * g).sum())
+    )
+    yield Mistake(
+        "wrong axis",
+        step,
+        "⟨p, g⟩ is summed over the rows (axis 0).",
+        lambda p, g, _s: p * (g - (p * g).sum(0, keepdims=True)),
+    )
+    yield Mistake(
+        "log-softmax's product",
+        step,
+        "It is g − p Σ g: the product with log-softmax's Jacobian.",
+        lambda p, g, _s: g - p * g.sum(-1, keepdims=True),
+    )
+    yield Mistake(
+        "largest of p g",
+        step,
+        "It subtracts max p g, not Σ p g.",
+        lambda p, g, _s: p * (g - (p * g).max(-1, keepdims=True)),
+    )
+    yield Mistake(
+        "diagonal-only Jacobian",
+        step,
+        "Its second term is p² g in place of p⟨p, g⟩.",
+        lambda p, g, _s: p * g - p * p * g,
+    )
+    yield Mistake("p and g swapped", step, "It is g (p − ⟨p, g⟩).", lambda p, g, _s: g * (p - dot(p, g)))
+    yield Mistake("p − g", step, "It is p − g: that is the loss's gradient, for one-hot g.", lambda p, g, _s: p - g)
+    yield Mistake(
+        "Σ p in place of ⟨p, g⟩", step, "It subtracts Σ p = 1.", lambda p, g, _s: p * (g - p.sum(-1, keepdims=True))
+    )
+    yield Mistake(
+        "label's column only",
+        step,
+        "It takes the column of the largest cotangent.",
+        lambda p, g, _s: p * (hot(p, g.argmax(-1)) - at(p, g.argmax(-1))[:, None]),
+    )
+    yield Mistake(
+        "softmax of softmax",
+        step,
+        "It takes logits: softmax is applied to the input. If that is meant, say --from logits.",
+        lambda p, g, _s: (lambda q: q * (g - dot(q, g)))(shifted(p)),
+    )
+    for t in THRESHOLDS:
+        yield Mistake(
+            "small elements zeroed",
+            step,
+            f"Elements below {t:g} are set to 0.",
+            lambda p, g, _s, t=t: without_small(p * (g - dot(p, g)), t),
+        )
+    for k in range(2, 13):
+        yield Mistake(
+            "rounded", step, f"It rounds to {k} decimals.", lambda p, g, _s, k=k: np.round(p * (g - dot(p, g)), k)
+        )
+    yield from base.narrow("the product", lambda p, g, _s: p * (g - dot(p, g)), step)
