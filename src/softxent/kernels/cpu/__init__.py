@@ -7,7 +7,7 @@ logits          softcap and temperature                          probabilities  
 binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks
 gemm, gemm_…    matrix products of our own                       blas                    and BLAS's, for other CPUs
 blocks          a whole matrix at once, for solvers              half                    float16 and bfloat16 in and out
-scheduler       blocks to threads
+scheduler       blocks to threads                                team, openmp            PyTorch's threads, where it is
 """
 
 from softxent.kernels.cpu.blocks import hard_label_block
