@@ -330,6 +330,15 @@ def test_a_reader_that_has_seen_enough(iris_csv, iris_model):
     assert process.wait(timeout=60) == 0
 
 
+@pytest.fixture
+def interruptible():
+    """Children can be interrupted, even where these tests run in a shell's background, which ignores interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_quiet_and_leaves_files_whole(tmp_path):
     """An interrupt during the fit: exit code 130, no traceback, the old model still there."""
     rng = np.random.default_rng(0)
