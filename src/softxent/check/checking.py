@@ -80,7 +80,7 @@ def check(
         if from_ is None and caller.info.get("first"):
             asked = kind_of(shown, caller.info["first"])
         budget = 7.0 if quick else seconds or 90.0
-        compiles = bool(caller.info.get("compiles"))
+        compiles = bool(caller.info.get("compiles") or caller.info.get("starts_slowly"))
         options: dict[str, Any] = {
             "quick": quick,
             "reduction": reduction,

@@ -199,7 +199,7 @@ BY_PROPERTY = (
 
 
 # These explain no wrong number on finite input.
-BESIDE = ("NaN", "−inf", "labels", "dtype", "prints")
+BESIDE = ("NaN", "−inf", "labels", "dtype", "dtype: int", "prints")
 
 
 def _by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str, str]]) -> Diagnosis | None:
