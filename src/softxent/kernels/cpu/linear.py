@@ -25,7 +25,7 @@ import numpy as np
 from softxent.kernels.cpu import scheduler
 from softxent.kernels.cpu.half import is_half, round_to
 
-__all__ = ["OutputLayer", "chunks_of", "rows_per_chunk"]
+__all__ = ["OutputLayer", "balanced_rows", "rows_per_chunk"]
 
 _CHUNK_BYTES = 104 << 20
 _FEWEST_ROWS = 64
@@ -42,7 +42,7 @@ def rows_per_chunk(num_classes: int, itemsize: int) -> int:
     return max(_FEWEST_ROWS, _CHUNK_BYTES // (num_classes * itemsize) // 16 * 16)
 
 
-def chunks_of(num_rows: int, num_classes: int, itemsize: int) -> int:
+def balanced_rows(num_rows: int, num_classes: int, itemsize: int) -> int:
     """Return the rows of a chunk when as few chunks as can be are all of about one size."""
     most = rows_per_chunk(num_classes, itemsize)
     count = -(-num_rows // most)
@@ -122,7 +122,7 @@ class OutputLayer:
                 self._weight_sum[...] = 0.0
             return
         num_classes = self.weight.shape[0]
-        step = chunks_of(rows.size, num_classes, self.dtype.itemsize)
+        step = balanced_rows(rows.size, num_classes, self.dtype.itemsize)
         buffer = self._empty((min(step, rows.size), num_classes), self.dtype)
         with self._meanwhile:
             for start in range(0, rows.size, step):
