@@ -1,13 +1,14 @@
 """The frame in which a row's exponentials are computed and added: no logit's difference from the maximum is rounded.
 
-exp(z) = 2^k e^r with k the integer nearest to z/ln 2 and r = z − k ln 2, exact in its leading part
-(softxent.kernels.cpu.exp). Sums are kept relative to 2^k_m, k_m that of the row's maximum m: an integer, so that
-nothing is rounded, where exp(z − m) needs the difference's rounding error carried along. For |m| above a limit,
-where k·ln2_lo would grow too large, m is subtracted first: there z − m is exact for every z that counts (Sterbenz).
+exp(z) = 2^(n/8) e^r with n the integer nearest to 8 z/ln 2 and r = z − n ln2/8, exact in its leading part
+(softxent.kernels.cpu.term). Sums are kept relative to 2^k_m, k_m the integer nearest to m/ln 2 for the row's maximum m:
+nothing is rounded, where exp(z − m) needs the difference's rounding error carried along. For |m| above a limit, where n
+times the rest of ln2/8 would grow too large, m is subtracted first: there z − m is exact for every z that counts
+(Sterbenz).
 
 A frame is, for one row or for a vector of rows:
     shift: 0 or m;  k: k_m, that of m − shift
-    magic: what gives a term's k and, in its low bits, the exponent field of 2^(k − k_m + K)
+    magic: what gives a term's n and, in its low bits, the exponent field of 2^(n/8 − k_m + K)
     floor: where that field is 0, so that the power of two is +0; logits below it are raised to it and count nothing
 A term is e^z · 2^(K − k_m): 2^K times as large as it is, so that none that counts is subnormal.
 """
@@ -31,6 +32,7 @@ from softxent.kernels.cpu.lanes import (
     select,
     upper_half,
 )
+from softxent.kernels.cpu.term import STEPS, table_exp
 from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [
@@ -66,7 +68,7 @@ def _frame_32(m):
     shift = select(absolute(m) > _LIMIT_32, m, 0.0)
     _, k, _ = reduced(m - shift, magic_number(m))
     exponent = -(k - _TOP_32)
-    return shift, k, exponent * -_LN2_32, exponent + magic_number(m)
+    return shift, k, exponent * -_LN2_32, exponent * STEPS + magic_number(m)
 
 
 @inlined
@@ -74,7 +76,7 @@ def _frame_64(m):
     shift = select(absolute(m) > _LIMIT_64, m, 0.0)
     _, k, _ = reduced(m - shift, magic_number(m))
     exponent = -(k - _TOP_64)
-    return shift, k, exponent * -_LN2, exponent + magic_number(m)
+    return shift, k, exponent * -_LN2, exponent * STEPS + magic_number(m)
 
 
 def frame(m):
@@ -87,28 +89,12 @@ def _frame(m):
     return (lambda m: _frame_32(m)) if dtype_of(m) == types.float32 else (lambda m: _frame_64(m))
 
 
-def rounded(hi, lo):
-    """Return hi + lo with hi the nearest number, where lo is large enough that its own roundings would be seen."""
-    raise TypeError("rounded runs inside kernels only")
-
-
-@overload(rounded, inline="always")
-def _rounded(hi, lo):
-    if dtype_of(hi) == types.float32:
-        return lambda hi, lo: quick_two_sum(hi, lo)
-    return lambda hi, lo: (hi, lo)
-
-
 @inlined
 def term(x, shift, floor, magic):
     """Return hi + lo = e^(x − shift) · 2^(K − k_m); 0 where x − shift ≤ floor, NaN for a NaN."""
     x = x - shift
     x = select(x < floor, floor, x)
-    t, k, r = reduced(x, magic)
-    hi, lo = significand(r, small_part(k))
-    hi, lo = rounded(hi, lo)
-    scale = power(t, 0)
-    return hi * scale, lo * scale
+    return table_exp(x, magic)
 
 
 @inlined
@@ -144,7 +130,7 @@ def _log_probability(x, m, log_s, log_s_lo):
 
 @inlined
 def _add_32(s, e, hi, lo):
-    # In float64 a sum of float32 terms needs no correction; their low parts are below half an ulp, and so are added up.
+    # In float64 a sum of float32 terms needs no correction.
     return s + convert(np.float64, hi), e + lo
 
 
@@ -166,20 +152,21 @@ def _add_term(s, e, hi, lo):
     return lambda s, e, hi, lo: _add_64(s, e, hi, lo)
 
 
-# After so many terms a sum takes up its corrections: they hold the terms' low parts, too large to be added up for long.
-SETTLED = 64
+# After so many terms a sum takes up its corrections: they hold the terms' low parts, up to a 22nd of the terms, and are
+# too large to be added up for long. 16 of them err by a 22nd of 8 roundings at most.
+SETTLED = 16
 
 
-def settle(hi, s, e):
-    """Return the sum s + e with all of e that s can hold moved into s."""
+def settle(zero, s, e):
+    """Return the sum s + e with all of e that s can hold moved into s. zero tells by its dtype whose sum it is."""
     raise TypeError("settle runs inside kernels only")
 
 
 @overload(settle, inline="always")
-def _settle(hi, s, e):
-    if dtype_of(hi) == types.float32:
-        return lambda hi, s, e: (s, e)
-    return lambda hi, s, e: quick_two_sum(s, e)
+def _settle(zero, s, e):
+    if dtype_of(zero) == types.float32:
+        return lambda zero, s, e: (s + convert(np.float64, e), zero)
+    return lambda zero, s, e: quick_two_sum(s, e)
 
 
 def combine(zero, s, e, other, other_e):

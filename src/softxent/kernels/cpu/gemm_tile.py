@@ -10,14 +10,13 @@ registers each). An element's sum runs over k in its order, whatever the tile's 
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 
+from softxent.kernels.cpu.cpu import features
 from softxent.kernels.cpu.floats import fused_multiply_add
 from softxent.kernels.cpu.memory import address, prefetch_to_write, size_of
 from softxent.kernels.cpu.vector import broadcast, lanes_of, llvm_scalar
@@ -27,21 +26,14 @@ __all__ = ["has_wide_registers", "multiply_tile", "tile_columns", "tile_rows", "
 _I64 = ir.IntType(64)
 
 
-@functools.cache
-def _features() -> frozenset[str]:
-    """What the CPU that kernels are compiled for can do."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return frozenset(f[1:] for f in features.split(",") if f.startswith("+"))
-
-
 def has_wide_registers() -> bool:
     """Whether the CPU has AVX2 or AVX-512: what the tile is made for."""
-    return {"avx2", "fma"} <= _features()
+    return {"avx2", "fma"} <= features()
 
 
 def tile_shape() -> tuple[int, int]:
     """Return a tile's rows and vectors."""
-    return (8, 3) if "avx512f" in _features() else (6, 1)
+    return (8, 3) if "avx512f" in features() else (6, 1)
 
 
 def tile_rows():
