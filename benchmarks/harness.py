@@ -1,7 +1,7 @@
 """How every benchmark measures: the same data, one process, interleaved, two threads each, medians and their ratios.
 
-The machines that this runs on are noisy, so a time alone says nothing. Every round runs each contender once, in a
-changing order; a contender's figure is the median over the rounds. Before anything is timed, a contender's result must
+The machines that this runs on are noisy, so a time alone says nothing. Every round gives each contender a turn, in a
+random order; a contender's figure is the median over the rounds. Before anything is timed, a contender's result must
 agree with softxent's.
 """
 
@@ -19,6 +19,7 @@ import importlib.metadata  # noqa: E402  # the settings come first
 import importlib.util  # noqa: E402  # the settings come first
 import math  # noqa: E402  # the settings come first
 import platform  # noqa: E402  # the settings come first
+import random  # noqa: E402  # the settings come first
 import time  # noqa: E402  # the settings come first
 from collections.abc import Callable, Mapping  # noqa: E402  # the settings come first
 from typing import Any  # noqa: E402  # the settings come first
@@ -26,6 +27,8 @@ from typing import Any  # noqa: E402  # the settings come first
 import numpy as np  # noqa: E402  # the settings come first
 
 Run = Callable[[], Any]
+# The least that a contender's turn takes, in seconds.
+TURN = 200e-6
 PEERS = {
     "torch": "torch",
     "compiled": "torch",
@@ -75,21 +78,32 @@ def agree(name: str, got: Any, expected: np.ndarray, rtol: float = 2e-2) -> None
 
 def rounds(elements: int) -> int:
     """How many rounds: more for what is short."""
-    return 2001 if elements < 10_000 else 31 if elements < 20_000_000 else 11
+    return 501 if elements < 10_000 else 31 if elements < 20_000_000 else 11
 
 
 def medians(runs: Mapping[str, Run], count: int) -> dict[str, float]:
-    """The median time of each run in milliseconds, interleaved in a rotating order, after two runs to warm up."""
-    for run in runs.values():
+    """The median time of each run in milliseconds, interleaved in a random order, after two runs to warm up.
+
+    A run that takes microseconds is repeated in its turn until that takes 200 µs: what another contender left in the
+    caches is not what it is judged by. The order is random, so that nobody always comes after the same one.
+    """
+    repeats = {}
+    for name, run in runs.items():
         run()
         run()
-    names = list(runs)
+        start = time.perf_counter()
+        run()
+        repeats[name] = max(1, round(TURN / (time.perf_counter() - start)))
+    names, order = list(runs), random.Random(20261121)
     times: dict[str, list[float]] = {name: [] for name in names}
-    for i in range(count):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
+    for _ in range(count):
+        order.shuffle(names)
+        for name in names:
+            run, repeat = runs[name], range(repeats[name])
             start = time.perf_counter()
-            runs[name]()
-            times[name].append(time.perf_counter() - start)
+            for _ in repeat:
+                run()
+            times[name].append((time.perf_counter() - start) / len(repeat))
     return {name: sorted(t)[count // 2] * 1e3 for name, t in times.items()}
 
 

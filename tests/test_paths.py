@@ -16,6 +16,7 @@ from ulps import DTYPES, assert_contract, assert_same_bits
 
 import softxent
 from softxent.arrays import visits
+from softxent.arrays.small import forget_calls
 from softxent.kernels.cpu import cross_entropy, groups, label_terms, row, scheduler, tile
 from softxent.kernels.cpu import softmax as kernel_softmax
 
@@ -40,10 +41,10 @@ def results(z, y, axis=-1):
 def fresh_plans():
     """Forget the plans before and after a test that changes what they depend on."""
     visits.plan.cache_clear()
-    visits.small_call.cache_clear()
+    forget_calls()
     yield
     visits.plan.cache_clear()
-    visits.small_call.cache_clear()
+    forget_calls()
 
 
 def rows_of(rng, count, width, dtype):
@@ -111,17 +112,17 @@ def test_kept_streamed_and_tiled_alike(width, dtype, rng, monkeypatch, fresh_pla
     z, y = rows_of(rng, 50, width, dtype)
     want = results(z, y)
     for name, value in (
-        ("_KEPT_BYTES", 0),
-        ("_STREAMED_BYTES", 0),
-        ("_TILED_ROW_BYTES", 0),
-        ("_TILED_ROW_BYTES", 1 << 20),
-        ("_TILE_BYTES", 1),
-        ("_SMALL_ELEMENTS", 0),
+        ("visits._KEPT_BYTES", 0),
+        ("visits._STREAMED_BYTES", 0),
+        ("visits._TILED_ROW_BYTES", 0),
+        ("visits._TILED_ROW_BYTES", 1 << 20),
+        ("visits._TILE_BYTES", 1),
+        ("small._SMALL_ELEMENTS", 0),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(visits, name, value)
+            patch.setattr(f"softxent.arrays.{name}", value)
             visits.plan.cache_clear()
-            visits.small_call.cache_clear()
+            forget_calls()
             for got, w in zip(results(z, y), want, strict=True):
                 assert_same_bits(got, w, what=f"{name} = {value}")
     given = z.copy()
@@ -177,6 +178,64 @@ def test_small_calls_answer_as_others(dtype, rng):
     with pytest.raises(softxent.LabelError):
         softxent.cross_entropy(z, y + 1)
     assert np.isnan(softxent.cross_entropy(z, np.full(6, -100)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (6, 5), (2, 3, 5), (4, 5, 3), (3, 5, 2, 2)])
+def test_small_arrays_of_any_shape(shape, dtype, rng):
+    """Every shape and class axis, options that a call is kept for, and calls in between that change them."""
+    axis = 1 if len(shape) > 1 and shape[-1] != 5 else -1
+    z = rng.standard_normal(shape).astype(dtype)
+    y = np.asarray(rng.integers(0, 5, np.delete(shape, axis)))
+    for _ in range(2):
+        for modifiers in ({}, {"z_loss": 0.5}, {"ignore_index": int(y.flat[-1])}, {"reduction": "sum"}):
+            loss, grad = softxent.cross_entropy_value_and_grad(z, y, axis=axis, **modifiers)
+            want, want_grad = softxent.cross_entropy_value_and_grad(z, y.tolist(), axis=axis, **modifiers)
+            assert_same_bits(loss, want)
+            assert_same_bits(grad, want_grad)
+            assert_same_bits(softxent.cross_entropy(z, y, axis=axis, **modifiers), want)
+    for function in (softxent.softmax, softxent.log_softmax):
+        assert_same_bits(function(z, axis=axis), function(z, axis=axis, out=np.empty_like(z)))
+
+
+def test_small_calls_in_other_layouts_and_dtypes(rng):
+    """After a call is kept for a shape, an array of that shape that it does not fit still gets its own answer."""
+    z, y = rng.standard_normal((6, 5)), rng.integers(0, 5, 6)
+    want = softxent.cross_entropy_value_and_grad(z, y)[1]
+    readonly = z.copy()
+    readonly.flags.writeable = False
+    for logits in (np.asfortranarray(z), readonly, z.astype(z.dtype.newbyteorder()), np.stack([z, z], 2)[..., 0]):
+        assert_same_bits(softxent.cross_entropy_value_and_grad(logits, y)[1], want)
+        assert_same_bits(softxent.softmax(logits), softxent.softmax(z))
+    for labels in (y.astype(np.int8), y.astype(np.uint64), np.stack([y, y], 1)[:, 0]):
+        assert_same_bits(softxent.cross_entropy_value_and_grad(z, labels)[1], want)
+    with pytest.raises(softxent.ShapeError, match="labels"):
+        softxent.cross_entropy(z, y[:5])
+    with pytest.raises(TypeError, match="ignore_index"):
+        softxent.cross_entropy(z, y, ignore_index=-100.0)
+    out = np.empty((7, 5))
+    assert_same_bits(softxent.cross_entropy_value_and_grad(out[:6], y, out=out[:6])[1], out[:6])
+    out[:6] = z
+    assert_same_bits(softxent.cross_entropy_value_and_grad(out[:6], y, out=out[1:])[1], want)
+    assert_same_bits(out[1:], want)
+
+
+def test_small_calls_of_two_threads(rng):
+    """Each thread has its own calls and memory."""
+    z, y = rng.standard_normal((40, 10)).astype(np.float32), rng.integers(0, 10, 40)
+    want = [softxent.cross_entropy_value_and_grad(z * k, y)[1] for k in range(1, 5)]
+    wrong = []
+
+    def repeat(k):
+        got = (softxent.cross_entropy_value_and_grad(z * k, y)[1] for _ in range(2000))
+        wrong.extend(k for grad in got if grad.tobytes() != want[k - 1].tobytes())
+
+    threads = [threading.Thread(target=repeat, args=(k,)) for k in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -220,7 +220,7 @@ def test_torch_threads_are_respected(rng, monkeypatch):
         assert shared == [2]
         torch.set_num_threads(1)
         assert torch.equal(sxt.cross_entropy(z, target), want)
-        assert shared == [2], "one thread has nobody to share with"
+        assert shared == [2, 0], "one thread has nobody to share with"
     finally:
         torch.set_num_threads(theirs)
         scheduler.set_num_threads(own)

@@ -8,12 +8,10 @@ import numpy as np
 
 from softxent.arrays.rows import Layout
 from softxent.arrays.targets import Targets
-from softxent.arrays.visits import NOTHING, kernels, plan, small_call, strided, strided_like, visit
+from softxent.arrays.visits import NOTHING, kernels, plan, strided, strided_like, visit
 from softxent.options import LossOptions
 
-__all__ = ["LARGEST_FLOAT32", "is_label_loss", "label_losses", "small_label_loss"]
-
-LARGEST_FLOAT32 = 3.4e38
+__all__ = ["is_label_loss", "label_losses"]
 
 
 def is_label_loss(options: LossOptions) -> bool:
@@ -56,50 +54,3 @@ def label_losses(
         )  # fmt: skip
 
     visit(work, layout.num_rows, how, z[0].dtype)
-
-
-def small_label_loss(
-    logits: np.ndarray, labels: np.ndarray, axis: int, options: LossOptions, want_grad: bool, out: np.ndarray | None
-) -> tuple[Any, Any] | None:
-    """Loss and gradient of a small, plain call, where a microsecond counts; None where the call is not one.
-
-    What is returned has the bits that every other way gives it, and what is wrong with the arguments is left to the
-    other way to say.
-    """
-    if not (logits.flags.carray and labels.flags.carray and labels.dtype == np.int64 and logits.dtype.isnative):
-        return None
-    if options.reduction == "none" or options.weight is not None or not is_label_loss(options):
-        return None
-    call = small_call(logits.shape, logits.dtype, axis)
-    if call is None:
-        return None
-    strides, inner, n, step, rows, stride, keeps, tile, kept, row_shape = call
-    ignore = options.ignore_index
-    if labels.shape != row_shape or labels.shape == logits.shape or abs(ignore) >= 2**63:
-        return None
-    own = kernels()
-    result = logits
-    if want_grad:
-        if out is None:
-            result = np.empty(logits.shape, logits.dtype)
-        elif out.dtype == logits.dtype and out.shape == logits.shape and out.flags.carray:
-            if out is not logits and np.may_share_memory(out, logits):
-                return None
-            result = out
-        else:
-            return None
-    ledger, tiles, terms, losses = own.small_scratch(tile, kept, logits.dtype, None, rows)
-    value, divisor = own.small_label_rows(
-        logits.reshape(-1), result.reshape(-1), labels.reshape(-1), strides[0], strides[1], inner, n, rows, step,
-        stride, keeps, ignore, options.z_loss, options.reduction == "mean", want_grad, ledger, tiles, terms, losses,
-    )  # fmt: skip
-    if not divisor > 0.0:
-        return None
-    if not abs(value) <= LARGEST_FLOAT32:
-        with np.errstate(all="ignore"):
-            return _scalar(logits, value), result if want_grad else None
-    return _scalar(logits, value), result if want_grad else None
-
-
-def _scalar(logits: np.ndarray, value: float) -> Any:
-    return np.float64(value) if logits.itemsize == 8 else np.float32(value)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.arrays.label_loss import LARGEST_FLOAT32, is_label_loss, label_losses, small_label_loss
+from softxent.arrays.label_loss import is_label_loss, label_losses
 from softxent.arrays.rows import (
     Axis,
     Block,
@@ -20,6 +20,7 @@ from softxent.arrays.rows import (
     run_blocks,
     working_dtype,
 )
+from softxent.arrays.small import LARGEST_FLOAT32
 from softxent.arrays.targets import Targets, prepare_targets
 from softxent.arrays.visits import kernels
 from softxent.errors import OptionError, ShapeError
@@ -145,11 +146,6 @@ def evaluate(
     row_scale: (N,) float64 factors of the rows' losses and gradients, or None. Not for longdouble, nor with a tangent.
     names: what the caller calls logits and labels.
     """
-    plain = from_logits and tangent is None and row_scale is None
-    if type(logits) is type(labels) is np.ndarray and type(axis) is int and plain:
-        small = small_label_loss(logits, labels, axis, options, want_grad, out)
-        if small is not None:
-            return small
     array = as_floating(names[0], logits)
     layout = Layout.of(array.shape, axis, names[0])
     if not from_logits and (options.transforms_logits or options.z_loss):

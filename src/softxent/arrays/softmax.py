@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.arrays.rows import Axis, Layout, as_floating, is_longdouble, native, output_array
-from softxent.arrays.visits import kernels, plan, small_call, strided, strided_like, visit
+from softxent.arrays.small import small_map
+from softxent.arrays.visits import kernels, plan, strided, strided_like, visit
 
 __all__ = ["map_rows", "sum_rows"]
 
@@ -27,27 +28,10 @@ def _with_class_axis_last(x: np.ndarray, layout: Layout, function: Callable[[np.
     return result.reshape(layout.shape)
 
 
-def _map_small(x: np.ndarray, axis: int, kernel_name: str) -> np.ndarray | None:
-    """What map_rows returns, for small arrays, where a microsecond counts."""
-    call = small_call(x.shape, x.dtype, axis)
-    if call is None:
-        return None
-    strides, inner, n, step, rows, stride, keeps, tile, kept, _ = call
-    own = kernels()
-    kernel = own.softmax if kernel_name == "softmax" else own.log_softmax
-    ledger, tiles, terms, _ = own.small_scratch(tile, kept, x.dtype)
-    result = np.empty(x.shape, x.dtype)
-    kernel(
-        x.reshape(-1), *strides, result.reshape(-1), *strides, inner, n, ledger, step, rows, tiles, stride, False,
-        keeps, terms,
-    )  # fmt: skip
-    return result
-
-
 def map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name: str) -> Any:
     """Return a kernel's result for every row: the shape and dtype of x."""
-    if out is None and type(x) is np.ndarray and type(axis) is int and x.flags.carray and x.dtype.isnative:
-        small = _map_small(x, axis, kernel_name)
+    if out is None:
+        small = small_map(x, axis, "small_softmax" if kernel_name == "softmax" else "small_log_softmax")
         if small is not None:
             return small
     array = as_floating("x", x)

@@ -8,7 +8,6 @@ transposition, half precision too. Few classes, and classes that are not contigu
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 
 from softxent.arrays.rows import Layout, as_writable
 
-__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "small_call", "strided", "strided_like", "visit"]
+__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_like", "visit"]
 
 NOTHING = np.empty(0)
 _FLOAT32 = np.dtype(np.float32)
@@ -56,9 +55,6 @@ class Plan(NamedTuple):
     keeps: bool
     kept: int
 
-
-# Arrays up to this size take the way where a microsecond counts.
-_SMALL_ELEMENTS = 1 << 15
 
 _KERNEL_DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
@@ -134,7 +130,7 @@ def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
 @functools.cache
 def kernels() -> Any:
     """The modules that need Numba, imported once they are needed: an import statement costs as much as ten rows."""
-    from softxent.kernels.cpu import cross_entropy, labels, openmp, scheduler, small, softmax, sums
+    from softxent.kernels.cpu import cross_entropy, labels, openmp, scheduler, softmax, sums
 
     return SimpleNamespace(
         label_rows=cross_entropy.label_rows,
@@ -150,26 +146,7 @@ def kernels() -> Any:
         torchs_team=openmp.torchs_team,
         ledger=scheduler.ledger,
         scratch=scheduler.scratch,
-        small_label_rows=small.small_label_rows,
-        small_scratch=scheduler.small_scratch,
     )
-
-
-@functools.lru_cache(maxsize=512)
-def small_call(shape: tuple[int, ...], dtype: np.dtype[Any], axis: int) -> Any:
-    """Return how a kernel is called for a contiguous array that is small, or None where that is not all there is to it.
-
-    (byte strides, inner, n, step, rows, stride, keeps, elements of a tile, kept numbers, the shape without classes).
-    """
-    size = dtype.itemsize
-    if math.prod(shape) > _SMALL_ELEMENTS or 0 in shape or not shape or dtype not in (np.float32, np.float64):
-        return None
-    layout = Layout.of(shape, axis)
-    n, inner, rows = layout.num_classes, layout.inner, layout.num_rows
-    how = plan(rows, n, inner, size, inner == 1, False, 1)
-    strides = (n * inner * size, inner * size, size)
-    kept = how.kept if how.keeps else 1
-    return strides, inner, n, how.step, rows, how.stride, how.keeps, how.tile, kept, layout.row_shape
 
 
 Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray], Any]
@@ -186,8 +163,8 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     if not keeps:
         kept = 1
     if threads == 1:
-        ledger, tile, terms, _ = kernels().small_scratch(size, kept, dtype, working)
-        work(ledger, step, rows, tile, stride, streams, keeps, terms)
+        tile, terms = scratch("tile", size, dtype), scratch("kept", kept, working)
+        work(kernels().ledger(0, size, kept, None), step, rows, tile, stride, streams, keeps, terms)
         return
     # The caller's buffers for every thread: a thread that is not Python's own has nowhere to keep one.
     tiles, terms = scratch("tiles", threads * size, dtype), scratch("terms", threads * kept, working)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from softxent.arrays.loss import evaluate, reduce_losses
 from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.arrays.small import small_label_loss
 from softxent.arrays.targets import is_index_labels, prepare_targets
 from softxent.options import LossOptions, Reduction, check_reduction, loss_options
 
@@ -75,8 +76,11 @@ def cross_entropy(
     class axis at `axis`; it differs where a probability of 0 meets a logit of −inf (0 here, NaN there) and in the half
     precisions' loss dtype (float32 here).
     """
-    options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
-    return evaluate(logits, labels, options, axis=axis, from_logits=from_logits)[0]
+    modifiers = weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
+    small = small_label_loss(logits, labels, axis, from_logits, *modifiers, False, None)
+    if small is not None:
+        return small[0]
+    return evaluate(logits, labels, loss_options(*modifiers), axis=axis, from_logits=from_logits)[0]
 
 
 def cross_entropy_value_and_grad(
@@ -124,7 +128,11 @@ def cross_entropy_value_and_grad(
     Source: as cross_entropy. Equals torch.autograd.grad of torch.nn.functional.cross_entropy, which loses the true
     class's gradient where its probability is near 1 (pytorch#195531).
     """
-    options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    modifiers = weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
+    small = small_label_loss(logits, labels, axis, from_logits, *modifiers, True, out)
+    if small is not None:
+        return small
+    options = loss_options(*modifiers)
     return evaluate(logits, labels, options, axis=axis, from_logits=from_logits, want_grad=True, out=out)
 
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from softxent.kernels.cpu.floats import two_sum
-from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.jit import inner, kernel
 
-__all__ = ["scan_labels"]
+__all__ = ["count_labels", "scan_labels"]
+
+
+@inner
+def count_labels(labels, num_classes, ignore_index):
+    """Return how many labels are not ignored, or −1 if one of them is no class."""
+    # Integer operations without a branch: the compiler makes vectors of them.
+    kept = 0
+    wrong = 0
+    for i in range(labels.size):
+        counts = labels[i] != ignore_index
+        kept += counts
+        wrong += counts & ((labels[i] < 0) | (labels[i] >= num_classes))
+    return kept if wrong == 0 else -1
 
 
 @kernel
@@ -17,14 +30,8 @@ def scan_labels(labels, num_classes, ignore_index, weight):
     labels: (N,) int64; weight: (C,) float64 or None for ones.
     """
     if weight is None:
-        # Integer operations without a branch: the compiler makes vectors of them.
-        kept = 0
-        wrong = 0
-        for i in range(labels.size):
-            counts = labels[i] != ignore_index
-            kept += counts
-            wrong += counts & ((labels[i] < 0) | (labels[i] >= num_classes))
-        if wrong == 0:
+        kept = count_labels(labels, num_classes, ignore_index)
+        if kept >= 0:
             return -1, float(kept)
     total = 0.0
     lost = 0.0

@@ -20,7 +20,7 @@ import numpy as np
 from softxent.errors import OptionError
 from softxent.kernels.cpu.openmp import Team, torchs_team_of_main
 
-__all__ = ["get_num_threads", "ledger", "limited_threads", "run", "scratch", "set_num_threads", "small_scratch", "team"]
+__all__ = ["get_num_threads", "ledger", "limited_threads", "run", "scratch", "set_num_threads", "team"]
 
 Block = TypeVar("Block")
 
@@ -187,7 +187,10 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
 
 
 def ledger(members: int, tile: int, kept: int, others: Team | None) -> np.ndarray:
-    """Return what the threads of one call share (softxent.kernels.cpu.team): tile, kept: each one's numbers there."""
+    """Return what the threads of one call share (softxent.kernels.cpu.team): tile, kept: each one's numbers there.
+
+    members: 0 for a call in one thread.
+    """
     parallel, size = (0, 0) if others is None else (others.address, others.size)
     return np.array([0, 0, members, parallel, size, tile, kept], np.int64)
 
@@ -205,23 +208,3 @@ def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
     buffer = np.empty(size, dtype)
     _local.buffers[name, dtype] = buffer
     return buffer
-
-
-def small_scratch(
-    tile: int, kept: int, dtype: np.dtype[Any], working: np.dtype[Any] | None = None, rows: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return this thread's count, set to 0, and its buffers for a tile, terms and losses, for a call in one thread."""
-    try:
-        found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = _local.small[dtype]
-        counts, tiles, terms, losses = found
-        if tiles.size >= tile and terms.size >= kept and losses.size >= rows:
-            counts[0] = 0
-            return found
-    except AttributeError:
-        _local.small = {}
-    except KeyError:
-        pass
-    losses = scratch("small losses", max(rows, 256), np.dtype(np.float64))
-    found = np.zeros(LEDGER, np.int64), scratch("tile", tile, dtype), scratch("kept", kept, working or dtype), losses
-    _local.small[dtype] = found
-    return found

@@ -1,49 +1,128 @@
-"""A small cross-entropy in one call from Python: labels checked, rows visited, losses added.
+"""Small calls in one call from Python: labels checked, rows visited, losses added.
 
 What a call costs is then not the arithmetic but the arguments: three kernels with thirty between them took longer than
-320 exponentials.
+320 exponentials. So all that depends on shapes and options alone is put into one array of int64 beforehand, a call, and
+a kernel takes the arrays and their call. Every array is a matrix to Numba, whatever its shape: one compiled kernel.
+
+A call begins with a ledger of one thread (softxent.kernels.cpu.team), followed by what these names say.
 """
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
-from numba import carray
+from numba import carray, from_dtype, types
 
 from softxent.kernels.cpu.cross_entropy import visit_label_rows
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.labels import scan_labels
-from softxent.kernels.cpu.memory import pointer, pointer_at
+from softxent.kernels.cpu.jit import inner, kernel
+from softxent.kernels.cpu.labels import count_labels
+from softxent.kernels.cpu.lanes import convert
+from softxent.kernels.cpu.memory import like, load_scalar, pointer, pointer_at, retyped, store_scalar
+from softxent.kernels.cpu.softmax import visit_log_softmax, visit_softmax
 from softxent.kernels.cpu.sums import sum_vector
 
-__all__ = ["small_label_rows"]
+__all__ = ["CALL_NUMBERS", "compiled"]
+
+# A ledger takes the first seven.
+_FIRST = 8
+OUTER, CLASS, INNER, CLASSES, ROWS, STEP, STRIDE, KEEPS, TILE_AT, TERMS_AT = range(_FIRST, _FIRST + 10)
+# Of a loss only; Z_LOSS holds the bits of a float64.
+LOSSES_AT, IGNORE_INDEX, Z_LOSS, IS_MEAN, WANTS_GRAD = range(_FIRST + 10, _FIRST + 15)
+CALL_NUMBERS = _FIRST + 15
+# What a loss, which is never negative, tells of labels that are no classes and of rows that are all ignored.
+UNDONE = -1.0
+
+
+@inner
+def _number(call, place):
+    return load_scalar(call, 8 * place)
+
+
+@inner
+def _loss(z, out, labels, call):
+    zero = like(z)
+    wide = convert(np.float64, zero)
+    n, rows, ignore_index = _number(call, CLASSES), _number(call, ROWS), _number(call, IGNORE_INDEX)
+    counted = count_labels(carray(labels, (rows,)), n, ignore_index)
+    if counted <= 0:
+        return UNDONE
+    size = _number(call, CLASS) // _number(call, INNER)
+    outer, step = _number(call, OUTER), _number(call, CLASS)
+    losses = pointer_at(_number(call, LOSSES_AT), wide)
+    is_mean, want_grad = _number(call, IS_MEAN) != 0, _number(call, WANTS_GRAD) != 0
+    total = np.float64(counted)
+    store_scalar(call, 0, 0)
+    visit_label_rows(
+        z, outer, step, size, out, outer, step, size, _number(call, INNER), n, call, _number(call, STEP), rows,
+        pointer_at(_number(call, TILE_AT), z), _number(call, STRIDE), False, labels, ignore_index, losses, False,
+        losses, False, load_scalar(retyped(call, wide), 8 * Z_LOSS), total if is_mean else 1.0, losses, want_grad,
+        _number(call, KEEPS) != 0, pointer_at(_number(call, TERMS_AT), zero),
+    )  # fmt: skip
+    value, _ = sum_vector(carray(losses, (rows,)))
+    return value / total if is_mean else value
 
 
 @kernel
-def small_label_rows(
-    logits, results, index_labels, outer_step, class_step, inner, n, rows, step, stride, keeps, ignore_index, z_loss,
-    mean, want_grad, counts, tiles, terms, losses,
-):  # fmt: skip
-    """Return (loss, divisor) of contiguous rows, and write their gradients into results, if they are wanted.
+def small_label_rows(logits, results, labels, call):
+    """Return the loss of contiguous rows, or UNDONE; write their gradients into results, if the call wants them.
 
-    logits, results: arrays, or the addresses of arrays of tiles' dtype; index_labels: (rows,) int64, or its address;
-    outer_step, class_step: byte strides; mean: whether the loss is divided; losses: (≥ rows,) float64. The other
-    arguments are those of softxent.kernels.cpu.cross_entropy. The divisor is 0 where there is nothing to add, and NaN
-    where a label is no class: then nothing is written.
+    logits, results: matrices of one dtype with as many elements as the call says; labels: int64, one a row.
     """
-    z, out = pointer_at(logits, tiles), pointer_at(results, tiles)
-    labels = pointer_at(index_labels, counts)
-    wrong, total = scan_labels(carray(labels, (rows,)), n, ignore_index, None)
-    if wrong >= 0:
-        return 0.0, np.nan
-    if total == 0.0:
-        return 0.0, 0.0
-    item = tiles.itemsize
-    counts[0] = 0
-    weight = pointer(losses)
-    visit_label_rows(
-        z, outer_step, class_step, item, out, outer_step, class_step, item, inner, n, pointer(counts), step, rows,
-        pointer(tiles), stride, False, labels, ignore_index, weight, False, weight, False, z_loss,
-        total if mean else 1.0, pointer(losses), want_grad, keeps, pointer(terms),
-    )  # fmt: skip
-    value, _ = sum_vector(losses[:rows])
-    return (value / total if mean else value), total
+    return _loss(pointer(logits), pointer(results), pointer(labels), pointer(call))
+
+
+@kernel
+def small_label_rows_at(logits, results, labels, call, of_dtype):
+    """As small_label_rows, with the addresses of three arrays; of_dtype: an array of the logits' dtype."""
+    numbers = pointer(call)
+    z, out = pointer_at(logits, of_dtype), pointer_at(results, of_dtype)
+    return _loss(z, out, pointer_at(labels, call), numbers)
+
+
+@inner
+def _arguments(z, out, call):
+    size = _number(call, CLASS) // _number(call, INNER)
+    outer, step = _number(call, OUTER), _number(call, CLASS)
+    tile, terms = pointer_at(_number(call, TILE_AT), z), pointer_at(_number(call, TERMS_AT), like(z))
+    store_scalar(call, 0, 0)
+    return (
+        z, outer, step, size, out, outer, step, size, _number(call, INNER), _number(call, CLASSES), call,
+        _number(call, STEP), _number(call, ROWS), tile, _number(call, STRIDE), False,
+    ), _number(call, KEEPS) != 0, terms  # fmt: skip
+
+
+@kernel
+def small_softmax(logits, results, call):
+    """Write the softmax of contiguous rows into results; logits, results: matrices, as small_label_rows has them."""
+    arguments, keeps, terms = _arguments(pointer(logits), pointer(results), pointer(call))
+    visit_softmax((*arguments, keeps, terms))
+
+
+@kernel
+def small_log_softmax(logits, results, call):
+    """As small_softmax, their logarithms."""
+    arguments, _, _ = _arguments(pointer(logits), pointer(results), pointer(call))
+    visit_log_softmax(arguments)
+
+
+@functools.cache
+def compiled(name: str, dtype: np.dtype[Any]) -> Any:
+    """Return a kernel's machine code for a dtype, past Numba's look at the arguments' types: the caller knows them.
+
+    Every array is C-contiguous, aligned and writable, a matrix where the kernel says so.
+    """
+    numbers = types.Array(types.int64, 1, "C")
+    matrix = types.Array(from_dtype(dtype), 2, "C")
+    kernels: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "small_label_rows": (small_label_rows, (matrix, matrix, numbers, numbers)),
+        "small_label_rows_at": (
+            small_label_rows_at,
+            (types.int64, types.int64, types.int64, numbers, types.Array(from_dtype(dtype), 1, "C")),
+        ),
+        "small_softmax": (small_softmax, (matrix, matrix, numbers)),
+        "small_log_softmax": (small_log_softmax, (matrix, matrix, numbers)),
+    }
+    kernel, arguments = kernels[name]
+    return kernel.compile(arguments)

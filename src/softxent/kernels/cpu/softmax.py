@@ -61,7 +61,7 @@ from softxent.kernels.cpu.memory import (
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
-__all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows"]
+__all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows", "visit_log_softmax", "visit_softmax"]
 
 
 @inlined
@@ -88,7 +88,8 @@ def _note_logarithms(zero, book):
 
 
 @inner
-def _visit_softmax(arguments):
+def visit_softmax(arguments):
+    """What softmax_rows does, on pointers."""
     z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams, keeps, kept = arguments
     member = join(ledger)
     if member < 0:
@@ -147,11 +148,12 @@ def softmax_rows(
         pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,
         pointer(tiles), stride, streams, keeps, pointer(terms),
     )  # fmt: skip
-    in_team(_visit_softmax, pointer(ledger), arguments)
+    in_team(visit_softmax, pointer(ledger), arguments)
 
 
 @inner
-def _visit_log_softmax(arguments):
+def visit_log_softmax(arguments):
+    """What log_softmax_rows does, on pointers."""
     z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams = arguments
     member = join(ledger)
     if member < 0:
@@ -196,7 +198,7 @@ def log_softmax_rows(
         pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,
         pointer(tiles), stride, streams,
     )  # fmt: skip
-    in_team(_visit_log_softmax, pointer(ledger), arguments)
+    in_team(visit_log_softmax, pointer(ledger), arguments)
 
 
 @inner
