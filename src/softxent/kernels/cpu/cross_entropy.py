@@ -23,6 +23,7 @@ from softxent.kernels.cpu.groups import (
     SKIP,
     entry,
     next_rows,
+    read,
     row_offset,
     rows_at_once,
     second_half,
@@ -34,8 +35,19 @@ from softxent.kernels.cpu.groups import (
 )
 from softxent.kernels.cpu.jit import inner, kernel
 from softxent.kernels.cpu.label_terms import AT_LABEL, LABEL_LOGIT, LOSS, SCALE, WEIGHT, finish
-from softxent.kernels.cpu.lanes import convert, lane_count
-from softxent.kernels.cpu.memory import fence, item_size, like, load_scalar, pointer, stack_lines, store_scalar, take
+from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, narrow, select, to_integers
+from softxent.kernels.cpu.memory import (
+    fence,
+    item_size,
+    like,
+    load,
+    load_scalar,
+    pointer,
+    stack_lines,
+    store,
+    store_scalar,
+    take,
+)
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
@@ -82,6 +94,34 @@ def _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
 
 
 @inner
+def _note_labels_of_tile(tile, at, n, stride, row, labels, ignore_index, book):
+    """As _note_labels, for a whole vector of rows of a tile, without weights and scales."""
+    zero = like(tile)
+    y = load(labels, row * 8, zero)
+    skip = convert(np.float64, select(y == ignore_index, IGNORED, y))
+    index, z_y = to_integers(zero, skip), zero
+    for c in range(n):
+        z_y = select(index == integer_splat(zero, c), load(tile, at + c * stride * item_size(tile), zero), z_y)
+    write(book, SKIP, skip)
+    write(book, LABEL_LOGIT, convert(np.float64, z_y))
+    write(book, WEIGHT, skip * 0.0 + 1.0)
+    write(book, SCALE, skip * 0.0 + 1.0)
+
+
+@inner
+def _write_labels_of_tile(tile, at, n, stride, book):
+    """As _write_labels, for a whole vector of rows of a tile."""
+    zero = like(tile)
+    wide = convert(np.float64, zero)
+    index, at_label = to_integers(zero, read(book, SKIP, wide)), narrow(zero, read(book, AT_LABEL, wide))
+    ignored = index == integer_splat(zero, IGNORED)
+    for c in range(n):
+        place = at + c * stride * item_size(tile)
+        value = select(index == integer_splat(zero, c), at_label, load(tile, place, zero))
+        store(tile, place, select(ignored, 0.0, value))
+
+
+@inner
 def visit_label_rows(
     z,
     zo,
@@ -118,6 +158,7 @@ def visit_label_rows(
     lanes = lane_count(zero)
     book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
     group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
+    plain = not (weighted or scaled) and z_loss == 0.0
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
     earlier, waiting = 0, 0
@@ -132,14 +173,20 @@ def visit_label_rows(
             ahead = next_rows(row, group, start, stop, following, rows)
             if stride > 0:
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
-            _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book)
+            whole = stride > 0 and count == lanes and not (weighted or scaled)
+            if whole:
+                _note_labels_of_tile(tile, at, n, stride, row, labels, ignore_index, book)
+            else:
+                _note_labels(
+                    z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
+                )
             statistics(
                 z, zo, zi, inner, n, row, count, tile, at, stride, book,
                 keeps, kept, ahead, out, oo, oi, streams, (earlier, waiting, other, other_kept),
             )  # fmt: skip
             if waiting > 0:
                 _write_labels(out, oo, oc, oi, inner, n, earlier, waiting, tile, at, stride, other)
-            finish(zero, book, z_loss, divisor, want_grad)
+            finish(zero, book, plain, z_loss, divisor, want_grad)
             for slot in range(count):
                 store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))
             if late:
@@ -149,7 +196,10 @@ def visit_label_rows(
                 write_results(
                     z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
                 )
-                _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
+                if whole:
+                    _write_labels_of_tile(tile, at, n, stride, book)
+                else:
+                    _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
         if stride > 0 and want_grad:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following

@@ -47,7 +47,7 @@ def _times(t, x):
 
 
 @inlined
-def _finish_double(zero, book, z_loss, divisor, want_grad):
+def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
     wide = convert(np.float64, zero)
     m, z_y, k = read(book, MAXIMUM, wide), read(book, LABEL_LOGIT, wide), read(book, K, wide)
     shift = read(book, SHIFT, wide)
@@ -96,7 +96,7 @@ def _finish_double(zero, book, z_loss, divisor, want_grad):
 
 
 @inlined
-def _finish_single(zero, book, z_loss, divisor, want_grad):
+def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
     # In float64 without corrections: 2^-29 from the exponentials is more than a float32 can show.
     wide = convert(np.float64, zero)
     m, z_y = read(book, MAXIMUM, wide), read(book, LABEL_LOGIT, wide)
@@ -116,40 +116,53 @@ def _finish_single(zero, book, z_loss, divisor, want_grad):
 
     loss = (m - z_y) + log
     lse = m + log
-    loss = (_times(weight, loss) + _times(wide + z_loss, lse * lse)) * scale
+    if not plain:
+        loss = (_times(weight, loss) + _times(wide + z_loss, lse * lse)) * scale
     loss = select(bad, np.nan, loss)
     write(book, LOSS, select(ignored, 0.0, loss))
     if not want_grad:
         return
 
-    extra = _times(wide + 2.0 * z_loss, lse)
-    push, pull = (weight + extra) * scale, weight * scale
-    lifted = absolute(push) < 1.0
-    lift = select(lifted, 2.0**_UP, wide + 1.0)
     inverse = 1.0 / (divisor * s)
-    f = push * lift * inverse
-    # up − down and not −down: a single class has the gradient +0.
-    at_label = (_times(extra * scale * lift, e_y * inverse) - rest * (pull * lift * inverse)) * select(
-        lifted, 2.0**-_UP, wide + 1.0
-    )
+    zeros = convert(np.int64, wide)
+    if plain:
+        # What the formulas below come to.
+        f, at_label, up = inverse, 0.0 - rest * inverse, zeros
+    else:
+        extra = _times(wide + 2.0 * z_loss, lse)
+        push, pull = (weight + extra) * scale, weight * scale
+        lifted = absolute(push) < 1.0
+        lift = select(lifted, 2.0**_UP, wide + 1.0)
+        f = push * lift * inverse
+        # up − down and not −down: a single class has the gradient +0.
+        at_label = (_times(extra * scale * lift, e_y * inverse) - rest * (pull * lift * inverse)) * select(
+            lifted, 2.0**-_UP, wide + 1.0
+        )
+        up = select(lifted, zeros + _UP, zeros)
     bad = bad | ~is_finite(f)
     write(book, AT_LABEL, select(bad, np.nan, at_label))
-    zeros = convert(np.int64, wide)
-    note_scaling(zero, book, f, wide, select(lifted, zeros + _UP, zeros), bad)
+    note_scaling(zero, book, f, wide, up, bad)
 
 
-def _finish(zero, book, z_loss, divisor, want_grad):
+def _finish(zero, book, plain, z_loss, divisor, want_grad):
     raise TypeError("finish runs inside kernels only")
 
 
 @overload(_finish, inline="always")
-def _finish_for(zero, book, z_loss, divisor, want_grad):
+def _finish_for(zero, book, plain, z_loss, divisor, want_grad):
     if dtype_of(zero) == types.float32:
-        return lambda zero, book, z_loss, divisor, want_grad: _finish_single(zero, book, z_loss, divisor, want_grad)
-    return lambda zero, book, z_loss, divisor, want_grad: _finish_double(zero, book, z_loss, divisor, want_grad)
+        return lambda zero, book, plain, z_loss, divisor, want_grad: _finish_single(
+            zero, book, plain, z_loss, divisor, want_grad
+        )
+    return lambda zero, book, plain, z_loss, divisor, want_grad: _finish_double(
+        zero, book, plain, z_loss, divisor, want_grad
+    )
 
 
 @inner
-def finish(zero, book, z_loss, divisor, want_grad):
-    """From a group's sums to its losses, and if they are wanted the factors and the gradients at the labels."""
-    _finish(zero, book, z_loss, divisor, want_grad)
+def finish(zero, book, plain, z_loss, divisor, want_grad):
+    """From a group's sums to its losses, and if they are wanted the factors and the gradients at the labels.
+
+    plain: whether all weights and scales are 1, and z_loss is 0.
+    """
+    _finish(zero, book, plain, z_loss, divisor, want_grad)

@@ -150,7 +150,17 @@ def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_l
     step = stride * item_size(tile)
     width, narrow_width = lanes * 8, lanes * size_in_memory(zero)
     low = retyped(advanced(sums, lanes * width), zero)
-    for c in range(n):
+    few = n <= lanes  # each class is a partial sum of its own
+    for c in range(n if few else 0):
+        hi, lo = term(load(tile, at + c * step, zero), shift, floor, magic)
+        if keeps:
+            mark = c * lanes * item_size(kept)
+            store(kept, mark, hi)
+            store(kept, kept_lo + mark, lo)
+        skipped = skip == integer_splat(zero, c)
+        store(sums, c * width, convert(np.float64, select(skipped, 0.0, hi)))
+        store(low, c * narrow_width, select(skipped, 0.0, lo))
+    for c in range(0 if few else n):
         hi, lo = term(load(tile, at + c * step, zero), shift, floor, magic)
         if keeps:
             mark = c * lanes * item_size(kept)

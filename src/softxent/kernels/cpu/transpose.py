@@ -48,19 +48,16 @@ def square_to_tile(
         array_value, at, row_step, rows, columns, tile_value, to, step = arguments
         kind = ir.VectorType(llvm_scalar(array.dtype), lanes)
         mask = first_lanes(builder, lanes, columns)
-        last = builder.sub(rows, ir.Constant(_I64, 1))
         loaded = []
         for k in range(lanes):
-            index = ir.Constant(_I64, k)
-            row = builder.select(builder.icmp_signed("<", last, index), last, index)
-            pointer = address(context, builder, array, array_value, builder.add(at, builder.mul(row, row_step)), kind)
+            pointer = address(context, builder, array, array_value, at, kind)
             loaded.append(masked_load(builder, pointer, mask, kind, size_of(array.dtype)))
-        for k, vector in enumerate(_transposed(builder, loaded)):
-            offset = builder.add(to, builder.mul(step, ir.Constant(_I64, k)))
+            further = builder.icmp_signed(">", rows, ir.Constant(_I64, k + 1))
+            at = builder.add(at, builder.select(further, row_step, ir.Constant(_I64, 0)))
+        for vector in _transposed(builder, loaded):
             value = vector if tile.dtype == array.dtype else decode(builder, array.dtype, vector)
-            builder.store(
-                value, address(context, builder, tile, tile_value, offset, value.type), align=size_of(tile.dtype)
-            )
+            builder.store(value, address(context, builder, tile, tile_value, to, value.type), align=size_of(tile.dtype))
+            to = builder.add(to, step)
 
     return types.void(array, *[types.int64] * 4, tile, types.int64, types.int64), codegen
 
@@ -69,11 +66,9 @@ def _load_square(context: Any, builder: Any, tile: Any, tile_value: Any, at: Any
     lanes = lanes_of(tile.dtype)
     kind = ir.VectorType(llvm_scalar(tile.dtype), lanes)
     loaded = []
-    for k in range(lanes):
-        offset = builder.add(at, builder.mul(step, ir.Constant(_I64, k)))
-        loaded.append(
-            builder.load(address(context, builder, tile, tile_value, offset, kind), align=size_of(tile.dtype))
-        )
+    for _ in range(lanes):
+        loaded.append(builder.load(address(context, builder, tile, tile_value, at, kind), align=size_of(tile.dtype)))
+        at = builder.add(at, step)
     return _transposed(builder, loaded)
 
 
@@ -83,10 +78,11 @@ def square_to_rows(typing_context: Any, tile: Any, at: Any, step: Any, array: An
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         tile_value, at, step, array_value, to, row_step = arguments
-        for k, vector in enumerate(_load_square(context, builder, tile, tile_value, at, step)):
-            offset = builder.add(to, builder.mul(row_step, ir.Constant(_I64, k)))
-            pointer = address(context, builder, array, array_value, offset, vector.type)
-            builder.store(vector, pointer, align=size_of(array.dtype))
+        for vector in _load_square(context, builder, tile, tile_value, at, step):
+            builder.store(
+                vector, address(context, builder, array, array_value, to, vector.type), align=size_of(array.dtype)
+            )
+            to = builder.add(to, row_step)
 
     return types.void(tile, types.int64, types.int64, array, types.int64, types.int64), codegen
 
