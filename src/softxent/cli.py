@@ -199,9 +199,9 @@ def explain(
 @app.command()
 def check(
     targets: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="TARGET", help="file.py:function, package.module:function, or a built-in name (torch)."),
-    ],
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="What it is: softmax, cross_entropy_grad, …")] = None,
     from_: Annotated[
         str | None, typer.Option("--from", help="What a Jacobian or VJP takes: probabilities or logits.")
@@ -211,6 +211,9 @@ def check(
     container: Annotated[str | None, typer.Option(help="numpy, torch, jax, tensorflow or list.")] = None,
     grad: Annotated[
         str | None, typer.Option(help="Check its gradient instead: by autograd, or by complex step.")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="file.py:function: TARGET is the gradient of this loss, whatever it is.")
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one call may take.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Under ten seconds.")] = False,
@@ -227,8 +230,8 @@ def check(
         from softxent.check.command import run_check
 
         code = run_check(
-            targets, kind=kind, from_=from_, reduction=reduction, rows=rows, container=container, grad=grad,
-            timeout=timeout, quick=quick, compare=compare, json=json, html=html, markdown=markdown,
+            targets or [], kind=kind, from_=from_, reduction=reduction, rows=rows, container=container, grad=grad,
+            loss=loss, timeout=timeout, quick=quick, compare=compare, json=json, html=html, markdown=markdown,
         )  # fmt: skip
     raise typer.Exit(code)
 

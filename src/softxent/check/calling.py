@@ -13,7 +13,7 @@ from softxent.check.bulk import exact_batch
 from softxent.check.kinds import Kind
 from softxent.check.targets import TargetError
 
-__all__ = ["Batch", "Outcome", "Way", "call_batches", "find_way"]
+__all__ = ["Batch", "Outcome", "Way", "call_batches", "failure", "find_way"]
 
 # The textbook's rows, and one more: as many classes as rows would hide a wrong axis.
 PLAIN = np.array([[4.0, -4.0, 3.0, 0.5, 1.25], [1.0, 2.0, 3.0, -1.5, 0.25], [0.5, -0.25, 2.0, 1.0, 3.0]])
@@ -130,6 +130,13 @@ def dtype_of(value: npt.NDArray[Any]) -> str:
 def plain(value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return a result as float64."""
     return (value["bfloat16"] if value.dtype.names else value).astype(np.float64)
+
+
+def failure(error: str, *, died: bool) -> str:
+    """Return the property that an error breaks: it hangs, it kills the process, its shape is wrong, it raises."""
+    if "stopped after" in error:
+        return "hang"
+    return "crash" if died else "shape" if "returned" in error else "raises"
 
 
 def expected_shape(kind: Kind, first: npt.NDArray[Any], *, reduced: bool) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from softxent.check import oracle, special, sweep
-from softxent.check.calling import Caller, find_way, plain_batch
+from softxent.check.calling import Caller, failure, find_way, plain_batch
 from softxent.check.diagnosis import diagnose
 from softxent.check.kinds import Kind, guess, kind_of
 from softxent.check.notes import information
@@ -42,6 +42,7 @@ def check(
     rows: str | None = None,
     container: str | None = None,
     grad: str | None = None,
+    loss: Callable[..., Any] | str | None = None,
     timeout: float | None = None,
     seconds: float | None = None,
     progress: Progress = lambda _stage, _share: None,
@@ -56,7 +57,10 @@ def check(
     "probabilities", what a Jacobian or a VJP takes. reduction: "none", "mean" or "sum", found out if None. rows:
     "one" or "batch", what a call takes; found out if None. container: "numpy", "torch", "jax", "tensorflow" or
     "list". grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
-    timeout: seconds a call. seconds: about how long it may all take.
+    loss: the function that the target is the gradient of, whatever it is (kind is not needed): both are called with the
+    same arguments, logits and labels or targets, and the loss is differentiated numerically; with grad="autograd" the
+    gradient is that of the target, which may be the loss. timeout: seconds a call. seconds: about how long it may all
+    take.
 
     Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
 
@@ -70,6 +74,20 @@ def check(
     """
     started = time.monotonic()
     oracle.backend()
+    if loss is not None:
+        from softxent.check.own_loss_run import run
+
+        asked_for: dict[str, Any] = {
+            "from": from_,
+            "reduction": reduction,
+            "rows": rows,
+            "container": container,
+            "gradient": grad,
+        }
+        asked_for |= {"quick": quick, "timeout": timeout or (2.5 if quick else 20.0)}
+        report = run(target, loss, kind, asked_for, 6.0 if quick else seconds or 40.0, progress)
+        report.seconds = time.monotonic() - started
+        return report
     name = target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
     kind = _kind_name(name, target, kind, grad)
     how = _gradient_of(kind, grad)
@@ -173,15 +191,7 @@ def _one(
     )
     if way is None:
         batch = plain_batch(kind)
-        property_ = (
-            "hang"
-            if "stopped after" in reason
-            else "crash"
-            if caller.deaths
-            else "shape"
-            if "returned" in reason
-            else "raises"
-        )
+        property_ = failure(reason, died=bool(caller.deaths))
         report.findings.append(
             Finding(
                 property_, "a plain batch", "float64", describe(kind, batch), reason, "a result", None, None, reason

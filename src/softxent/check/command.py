@@ -31,12 +31,17 @@ def run_check(
 ) -> int:
     """Run the check and print the report; return the exit code."""
     if compare:
+        if options.pop("loss", None):
+            raise TargetError("--compare holds libraries against the oracle; --loss takes one TARGET")
         from softxent.check.compare import run_compare
 
         return run_compare(targets, kind=kind, quick=quick, json=json, html=html, markdown=markdown, **options)
+    if not targets and options.get("loss") and options.get("grad"):
+        targets = [options["loss"]]
     if len(targets) != 1:
         raise TargetError(
             "give one TARGET: file.py:function, package.module:function or a built-in name; --compare takes several"
+            + ("; the loss alone with --grad autograd" if options.get("loss") else "")
         )
     with progress_bar() as progress:
         report = check(targets[0], kind, quick=quick, progress=progress, **options)

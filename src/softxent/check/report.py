@@ -72,6 +72,7 @@ class Report:
     measures: list[Measure] = field(default_factory=list)
     properties: list[tuple[str, str, str]] = field(default_factory=list)  # property, "ok" | "finding" | "note", detail
     coverage: list[str] = field(default_factory=list)
+    summary: str = ""  # the verdict without findings, where errors are not counted in ulps
     calling: str = ""
     oracle: str = ""
     versions: dict[str, str] = field(default_factory=dict)
@@ -88,6 +89,8 @@ class Report:
         if self.findings:
             kinds = sorted({f.property for f in self.findings})
             return f"wrong: {len(self.findings)} finding{'s' * (len(self.findings) > 1)} ({'; '.join(kinds)})"
+        if self.summary:
+            return self.summary
         worst = max((m.ulps for m in self.measures), default=0.0)
         if worst <= 4.0:
             return f"accurate: right to {worst:.2g} ulps everywhere it was tried"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.check.bulk import exact_batch
-from softxent.check.calling import Batch, Caller, Outcome, Way, call_batches
+from softxent.check.calling import Batch, Caller, Outcome, Way, call_batches, failure
 from softxent.check.circumstances import Circumstances
 from softxent.check.judging import Judgement, coarser, judge, plain_first
 from softxent.check.kinds import Kind
@@ -219,13 +219,7 @@ class Session:
 
     def _failed(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
         error = outcome.error or ""
-        property_ = (
-            "hang"
-            if "stopped after" in error
-            else "crash"
-            if outcome.died
-            else ("shape" if "returned" in error else "raises")
-        )
+        property_ = failure(error, died=outcome.died)
         index = 0
         if len(batch) > 1 and not outcome.died:  # which row it is
             singles = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]

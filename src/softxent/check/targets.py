@@ -237,16 +237,30 @@ def _names(function: Any, depth: int) -> tuple[list[str], dict[str, Any]]:
     if not hasattr(function, "__code__"):  # an object with a call, a module's forward
         function = getattr(type(function), "forward", None) or getattr(type(function), "__call__", None)  # noqa: B004
     code = getattr(function, "__code__", None)
-    globals_ = getattr(function, "__globals__", {})
+    module = getattr(function, "__globals__", {})
     if code is None:
         return [], {}
     names = _code_names(code)
+    # What a function inside another one has from there.
+    cells = zip(code.co_freevars, getattr(function, "__closure__", None) or (), strict=False)
+    known = module | {name: cell.cell_contents for name, cell in cells if _filled(cell)}
+    names += [name for name in code.co_freevars if name not in names]
     if depth:
         for name in list(names):
-            inner = globals_.get(name)
-            if inspect.isfunction(inner) and inner.__globals__ is globals_:
-                names += [n for n in _names(inner, depth - 1)[0] if n not in names]
-    return names, globals_
+            inner = known.get(name)
+            if inspect.isfunction(inner) and inner.__globals__ is module and inner is not function:
+                inside, more = _names(inner, depth - 1)
+                names += [n for n in inside if n not in names]
+                known |= {n: v for n, v in more.items() if n not in known}
+    return names, known
+
+
+def _filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:  # not assigned yet
+        return False
+    return True
 
 
 def _code_names(code: types.CodeType) -> list[str]:

@@ -81,6 +81,10 @@ class Caller:
         keywords = dict(request.get("keywords") or {})
         for name, array in (request.get("arrays") or {}).items():
             keywords[name] = containers.convert(array, request["container"])
+        if request.get("slopes"):
+            from softxent.check.slopes import slopes
+
+            return slopes(self.target.function, request["args"], request["container"], keywords, request["slopes"])
         if request.get("gradient"):
             from softxent.check.autograd import gradient
 
