@@ -110,7 +110,8 @@ def cross_entropy__log_softmax(z, y):
 
 
 def cross_entropy__one_hot(z, y):
-    return -np.sum(np.eye(z.shape[1])[y] * log_softmax__numpy(z), axis=1).sum()
+    hot = np.eye(z.shape[1])[y]
+    return -np.sum(np.where(hot > 0, hot * log_softmax__numpy(z), 0.0), axis=1).sum()
 
 
 def cross_entropy__row(z, y):

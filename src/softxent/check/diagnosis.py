@@ -14,9 +14,11 @@ import numpy as np
 
 from softxent.check.calling import Batch
 from softxent.check.exponential import exponential
-from softxent.check.fitting import fitted, narrow, scaled
+from softxent.check.fitting import differences, fitted, narrow, scaled
 from softxent.check.judging import coarser, judge
 from softxent.check.matching import Evidence, matched
+from softxent.check.mistakes import STEPS
+from softxent.check.mistakes_reduction import of_several_rows
 from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.session import Session
 
@@ -34,11 +36,23 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
         found = matched(session.kind.name, evidence)
         if found is None and session.kind.name == "cross_entropy_grad" and session.way.reduction in ("sum", "mean"):
             found = matched(session.kind.name, _other_reduction(session, evidence))
-        found = found or _of_rows(evidence, findings) or narrow(session, evidence) or scaled(session, evidence)
-        found = found or exponential(session) or session.circumstances.explain() or fitted(session, evidence)
+        found = found or _of_rows(session, evidence, findings) or narrow(session, evidence) or scaled(session, evidence)
+        found = (
+            found
+            or differences(session, evidence)
+            or exponential(session)
+            or session.circumstances.explain()
+            or fitted(session, evidence)
+        )
         if found is not None:
             return found
     nan = [f for f in findings if f.property == "NaN"]
+    if session.kind.name == "cross_entropy" and any(f.property == "−inf" and f.got == "nan" for f in findings):
+        return Diagnosis(
+            "0 · −∞",
+            "H(y, p) = −Σ y_i log p_i, with 0 · log 0 = 0",
+            "It multiplies all log-probabilities by one-hot labels: 0 · −∞ is NaN where another class is masked.",
+        )
     return _by_property(findings, BY_PROPERTY) or _by_property(nan, BY_PROPERTY)
 
 
@@ -61,6 +75,10 @@ def probes(session: Session) -> list[Batch]:
         (rng.normal(size=(4, 4)), [0, 1, 2, 3]),
         (-8.0 * np.arange(11.0)[None], [3]),
     ]
+    if session.kind.extra == "target":
+        # Both targets of logits where a softplus turns straight, and where one formula of two is as good as the other.
+        far = [9.5, -11.0, 16.0, -18.0, 21.0, -21.0, 24.5, -25.5, 27.0, -28.0, 31.0]
+        rows += [([far] * 4, [0, 0, 0, 0])]
     if session.compiles:
         rows = [(z, labels) for z, labels in rows if np.shape(z)[-1] in (2, 3)]
     elif not session.narrow and session.pace < 0.05:
@@ -109,14 +127,17 @@ def _shape(session: Session, batch: Batch) -> tuple[int, ...]:
     return {"row": (n, c), "matrix": (n, c, c)}.get(session.kind.result, (n,))
 
 
-def _of_rows(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Diagnosis | None:
+def _of_rows(session: Session, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Diagnosis | None:
     """Every row is right alone, and wrong beside others."""
     single = [e for e in evidence if len(e.batch) == 1]
-    if len(single) == len(evidence) or any(e.wrong.any() for e in single):
+    if any(e.wrong.any() for e in single):
         return None
+    found = of_several_rows(session)
+    if found is not None or len(single) == len(evidence):
+        return found
     if not any(e.wrong.any() for e in evidence) or any(f.property.startswith("reduction") for f in findings):
         return None
-    return Diagnosis(*next(entry[1:] for entry in BY_PROPERTY if entry[0] == "batch"))
+    return Diagnosis(NOT_INDEPENDENT[0], f"{STEPS[session.kind.name]}: each row for itself", NOT_INDEPENDENT[1])
 
 
 # Properties whose findings are numbers, which a mistake may explain.
@@ -134,6 +155,7 @@ FIRST = (
     ),
 )
 
+NOT_INDEPENDENT = "rows not independent", "A row's result depends on the rows beside it."
 BY_PROPERTY = (
     (
         "purity: input",
@@ -163,9 +185,9 @@ BY_PROPERTY = (
     ("labels", "label wraps", "0 ≤ y < C", "A label that names no class is silently taken for another one."),
     (
         "batch",
-        "rows not independent",
-        "S = Σ_j exp(z_j − m), over the classes of one row",
-        "A row's result depends on the rows beside it.",
+        NOT_INDEPENDENT[0],
+        "A row's result is a function of that row.",
+        NOT_INDEPENDENT[1],
     ),
     (
         "reduction",

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.check.bounds import ROUNDOFF
+from softxent.check.bulk import exact_batch
 from softxent.check.matching import Evidence
 from softxent.check.mistakes_stages import NARROW, narrowed
 from softxent.check.report import Diagnosis
 from softxent.check.session import Session
 
-__all__ = ["fitted", "narrow", "scaled"]
+__all__ = ["differences", "fitted", "narrow", "scaled"]
 
 Float = npt.NDArray[np.float64]
 
@@ -22,6 +23,8 @@ Float = npt.NDArray[np.float64]
 # rounding.
 SAMPLE = 20
 ROUNDINGS = 1000.0
+# Steps of differences and twice as much, the smallest first: what is a multiple for one is so for ten times as much.
+STEPS_OF_DIFFERENCES = (*sorted({m * 10.0**-k for k in range(2, 11) for m in (1.0, 2.0)} | {2.0**-26, 2.0**-17}),)
 # A factor must hold in so many batches of different widths.
 WIDTHS = 3
 
@@ -69,6 +72,45 @@ def scaled(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
     ):
         return Diagnosis("scaled", session.kind.formula, f"Its results are {factor:.9g} times the right ones.")
     return None
+
+
+def differences(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Return the step of a finite difference: its results times the step are multiples of what was subtracted.
+
+    Two numbers of the same size are multiples of their last bit, and so is their difference; only the division by h
+    hides it.
+    """
+    if session.kind.name not in ("cross_entropy_grad", "softmax_jacobian"):
+        return None
+    got, unit = [], []
+    for e in evidence:
+        if e.raised or e.dtype != "float64" or len(e.batch) > 1 or not np.isfinite(e.got).all():
+            continue
+        if session.kind.name == "softmax_jacobian":
+            size = np.broadcast_to(_probabilities(session, e)[:, :, None], e.got.shape)
+        else:
+            loss = exact_batch("cross_entropy", e.batch.first, e.batch.extra)[0].hi
+            size = np.broadcast_to(loss[:, None], e.got.shape)
+        some = (size > 0.2) & (np.abs(e.exact) > 1e-3)
+        got.append(e.got[some])
+        # Half of the last bit: the other number may lie below the power of two.
+        unit.append(np.exp2(np.floor(np.log2(size[some])) - 53))
+    values, units = np.concatenate([*got, np.zeros(0)]), np.concatenate([*unit, np.zeros(0)])
+    if len(values) < SAMPLE:
+        return None
+    for h in STEPS_OF_DIFFERENCES:
+        multiple = values * h / units
+        off = np.abs(multiple - np.round(multiple))
+        if np.median(np.abs(multiple)) > 4 and (off < 1e-3 + 2.0**-50 * np.abs(multiple)).mean() > 0.98:
+            said = f"It is a finite difference with a step of {h:.3g} or twice that, and not the derivative."
+            return Diagnosis("finite difference", session.kind.formula, said)
+    return None
+
+
+def _probabilities(session: Session, e: Evidence) -> Float:
+    if session.kind.first == "probabilities":
+        return np.asarray(e.batch.first, np.float64)
+    return exact_batch("softmax", e.batch.first)[0].hi
 
 
 def fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:

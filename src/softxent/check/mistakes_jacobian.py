@@ -22,6 +22,13 @@ def _right(p: Any) -> Any:
     return p[:, :, None] * (_eye(p) - p[:, None, :])
 
 
+def _forward(p: Any, h: float) -> Any:
+    """Forward differences along each logit: p_i grows by exp(h δ_ij)/(1 + p_j (e^h − 1))."""
+    growth = np.expm1(p.dtype.type(h))
+    total = 1 + p[:, None, :] * growth
+    return p[:, :, None] * (_eye(p) - p[:, None, :]) * growth / total / p.dtype.type(h)
+
+
 def jacobian() -> Iterator[Mistake]:
     """Mistakes in softmax's Jacobian, from probabilities."""
     step = base.STEP_JACOBIAN
@@ -117,6 +124,38 @@ def jacobian() -> Iterator[Mistake]:
         "It is p_i δ_ij − p_i (1 − p_j).",
         lambda p, _, _s: p[:, :, None] * (_eye(p) - (1 - p[:, None, :])),
     )
+    yield Mistake(
+        "inner product",
+        step,
+        "It subtracts Σ p² everywhere: the inner product of p with itself, not the outer one.",
+        lambda p, _, _s: p[:, :, None] * _eye(p) - (p * p).sum(-1)[:, None, None],
+    )
+    for what, factor in (("averaged", lambda p: 1 / len(p)), ("summed", lambda p: 1)):
+        yield Mistake(
+            "rows mixed",
+            f"{step}, with one row's p",
+            f"Its outer product p pᵀ is {what} over the rows of the batch.",
+            lambda p, _, _s, f=factor: p[:, :, None] * _eye(p) - f(p) * (p.T @ p),
+        )
+    yield Mistake(
+        "rows mixed",
+        f"{step}, with one row's p",
+        "Its outer product is that of the mean of the rows.",
+        lambda p, _, _s: p[:, :, None] * _eye(p) - np.outer(p.mean(0), p.mean(0)),
+    )
+    yield Mistake(
+        "rows mixed",
+        f"{step}, with one row's p",
+        "Every row has the mean of the rows' Jacobians.",
+        lambda p, _, _s: _right(p).mean(0, keepdims=True) + 0 * _right(p),
+    )
+    for h in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+        yield Mistake(
+            "finite difference",
+            step,
+            f"It is (p(z + h) − p(z))/h with h = {h:g}, and not the derivative.",
+            lambda p, _, _s, h=h: _forward(p, h),
+        )
     yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.tril(_right(p)))
     yield Mistake("triangle", step, "One half of the symmetric matrix is 0.", lambda p, _, _s: np.triu(_right(p)))
     yield Mistake(
@@ -192,6 +231,12 @@ def vjp() -> Iterator[Mistake]:
     yield Mistake("cotangent passed through", step, "It returns the cotangent.", lambda p, g, _s: g)
     yield Mistake(
         "sum over the whole batch", step, "⟨p, g⟩ is summed over all rows.", lambda p, g, _s: p * (g - (p * g).sum())
+    )
+    yield Mistake(
+        "rows mixed",
+        step,
+        "⟨p, g⟩ is averaged over the rows of the batch.",
+        lambda p, g, _s: p * (g - dot(p, g).mean()),
     )
     yield Mistake(
         "wrong axis",

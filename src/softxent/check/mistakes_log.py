@@ -10,7 +10,7 @@ import numpy as np
 from softxent.check import mistakes as base
 from softxent.check.mistakes import EPSILONS, Mistake, log_shifted, naive, shifted
 
-__all__ = ["log_of", "log_softmax", "logsumexp", "with_epsilon"]
+__all__ = ["extra_class", "log_of", "log_softmax", "logsumexp", "with_epsilon"]
 
 STEP_LSE = "lse = m + log S: shift before the exponential, add the shift back after the logarithm"
 
@@ -18,6 +18,11 @@ STEP_LSE = "lse = m + log S: shift before the exponential, add the shift back af
 def log_of(z: Any, s: Any) -> Any:
     """The ordinary log-softmax, or the logarithm of the naive one."""
     return np.log(s(z)) if s is naive else log_shifted(z)
+
+
+def extra_class(z: Any, s: Any) -> Any:
+    """log(1 + Σ exp z), of a sum that starts at exp(0)."""
+    return np.log1p(np.exp(z).sum(-1)) if s is naive else np.logaddexp(0, base.lse(z))
 
 
 def log_softmax() -> Iterator[Mistake]:
@@ -102,6 +107,24 @@ def log_softmax() -> Iterator[Mistake]:
         "It takes log(1 + S).",
         lambda z, _, _s: (z - z.max(-1, keepdims=True)) - np.log1p(base.exps(z).sum(-1, keepdims=True)),
     )
+    yield Mistake(
+        "shift subtracted twice",
+        base.STEP_LOG,
+        "It subtracts m beside log Σ exp(z), which is not shifted.",
+        lambda z, _, _s: (z - z.max(-1, keepdims=True)) - np.log(np.exp(z).sum(-1, keepdims=True)),
+    )
+    yield Mistake(
+        "an extra class",
+        base.STEP_LOG,
+        "Its sum starts at 1: an extra class of logit 0.",
+        lambda z, _, s: z - extra_class(z, s)[:, None],
+    )
+    yield Mistake(
+        "p − 1 in log1p",
+        base.STEP_LOG,
+        "It takes log1p(p − 1): the subtraction has lost what log1p would keep.",
+        lambda z, _, s: np.log1p(s(z) - 1),
+    )
     yield from with_epsilon(lambda p: np.log(p), base.STEP_LOG)
     yield from base.narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
     for dtype in (np.float16, np.float32):
@@ -167,6 +190,24 @@ def logsumexp() -> Iterator[Mistake]:
         STEP_LSE,
         "It subtracts m from log S.",
         lambda z, _, _s: np.log(base.exps(z).sum(-1)) - z.max(-1),
+    )
+    yield Mistake(
+        "an extra class",
+        STEP_LSE,
+        "Its sum starts at exp(0) = 1, as a running logaddexp does that starts at 0: an extra class of logit 0.",
+        lambda z, _, s: extra_class(z, s),
+    )
+    yield Mistake(
+        "power mean",
+        STEP_LSE,
+        "It is log Σ exp(2z), halved.",
+        lambda z, _, _s: lse(2 * z) / 2,
+    )
+    yield Mistake(
+        "mean of the logits",
+        STEP_LSE,
+        "It is Σ p z, the softmax-weighted mean of the logits.",
+        lambda z, _, s: (s(z) * z).sum(-1),
     )
     yield Mistake("max", STEP_LSE, "It returns the maximum alone.", lambda z, _, _s: z.max(-1))
     yield Mistake(

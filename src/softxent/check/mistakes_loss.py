@@ -9,7 +9,7 @@ import numpy as np
 
 from softxent.check import mistakes as base
 from softxent.check.mistakes import Mistake, at, hot, log_shifted, naive, shifted
-from softxent.check.mistakes_log import STEP_LSE, log_of, with_epsilon
+from softxent.check.mistakes_log import STEP_LSE, extra_class, log_of, with_epsilon
 
 __all__ = ["cross_entropy"]
 
@@ -96,6 +96,24 @@ def cross_entropy() -> Iterator[Mistake]:
         STEP_LSE,
         "It subtracts the unshifted logit from log S of the shifted ones.",
         lambda z, y, _s: np.log(base.exps(z).sum(-1)) - at(z, y),
+    )
+    yield Mistake(
+        "an extra class",
+        base.STEP_LOSS,
+        "Its sum starts at exp(0) = 1: an extra class of logit 0.",
+        lambda z, y, s: extra_class(z, s) - at(z, y),
+    )
+    yield Mistake(
+        "shift subtracted twice",
+        base.STEP_LOSS,
+        "It subtracts m beside log Σ exp(z), which is not shifted.",
+        lambda z, y, _s: z.max(-1) + np.log(np.exp(z).sum(-1)) - at(z, y),
+    )
+    yield Mistake(
+        "hinge",
+        base.STEP_LOSS,
+        "It is a margin: the mean of max(0, 1 + z_i − z_y).",
+        lambda z, y, _s: (np.maximum(0, 1 + z - at(z, y)[:, None]) * (1 - hot(z, y))).sum(-1) / z.shape[-1],
     )
     yield Mistake(
         "log base 2",

@@ -160,6 +160,22 @@ def binary_cross_entropy() -> Iterator[Mistake]:
         "It takes log(1 + e^−|z|): small losses are rounded to 0, where log1p keeps them.",
         lambda z, t, _s: np.maximum(z, 0) - z * t + np.log(1 + np.exp(-np.abs(z))),
     )
+    for most in (10.0, 15.0, 20.0, 30.0, 34.0, 50.0):
+
+        def softplus(x: Any, most: float = most) -> Any:
+            return np.where(x > most, x, np.log1p(np.exp(np.minimum(x, most))))
+
+        said = f"Its softplus is a straight line above {most:g}: log1p(e^−z) is missing there."
+        yield Mistake("softplus with a threshold", step, said, lambda z, t, _s, f=softplus: t * f(-z) + (1 - t) * f(z))
+        yield Mistake("softplus with a threshold", step, said, lambda z, t, _s, f=softplus: f(z) - t * z)
+        yield Mistake("softplus with a threshold", step, said, lambda z, t, _s, f=softplus: (1 - t) * z + f(-z))
+    for weight in (0.1, 0.25, 0.5, 2.0, 3.0, 4.0, 5.0, 10.0):
+        yield Mistake(
+            "weighted targets",
+            step,
+            f"It weights the term of t by {weight:g}.",
+            lambda z, t, _s, w=weight: w * t * np.logaddexp(0, -z) + (1 - t) * np.logaddexp(0, z),
+        )
     yield Mistake(
         "no shift", step, "exp(z) overflows for large logits.", lambda z, t, _s: np.log(1 + np.exp(z)) - t * z
     )

@@ -110,6 +110,24 @@ def softmax() -> Iterator[Mistake]:
     )
     yield m("sigmoid", STEP_DEFINITION, "It takes the sigmoid of each logit.", lambda z, _, _s: 1 / (1 + np.exp(-z)))
     yield m(
+        "sigmoid",
+        STEP_DEFINITION,
+        "It divides the sigmoids of the logits by their sum.",
+        lambda z, _, _s: normalised(1 / (1 + np.exp(-z))),
+    )
+    yield m(
+        "sum not shifted",
+        STEP_DEFINITION,
+        "It divides exp(z − m) by Σ exp(z): the shift is in one of both only.",
+        lambda z, _, _s: np.exp(z - z.max(-1, keepdims=True)) / np.exp(z).sum(-1, keepdims=True),
+    )
+    yield m(
+        "the rest of 1",
+        STEP_DEFINITION,
+        "The last class is 1 minus the others' sum, which cancels.",
+        lambda z, _, s: (lambda p: np.concatenate([p[:, :-1], 1 - p[:, :-1].sum(-1, keepdims=True)], -1))(s(z)),
+    )
+    yield m(
         "hardmax",
         STEP_DEFINITION,
         "It returns the one-hot of the largest logit.",

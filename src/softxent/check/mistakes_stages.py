@@ -150,6 +150,13 @@ def _changes() -> Iterator[tuple[str, str, str, Change]]:
         "summands",
         lambda e: _without(e, e.shape[-1] - 1),
     )
+    for which, pick in (("first", lambda e: e[..., :1]), ("last", lambda e: e[..., -1:])):
+        yield (
+            "a class counted twice",
+            f"The {which} class is in the sum twice.",
+            "summands",
+            lambda e, f=pick: np.concatenate([e, f(e)], -1),
+        )
     yield ("a class missing from the sum", "The first class is not in the sum.", "summands", lambda e: e[..., 1:])
     for start in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4):
         yield (

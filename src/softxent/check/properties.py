@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,7 +185,7 @@ def _shapes(session: Session) -> str:
         outcome = session.call([batch])[0]
         session.keep(batch, [name] * n, outcome, "float64")
     if not way.batched:
-        return "it takes one row of classes"
+        return _of_rows_only(session)
     detail = []
     empty = session.batch(np.zeros((0, 5)))
     answer = session.caller.call([way._request(kind, empty)], session.timeout)[0]
@@ -224,6 +225,25 @@ def _shapes(session: Session) -> str:
                 "with one more axis the numbers are others",
             )
     return "; ".join(detail) or "as expected"
+
+
+def _of_rows_only(session: Session) -> str:
+    """What a function of one row does with several: refuse, or give something that is no row's result."""
+    batch = sample(session, 3, 5)
+    request = replace(session.way, batched=True, reduction="none")._request(session.kind, batch)
+    answer = session.caller.call([request], session.timeout)[0]
+    if "value" in answer and not isinstance(answer["value"], tuple):
+        shape = answer["value"].shape
+        session.note(
+            "shape: a batch",
+            "3 rows of 5 classes",
+            "float64",
+            None,
+            f"shape {shape}",
+            "an error, or the rows' results",
+            f"it takes one row; for 3 rows of 5 classes it raises nothing and gives shape {shape}",
+        )
+    return "it takes one row of classes"
 
 
 def _layouts(session: Session) -> str:
