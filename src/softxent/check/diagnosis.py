@@ -22,15 +22,15 @@ from softxent.check.mistakes_reduction import of_several_rows
 from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.session import Session
 
-__all__ = ["diagnose"]
+__all__ = ["BY_PROPERTY", "FIRST", "by_property", "diagnose"]
 
 
 def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
     """Return the mistake that the results match; else what the findings themselves say; None if nothing fits."""
     findings = report.findings if session is None else session.findings
-    first = _by_property(findings, FIRST)
+    first = by_property(findings, FIRST)
     if first is not None or session is None:
-        return first or _by_property(findings, BY_PROPERTY)
+        return first or by_property(findings, BY_PROPERTY)
     if any(f.property.startswith(NUMERIC) for f in findings):
         evidence = _gather(session)
         found = matched(session.kind.name, evidence)
@@ -53,7 +53,7 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
             "H(y, p) = −Σ y_i log p_i, with 0 · log 0 = 0",
             "It multiplies all log-probabilities by one-hot labels: 0 · −∞ is NaN where another class is masked.",
         )
-    return _by_property(findings, BY_PROPERTY) or _by_property(nan, BY_PROPERTY)
+    return by_property(findings, BY_PROPERTY) or by_property(nan, BY_PROPERTY)
 
 
 def probes(session: Session) -> list[Batch]:
@@ -224,7 +224,8 @@ BY_PROPERTY = (
 BESIDE = ("NaN", "−inf", "labels", "dtype", "dtype: int", "prints")
 
 
-def _by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str, str]]) -> Diagnosis | None:
+def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str, str]]) -> Diagnosis | None:
+    """Return what the findings themselves say."""
     if table is FIRST:
         found = next((e for e in FIRST if any(f.property.startswith(e[0]) for f in findings)), None)
         return None if found is None else Diagnosis(*found[1:])

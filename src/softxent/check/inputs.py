@@ -207,34 +207,9 @@ def labels_out_of_range(session: Session) -> str:
             if result.value is not None and np.allclose(result.value, outcome.value, rtol=1e-9, atol=0):
                 taken = other
         got = str(outcome.value.ravel()[:3].tolist())
-        if taken is not None and label > 2 and session.way.container in ("numpy", "torch", "list"):
-            session.find(
-                "labels",
-                f"label {label} of 3 classes",
-                "float64",
-                batch.rows(slice(0, 1)),
-                got,
-                "an error",
-                f"label {label} of 3 classes is silently taken as class {taken}",
-            )
-        elif taken is not None:
-            session.note(
-                "labels",
-                f"label {label} of 3 classes",
-                "float64",
-                batch.rows(slice(0, 1)),
-                got,
-                "an error",
-                f"label {label} of 3 classes is taken as class {taken}",
-            )
-        else:
-            session.note(
-                "labels",
-                f"label {label} of 3 classes",
-                "float64",
-                batch.rows(slice(0, 1)),
-                got,
-                "an error",
-                f"label {label} of 3 classes gives {got}",
-            )
+        wraps = taken is not None and label > 2 and session.way.container in ("numpy", "torch", "list")
+        does = f"gives {got}" if taken is None else f"is {'silently ' * wraps}taken as class {taken}"
+        add = session.find if wraps else session.note
+        case = f"label {label} of 3 classes"
+        add("labels", case, "float64", batch.rows(slice(0, 1)), got, "an error", f"{case} {does}")
     return "; ".join(detail) or "see the notes"

@@ -21,6 +21,7 @@ from softxent.check.mistakes import (
     naive,
     narrow,
 )
+from softxent.check.mistakes_shift import shifts
 from softxent.check.mistakes_sums import merged, normalised, sequential, series
 
 __all__ = ["softmax"]
@@ -33,6 +34,11 @@ def _power(base: float) -> Model:
         return e / e.sum(-1, keepdims=True)
 
     return run
+
+
+def powers(z: Any, s: Any) -> Any:
+    """The exponentials, shifted if the softmax to build on is."""
+    return np.exp(z) if s is naive else exps(z)
 
 
 def softmax() -> Iterator[Mistake]:
@@ -63,7 +69,7 @@ def softmax() -> Iterator[Mistake]:
         "global max",
         STEP_SUM,
         "It subtracts the largest logit of the whole batch: rows far below it underflow to 0/0.",
-        lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max())),
+        lambda z, _, _s: normalised(np.exp(z - z.max())),
     )
     yield m(
         "wrong axis",
@@ -75,13 +81,13 @@ def softmax() -> Iterator[Mistake]:
         "max over the wrong axis",
         STEP_SUM,
         "It subtracts the largest of each column: the shift must be one number a row.",
-        lambda z, _, _s: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(z - z.max(0, keepdims=True))),
+        lambda z, _, _s: normalised(np.exp(z - z.max(0, keepdims=True))),
     )
     yield m(
         "sum over the wrong axis",
         STEP_SUM,
         "It sums the exponentials over the rows of the batch (axis 0).",
-        lambda z, _, s: (lambda e: e / e.sum(0, keepdims=True))(np.exp(z) if s is naive else exps(z)),
+        lambda z, _, s: (lambda e: e / e.sum(0, keepdims=True))(powers(z, s)),
     )
     yield m(
         "sum over the whole batch",
@@ -106,7 +112,7 @@ def softmax() -> Iterator[Mistake]:
         "not normalised",
         STEP_DEFINITION,
         "It does not divide by the sum.",
-        lambda z, _, s: np.exp(z) if s is naive else exps(z),
+        lambda z, _, s: powers(z, s),
     )
     yield m("sigmoid", STEP_DEFINITION, "It takes the sigmoid of each logit.", lambda z, _, _s: 1 / (1 + np.exp(-z)))
     yield m(
@@ -143,48 +149,16 @@ def softmax() -> Iterator[Mistake]:
         "divided by the norm",
         STEP_SUM,
         "It divides by the Euclidean norm of the exponentials.",
-        lambda z, _, s: (lambda e: e / np.sqrt((e * e).sum(-1, keepdims=True)))(np.exp(z) if s is naive else exps(z)),
+        lambda z, _, s: (lambda e: e / np.sqrt((e * e).sum(-1, keepdims=True)))(powers(z, s)),
     )
     yield m(
         "divided by the largest",
         STEP_SUM,
         "It divides by the largest exponential, not by the sum.",
-        lambda z, _, s: (lambda e: e / e.max(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)),
+        lambda z, _, s: (lambda e: e / e.max(-1, keepdims=True))(powers(z, s)),
     )
     yield m("wrong sign", STEP_DEFINITION, "It computes exp(−z).", lambda z, _, s: s(-z))
-    yield m(
-        "shift by the mean",
-        STEP_SHIFT,
-        "It subtracts the mean: what stands far above it still overflows.",
-        lambda z, _, _s: naive(z - z.mean(-1, keepdims=True)),
-    )
-    yield m(
-        "shift by the minimum",
-        STEP_SHIFT,
-        "It subtracts the smallest logit: the others overflow sooner.",
-        lambda z, _, _s: naive(z - z.min(-1, keepdims=True)),
-    )
-    yield m(
-        "shift by the largest magnitude",
-        STEP_SHIFT,
-        "It subtracts max |z|: rows of negative logits underflow to 0/0.",
-        lambda z, _, _s: naive(z - np.abs(z).max(-1, keepdims=True)),
-    )
-    yield m(
-        "shift added", STEP_SHIFT, "It adds the largest logit.", lambda z, _, _s: naive(z + z.max(-1, keepdims=True))
-    )
-    yield m(
-        "shift after the exponential",
-        STEP_SHIFT,
-        "It subtracts the largest after the exponential.",
-        lambda z, _, _s: (lambda e: (e - e.max(-1, keepdims=True)) / e.sum(-1, keepdims=True))(np.exp(z)),
-    )
-    yield m(
-        "shift divides",
-        STEP_SHIFT,
-        "It divides by the largest logit.",
-        lambda z, _, _s: naive(z / z.max(-1, keepdims=True)),
-    )
+    yield from shifts()
     for base in (2.0, 10.0):
         yield m(f"base {base:g}", STEP_DEFINITION, f"It raises {base:g} to the logits: the base is e.", _power(base))
     yield m(
@@ -204,9 +178,7 @@ def softmax() -> Iterator[Mistake]:
             "ε in the denominator",
             STEP_DEFINITION,
             f"It divides by S + {eps:g}.",
-            lambda z, _, s, eps=eps: (lambda e: e / (e.sum(-1, keepdims=True) + z.dtype.type(eps)))(
-                np.exp(z) if s is naive else exps(z)
-            ),
+            lambda z, _, s, eps=eps: (lambda e: e / (e.sum(-1, keepdims=True) + z.dtype.type(eps)))(powers(z, s)),
         )
         yield m(
             "ε added",
@@ -218,9 +190,7 @@ def softmax() -> Iterator[Mistake]:
             "ε added",
             STEP_DEFINITION,
             f"It adds {eps:g} to the exponentials.",
-            lambda z, _, s, eps=eps: (lambda e: e / e.sum(-1, keepdims=True))(
-                (np.exp(z) if s is naive else exps(z)) + z.dtype.type(eps)
-            ),
+            lambda z, _, s, eps=eps: normalised((powers(z, s)) + z.dtype.type(eps)),
         )
         yield m(
             "clipped probabilities",
@@ -263,9 +233,7 @@ def softmax() -> Iterator[Mistake]:
             "clipped logits",
             STEP_SHIFT,
             f"It clips z − m at −{bound:g}: the tail is flat.",
-            lambda z, _, _s, b=bound: (lambda e: e / e.sum(-1, keepdims=True))(
-                np.exp(np.maximum(z - z.max(-1, keepdims=True), -b))
-            ),
+            lambda z, _, _s, b=bound: normalised(np.exp(np.maximum(z - z.max(-1, keepdims=True), -b))),
         )
         yield m(
             "clipped logits",
@@ -291,27 +259,25 @@ def softmax() -> Iterator[Mistake]:
             "a class missing from the sum",
             STEP_SUM,
             f"The {name} class is not in the sum.",
-            lambda z, _, s, cut=cut: (lambda e: e / e[:, cut].sum(-1, keepdims=True))(
-                np.exp(z) if s is naive else exps(z)
-            ),
+            lambda z, _, s, cut=cut: (lambda e: e / e[:, cut].sum(-1, keepdims=True))(powers(z, s)),
         )
     yield m(
         "a class missing from the sum",
         STEP_SUM,
         "The class itself is not in its sum: it divides by the others.",
-        lambda z, _, s: (lambda e: e / (e.sum(-1, keepdims=True) - e))(np.exp(z) if s is naive else exps(z)),
+        lambda z, _, s: (lambda e: e / (e.sum(-1, keepdims=True) - e))(powers(z, s)),
     )
     yield m(
         "1 too many in the sum",
         STEP_SUM,
         "It divides by 1 + S.",
-        lambda z, _, s: (lambda e: e / (1 + e.sum(-1, keepdims=True)))(np.exp(z) if s is naive else exps(z)),
+        lambda z, _, s: (lambda e: e / (1 + e.sum(-1, keepdims=True)))(powers(z, s)),
     )
     yield m(
         "mean for the sum",
         STEP_SUM,
         "It divides by the mean of the exponentials: the row sums to C.",
-        lambda z, _, s: (lambda e: e / e.mean(-1, keepdims=True))(np.exp(z) if s is naive else exps(z)),
+        lambda z, _, s: (lambda e: e / e.mean(-1, keepdims=True))(powers(z, s)),
     )
     yield m("integer logits", STEP_DEFINITION, "It truncates the logits to integers.", lambda z, _, s: s(np.trunc(z)))
     for digits in range(2, 13):
@@ -333,19 +299,6 @@ def softmax() -> Iterator[Mistake]:
         lambda z, _, _s: (lambda e, t: np.where(t > 0, e / t, 0))(np.exp(z), np.exp(z).sum(-1, keepdims=True)),
     )
     yield m(
-        "shift by the sum",
-        STEP_SHIFT,
-        "It subtracts the sum of the logits, not the largest.",
-        lambda z, _, _s: naive(z - z.sum(-1, keepdims=True)),
-    )
-    for name, which in (("first", 0), ("last", -1)):
-        yield m(
-            f"shift by the {name} logit",
-            STEP_SHIFT,
-            f"It subtracts the {name} logit, not the largest.",
-            lambda z, _, _s, k=which: naive(z - z[:, k][:, None]),
-        )
-    yield m(
         "linear shares",
         STEP_DEFINITION,
         "It divides the logits by the sum of their magnitudes.",
@@ -357,24 +310,12 @@ def softmax() -> Iterator[Mistake]:
         "It divides z − min z by its sum: no exponential.",
         lambda z, _, _s: normalised(z - z.min(-1, keepdims=True)),
     )
-    yield m(
-        "order of the classes",
-        STEP_DEFINITION,
-        "It returns the probabilities sorted, not in the classes' order.",
-        lambda z, _, s: np.sort(s(z), -1),
-    )
-    yield m(
-        "order of the classes",
-        STEP_DEFINITION,
-        "It returns the probabilities in descending order.",
-        lambda z, _, s: -np.sort(-s(z), -1),
-    )
-    yield m(
-        "order of the classes",
-        STEP_DEFINITION,
-        "It returns the classes in reverse order.",
-        lambda z, _, s: s(z)[:, ::-1],
-    )
+    for how, reorder in (
+        ("the probabilities sorted, not in the classes' order", lambda p: np.sort(p, -1)),
+        ("the probabilities in descending order", lambda p: -np.sort(-p, -1)),
+        ("the classes in reverse order", lambda p: p[:, ::-1]),
+    ):
+        yield m("order of the classes", STEP_DEFINITION, f"It returns {how}.", lambda z, _, s, f=reorder: f(s(z)))
     yield m("NaN to number", STEP_SHIFT, "It replaces NaN by 0.", lambda z, _, s: np.nan_to_num(s(z)))
     yield from narrow("softmax", lambda z, _, s: s(z), STEP_DEFINITION)
     for dtype in (np.float16, np.float32):
@@ -396,7 +337,7 @@ def softmax() -> Iterator[Mistake]:
             f"{np.dtype(dtype)} exponential",
             STEP_DEFINITION,
             f"It rounds the exponentials to {np.dtype(dtype)}.",
-            lambda z, _, _s, t=dtype: (lambda e: e / e.sum(-1, keepdims=True))(exps(z).astype(t).astype(z.dtype)),
+            lambda z, _, _s, t=dtype: normalised(exps(z).astype(t).astype(z.dtype)),
         )
         yield m(
             f"{np.dtype(dtype)} logits",

@@ -108,13 +108,14 @@ def check_own_loss(
     progress: Callable[[str, float], None],
 ) -> None:
     """Hold a gradient against its loss and add to the report."""
-    from softxent.check.own_loss_diagnosis import by_property, explain
+    from softxent.check.diagnosis import BY_PROPERTY, FIRST, by_property
+    from softxent.check.own_loss_diagnosis import explain
 
     progress("calling", 0.0)
     session = _find(gradient, loss, options, time.monotonic() + budget)
     if isinstance(session, Finding):
         report.findings.append(session)
-        report.diagnosis = by_property(report.findings)
+        report.diagnosis = by_property(report.findings, FIRST) or by_property(report.findings, BY_PROPERTY)
         return
     form = session.form
     asked = list(session.calls(quick=options["quick"]))

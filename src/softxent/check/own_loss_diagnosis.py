@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.check.diagnosis import BY_PROPERTY, FIRST, by_property
 from softxent.check.mistakes import STEP_MEAN, STEP_SHIFT
 from softxent.check.own_loss_verdict import Element
 from softxent.check.report import Diagnosis, Finding
@@ -15,7 +16,7 @@ from softxent.check.report import Diagnosis, Finding
 if TYPE_CHECKING:
     from softxent.check.own_loss import Examination
 
-__all__ = ["by_property", "explain"]
+__all__ = ["explain"]
 
 Float = npt.NDArray[np.float64]
 STEP = "∂L/∂z_i, the slope of the loss itself"
@@ -35,8 +36,9 @@ STEPS_OF_DIFFERENCES = tuple(10.0**-k for k in range(2, 11))
 
 def explain(session: Examination, elements: Sequence[Element], findings: Sequence[Finding]) -> Diagnosis | None:
     """Return the mistake that explains the gradient; None if none does."""
-    if any(f.property.startswith(("hang", "crash", "purity: deterministic")) for f in findings):
-        return by_property(findings)
+    found = by_property(findings, FIRST)
+    if found is not None:
+        return found
     wide = [e for e in elements if e.dtype == "float64" and (e.telling or e.ratio > 1)]
     broken = [e for e in wide if not np.isfinite(e.got)]
     if broken and {e.call.group for e in broken} <= {"large logits", "a wide spread"}:
@@ -46,7 +48,7 @@ def explain(session: Examination, elements: Sequence[Element], findings: Sequenc
         for name, step, sentence, model in _models(session, wide):
             if _explains(wide, model):
                 return Diagnosis(name, step, sentence)
-    return by_property(findings)
+    return by_property(findings, BY_PROPERTY)
 
 
 def _explains(elements: Sequence[Element], model: Float) -> bool:
@@ -179,25 +181,3 @@ def _where(wide: Sequence[Element], wrong: npt.NDArray[np.bool_], got: Float) ->
     if single and not any(single):
         said = "It is right for one row and wrong for several: a row's result depends on the others."
         yield "rows not independent", "one row's loss is a function of that row", said, got
-
-
-def by_property(findings: Sequence[Finding]) -> Diagnosis | None:
-    """Return what the findings themselves say."""
-    for start, name, step, sentence in (
-        ("hang", "does not return", "A call has an end.", "It did not return in the time that it was given."),
-        ("crash", "ends the process", "A function returns or raises.", "The process died in the call."),
-        (
-            "purity: deterministic",
-            "not deterministic",
-            "A function of its arguments.",
-            "The same input gives other bits at another time.",
-        ),
-        ("purity: input", "writes into its argument", "A new array.", "It writes into the caller's array."),
-        ("shape", "wrong shape", "A gradient has the shape of its argument.", "Its result has another shape."),
-        ("dtype", "lower precision", "The result has the dtype of the input.", "A narrower format comes out."),
-        ("prints", "prints", "A function that computes returns its result.", "It writes to stdout."),
-        ("raises", "raises", "Every finite input has a result.", "It raises on input that has a result."),
-    ):
-        if any(f.property.startswith(start) for f in findings):
-            return Diagnosis(name, step, sentence)
-    return None

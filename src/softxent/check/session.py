@@ -196,26 +196,24 @@ class Session:
             kept.count += count
 
     def _flags(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
-        if outcome.changed:
-            self.find(
+        for happened, property_, got, expected, message in (
+            (
+                outcome.changed,
                 "purity: input",
-                names[0],
-                dtype,
-                batch,
                 "the argument was written",
                 "the argument unchanged",
                 "it writes into the caller's array",
-            )
-        if outcome.printed:
-            self.find(
+            ),
+            (
+                outcome.printed,
                 "prints",
-                names[0],
-                dtype,
-                batch,
                 "output on stdout",
                 "no output",
                 "it prints: a function that computes must not",
-            )
+            ),
+        ):
+            if happened:
+                self.find(property_, names[0], dtype, batch, got, expected, message)
 
     def _failed(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
         error = outcome.error or ""
@@ -237,19 +235,17 @@ class Session:
         self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
     ) -> None:
         """Add a finding, one for each property and dtype."""
-        if any(f.property == property_ and f.dtype == dtype for f in self.findings):
-            return
-        shown = {} if batch is None else describe(self.kind, batch)
-        self.findings.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
+        if not any(f.property == property_ and f.dtype == dtype for f in self.findings):
+            shown = {} if batch is None else describe(self.kind, batch)
+            self.findings.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
 
     def note(
         self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
     ) -> None:
         """Add what is worth knowing and no finding."""
-        if any(f.property == property_ and f.case == case for f in self.notes):
-            return
-        shown = {} if batch is None else describe(self.kind, batch)
-        self.notes.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
+        if not any(f.property == property_ and f.case == case for f in self.notes):
+            shown = {} if batch is None else describe(self.kind, batch)
+            self.notes.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
 
     def batch(self, rows: npt.NDArray[Any], labels: npt.ArrayLike | None = None, seed: int = 0) -> Batch:
         """Return logits as what the kind takes: their probabilities, with labels, cotangents or targets."""
