@@ -159,6 +159,23 @@ def test_autograd_of_a_loss():
     assert any("--kind cross_entropy_grad" in n.message for n in report.notes)
 
 
+def test_a_framework_and_numpy_together():
+    """A gradient of tensors against a loss of arrays: each gets its own."""
+    torch = pytest.importorskip("torch")
+
+    def gradient(z, y):
+        p = torch.softmax(z, -1)
+        p[torch.arange(len(z)), y] -= 1
+        return p / len(z)
+
+    def loss(z, y):
+        return -log_p(z)[np.arange(len(z)), y].mean()
+
+    report = check(gradient, loss=loss, quick=True)
+    assert report.ok, str(report)
+    assert report.calling == "a batch of torch and labels, the loss with numpy"
+
+
 def test_what_cannot_be_told_is_no_verdict():
     """A loss of noise has no slope that could be told; one of float32 is told about and judged beyond its rounding."""
     rng = np.random.default_rng(5)

@@ -34,7 +34,8 @@ ROUGH = 1e-11
 class Form:
     """How both functions are called."""
 
-    container: str
+    container: str  # of the gradient
+    of_loss: str  # and of the loss, where one is NumPy's and the other a framework's
     batched: bool
     extra: str  # "none", "labels" or "targets"
     probabilities: bool
@@ -62,7 +63,8 @@ class Examination:
         if call.extra is not None:
             soft = isinstance(call.extra, np.ndarray) and call.extra.dtype.kind == "f"
             arguments.append(call.extra.astype(dtype) if soft else call.extra)
-        return {"args": arguments, "container": self.form.container, "keywords": caller.info["keywords"], **more}
+        container = self.form.of_loss if caller is self.loss else self.form.container
+        return {"args": arguments, "container": container, "keywords": caller.info["keywords"], **more}
 
     def ask_loss(self, call: Call, *asked: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the loss's answer, or those to questions about its slopes."""
@@ -135,7 +137,8 @@ def check_own_loss(
         report.diagnosis = explain(session, elements, report.findings)
     _known_loss(session, report)
     beside = "" if form.extra == "none" else f" and {form.extra}"
-    report.calling = f"{'a batch' if form.batched else 'one row'} of {form.container}{beside}, as the loss is"
+    loss_is = "as the loss is" if form.of_loss == form.container else f"the loss with {form.of_loss}"
+    report.calling = f"{'a batch' if form.batched else 'one row'} of {form.container}{beside}, {loss_is}"
     left = f", {len(asked) - done} more left out for time" if done < len(asked) else ""
     means = {e.how for e in elements}
     how = "central differences" if means == {"differences"} else "complex step, which central differences confirm"
@@ -146,10 +149,14 @@ def _find(gradient: Caller, loss: Caller, options: dict[str, Any], deadline: flo
     """Return the first way in which the loss gives a number and the gradient its shape: one that agrees, else any."""
     extras = _extras(gradient, loss)
     known = [*dict.fromkeys([*loss.info["containers"], *gradient.info["containers"]])]
+    alike = [(c, c) for c in ([options["container"]] if options["container"] else known)]
+    first_of_both = gradient.info["containers"][0], loss.info["containers"][0]
+    # What both are written for, before what either of them may make sense of.
+    pairs = alike if options["container"] else [*dict.fromkeys([first_of_both, *alike])]
     probabilities = options["from"] == "probabilities"
     forms = [
-        Form(container, batched, extra, probabilities)
-        for container in ([options["container"]] if options["container"] else known)
+        Form(container, of_loss, batched, extra, probabilities)
+        for container, of_loss in pairs
         for batched in (True, False)
         for extra in extras
         if options["rows"] != ("one" if batched else "batch")
@@ -191,7 +198,8 @@ def _find(gradient: Caller, loss: Caller, options: dict[str, Any], deadline: flo
 
 def _extras(gradient: Caller, loss: Caller) -> tuple[str, ...]:
     """Return what may stand beside the first argument, the likeliest first, by the numbers and names of parameters."""
-    parameters = [caller.info["parameters"] for caller in (gradient, loss)]
+    # A built-in's signature does not tell: some take what comes.
+    parameters = [[] if caller.info["kinds"] else caller.info["parameters"] for caller in (gradient, loss)]
     for caller, name in ((gradient, "the gradient"), (loss, "the loss")):
         more = [*caller.info["parameters"][2:], *caller.info["unknown"]]
         if more:
