@@ -68,6 +68,8 @@ class Isolated:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
             "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+            # A pool of compilers takes longer to start than the few small kernels take to compile.
+            "TORCHINDUCTOR_COMPILE_THREADS": os.environ.get("TORCHINDUCTOR_COMPILE_THREADS", "1"),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "softxent.check.worker"],

@@ -36,6 +36,8 @@ class Candidate:
     row: int
     element: tuple[int, ...]
     count: int = 1
+    got: str = ""
+    expected: str = ""
 
 
 @dataclass
@@ -163,8 +165,9 @@ class Session:
         ratio = float(judged.ratio[where].max())
         kept = self.measures.get((region, dtype))
         here = Candidate(
-            region, dtype, ratio, names[index[0]], batch.rows(slice(index[0], index[0] + 1)), 0, (0, *index[1:])
-        )
+            region, dtype, ratio, names[index[0]], batch.rows(slice(index[0], index[0] + 1)), 0, (0, *index[1:]),
+            got=repr(float(judged.value[index])), expected=repr(float(judged.exact.hi[index])),
+        )  # fmt: skip
         count = int(where.sum())
         if kept is None:
             self.measures[region, dtype] = (ulps, ratio, count, here)
@@ -267,7 +270,6 @@ class Session:
         """Return the worst of every region."""
         found = []
         for (region, dtype), (ulps, ratio, count, where) in sorted(self.measures.items()):
-            value, expected = self.values(where)
             found.append(
                 Measure(
                     f"accuracy, {region}",
@@ -277,20 +279,11 @@ class Session:
                     ratio,
                     where.case,
                     describe(self.kind, where.batch),
-                    value,
-                    expected,
+                    where.got,
+                    where.expected,
                 )
             )
         return found
-
-    def values(self, candidate: Candidate) -> tuple[str, str]:
-        """Return what comes at a candidate's element, and what is right, as text."""
-        outcome = self.call([candidate.batch])[0]
-        exact, _ = exact_batch(self.kind.exact, plain_first(candidate.batch), candidate.batch.extra)
-        wanted = repr(float(exact.hi[candidate.element]))
-        if outcome.value is None:
-            return outcome.error or "", wanted
-        return repr(float(outcome.value[candidate.element])), wanted
 
 
 def describe(kind: Kind, batch: Batch) -> dict[str, Any]:
