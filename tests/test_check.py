@@ -120,6 +120,21 @@ def test_bad_targets_give_findings(tmp_path, body, property_):
     assert property_ in {f.property for f in report.findings}
 
 
+def test_one_stall_is_no_hanging(tmp_path):
+    """A machine may be busy, or asleep, once: a function that answers when it is asked again does not hang."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import pathlib, time\nimport numpy as np\ncalls = 0\n"
+        "def softmax(z):\n    global calls\n    calls += 1\n"
+        f"    stalled = pathlib.Path({str(tmp_path / 'stalled')!r})\n"
+        "    if calls > 20 and not stalled.exists():\n        stalled.touch()\n        time.sleep(60)\n"
+        "    e = np.exp(z - z.max(-1, keepdims=True))\n    return e / e.sum(-1, keepdims=True)\n"
+    )
+    report = check(f"{file}:softmax", quick=True, timeout=1.0)
+    assert (tmp_path / "stalled").exists()
+    assert report.ok, str(report)
+
+
 def test_a_python_callable_and_the_notebook():
     """check(fn) calls in this process; the report shows itself in a notebook; assert_correct fails with its text."""
 

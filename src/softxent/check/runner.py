@@ -59,7 +59,7 @@ class Isolated:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self.deaths: list[str] = []
         self.info: dict[str, Any] = {}
-        self._spent, self._elements, self._hung = 0.0, 0, False
+        self._spent, self._elements, self._hung, self._stalled = 0.0, 0, False, False
         self._start()
 
     def _start(self) -> None:
@@ -138,6 +138,11 @@ class Isolated:
                 took = time.monotonic() - started
                 if answer is None:
                     hung = took >= allowed and self._alive()
+                    if hung and self._elements and not self._stalled:
+                        # It has answered until now: the machine may have been busy, or asleep. Once more.
+                        self._stalled = True
+                        self._kill()
+                        break
                     how = f"was stopped after {allowed:.0f} s without an answer" if hung else self._death()
                     self._hung = self._hung or hung
                     self.deaths += [how] * (2 if hung else 1)
