@@ -13,11 +13,14 @@ from softxent.errors import DTypeError, OptionError, ShapeError
 __all__ = ["check_devices", "class_dim", "floating", "reduction_of"]
 
 
+_FLOATING = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
+
+
 def floating(name: str, value: Any) -> Tensor:
     """Return value, a tensor of real floating numbers."""
     if not isinstance(value, Tensor):
         raise DTypeError(f"{name} must be a torch.Tensor; got {type(value).__name__}")
-    if value.dtype not in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+    if value.dtype not in _FLOATING:
         raise DTypeError(f"{name} must be float16, bfloat16, float32 or float64; got {value.dtype}. Use {name}.float()")
     return value
 

@@ -42,7 +42,10 @@ def loss_of(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, overwrites: bool = False
 ) -> Tensor:
     """Return the loss of logits along dim (at least 0); overwrites: the gradient may take the logits' memory."""
-    if (target.is_floating_point() and is_differentiated(target)) or (weight is not None and is_differentiated(weight)):
+    indices = target.dtype is torch.int64  # most are, and need no look at what else a target may be
+    if (not indices and target.is_floating_point() and is_differentiated(target)) or (
+        weight is not None and is_differentiated(weight)
+    ):
         return loss_expression(logits, target, weight, options, dim)
     if transforms():
         # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.

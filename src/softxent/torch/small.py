@@ -17,10 +17,10 @@ from softxent.options import LossOptions
 
 __all__ = ["small_loss"]
 
-# A dtype in NumPy, and an array that tells it to a kernel.
-_DTYPES: dict[torch.dtype, tuple[np.dtype[Any], np.ndarray]] = {
-    torch.float32: (np.dtype(np.float32), np.empty(0, np.float32)),
-    torch.float64: (np.dtype(np.float64), np.empty(0, np.float64)),
+# A dtype in NumPy, an array that tells it to a kernel, and a scalar of it: empty_like is the fastest way to a new one.
+_DTYPES: dict[torch.dtype, tuple[np.dtype[Any], np.ndarray, Tensor]] = {
+    torch.float32: (np.dtype(np.float32), np.empty(0, np.float32), torch.empty((), dtype=torch.float32, device="cpu")),
+    torch.float64: (np.dtype(np.float64), np.empty(0, np.float64), torch.empty((), dtype=torch.float64, device="cpu")),
 }
 
 
@@ -33,7 +33,7 @@ def small_loss(
         return None
     if options.label_smoothing or options.softcap is not None or options.temperature != 1.0:
         return None
-    dtype, of_dtype = known
+    dtype, of_dtype, scalar = known
     call = loss_call(
         logits.shape, dtype, dim, options.ignore_index, options.z_loss, options.reduction, want_grad,
         "small_label_rows_at",
@@ -41,7 +41,10 @@ def small_loss(
     if target.shape != call.shape or not (logits.is_contiguous() and target.is_contiguous()) or logits.is_neg():
         return None
     gradient = torch.empty_like(logits) if want_grad else logits
-    value = call.kernel(logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), call.numbers, of_dtype)
+    loss = torch.empty_like(scalar)
+    value = call.kernel(
+        logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), loss.data_ptr(), call.numbers, of_dtype
+    )
     if value < 0.0:
         return None
-    return torch.scalar_tensor(value, dtype=logits.dtype), gradient if want_grad else None
+    return loss, gradient if want_grad else None
