@@ -184,6 +184,12 @@ BY_PROPERTY = (
     ),
     ("labels", "label wraps", "0 ≤ y < C", "A label that names no class is silently taken for another one."),
     (
+        "shape: a square batch",
+        "no keepdims",
+        "S = Σ_j exp(z_j − m), a number for each row",
+        "Its numbers of rows are no column (keepdims is missing): in a square batch they go to the wrong rows' classes.",
+    ),
+    (
         "batch",
         NOT_INDEPENDENT[0],
         "A row's result is a function of that row.",

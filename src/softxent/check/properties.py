@@ -243,7 +243,30 @@ def _of_rows_only(session: Session) -> str:
             "an error, or the rows' results",
             f"it takes one row; for 3 rows of 5 classes it raises nothing and gives shape {shape}",
         )
+    _square(session)
     return "it takes one row of classes"
+
+
+def _square(session: Session) -> None:
+    """A number a row that should have been a column fits where there are as many rows as classes, and goes astray."""
+    batch = sample(session, 5, 5)
+    request = replace(session.way, batched=True, reduction="none")._request(session.kind, batch)
+    answer, alone = session.caller.call([request], session.timeout)[0], session.call([batch])[0].value
+    value = answer.get("value")
+    if isinstance(value, np.ndarray) and isinstance(alone, np.ndarray) and value.shape == alone.shape:
+        with np.errstate(all="ignore"):
+            far = np.abs(value - alone) > 1e-3 * np.abs(alone)
+        if far.any():
+            at = tuple(int(k) for k in np.argwhere(far)[0])
+            session.find(
+                "shape: a square batch",
+                "5 rows of 5 classes",
+                "float64",
+                batch,
+                repr(float(value[at])),
+                repr(float(alone[at])),
+                "as many rows as classes give numbers that are not those of the rows alone, and no error",
+            )
 
 
 def _layouts(session: Session) -> str:
