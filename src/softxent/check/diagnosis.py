@@ -187,7 +187,7 @@ BY_PROPERTY = (
         "shape: a square batch",
         "no keepdims",
         "S = Σ_j exp(z_j − m), a number for each row",
-        "Its numbers of rows are no column (keepdims is missing): in a square batch they go to the wrong rows' classes.",
+        "Its numbers of rows are no column (no keepdims): in a square batch they go to the classes of other rows.",
     ),
     (
         "batch",

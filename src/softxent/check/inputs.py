@@ -33,8 +33,10 @@ def dtypes(session: Session) -> str:
         if outcome.value is not None and outcome.dtype != dtype:
             detail.append(f"{dtype} gives {outcome.dtype}")
             if dtype == "float64":
-                # NumPy keeps the dtype unless it is told otherwise; a framework's float() is the custom of its field.
-                add = session.find if session.way.container == "numpy" else session.note
+                # NumPy keeps the dtype unless it is told otherwise; a framework's float() is the custom of its field
+                # for logits. Nobody makes probabilities narrower on purpose.
+                keeps = session.way.container == "numpy" or session.kind.first == "probabilities"
+                add = session.find if keeps else session.note
                 add(
                     "dtype: float64",
                     "any",
