@@ -54,9 +54,6 @@ class _Ticket:
 
 Tickets = SimpleQueue[_Ticket | None]
 
-# softxent.kernels.cpu.team's ledger: here, so that a scheduler without kernels loads no compiler.
-LEDGER = 7
-
 _lock = threading.Lock()
 _queue: Tickets | None = None
 _workers = 0

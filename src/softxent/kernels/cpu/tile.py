@@ -137,6 +137,18 @@ def tile_find(tile, at, n, stride, value):
     return found
 
 
+@inlined
+def _kept_term(tile, place, c, shift, floor, magic, keeps, kept, kept_lo):
+    """The terms of class c of a vector of rows, written to kept if keeps is true."""
+    zero = like(tile)
+    hi, lo = term(load(tile, place, zero), shift, floor, magic)
+    if keeps:
+        mark = c * lane_count(zero) * item_size(kept)
+        store(kept, mark, hi)
+        store(kept, kept_lo + mark, lo)
+    return hi, lo
+
+
 @inner
 def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo, sums):
     """Return the vectors s, e: s + e = Σ_{c≠skip} e^(z_c) for each row, in its frame.
@@ -152,20 +164,12 @@ def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_l
     low = retyped(advanced(sums, lanes * width), zero)
     few = n <= lanes  # each class is a partial sum of its own
     for c in range(n if few else 0):
-        hi, lo = term(load(tile, at + c * step, zero), shift, floor, magic)
-        if keeps:
-            mark = c * lanes * item_size(kept)
-            store(kept, mark, hi)
-            store(kept, kept_lo + mark, lo)
+        hi, lo = _kept_term(tile, at + c * step, c, shift, floor, magic, keeps, kept, kept_lo)
         skipped = skip == integer_splat(zero, c)
         store(sums, c * width, convert(np.float64, select(skipped, 0.0, hi)))
         store(low, c * narrow_width, select(skipped, 0.0, lo))
     for c in range(0 if few else n):
-        hi, lo = term(load(tile, at + c * step, zero), shift, floor, magic)
-        if keeps:
-            mark = c * lanes * item_size(kept)
-            store(kept, mark, hi)
-            store(kept, kept_lo + mark, lo)
+        hi, lo = _kept_term(tile, at + c * step, c, shift, floor, magic, keeps, kept, kept_lo)
         skipped = skip == integer_splat(zero, c)
         hi = select(skipped, 0.0, hi)
         lo = select(skipped, 0.0, lo)
