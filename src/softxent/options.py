@@ -130,8 +130,13 @@ class LossOptions:
         return class_weights(self.weight, num_classes, self.weight_name)
 
 
+_CONSTANTS = (int, float, str, type(None), np.generic)
+
+
 @functools.lru_cache(maxsize=256, typed=True)
 def _plain_options(*values: Any) -> LossOptions:
+    if not all(isinstance(value, _CONSTANTS) for value in values):
+        raise TypeError("a tensor's value may change while its hash does not: no key of a cache")
     return LossOptions(None, *values)
 
 
@@ -140,6 +145,6 @@ def loss_options(weight: Any, *values: Any) -> LossOptions:
     if weight is None:
         try:
             return _plain_options(*values)
-        except TypeError:  # not hashable, or not what it should be: the constructor says which
+        except TypeError:  # not hashable, not a constant, or not what it should be: the constructor says which
             pass
     return LossOptions(weight, *values)

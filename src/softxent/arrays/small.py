@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from softxent.arrays.rows import Layout
 from softxent.arrays.visits import plan
 
-__all__ = ["LARGEST_FLOAT32", "forget_calls", "loss_call", "small_label_loss", "small_map"]
+__all__ = ["LARGEST_FLOAT32", "forget_calls", "loss_call", "small_label_loss", "small_map", "thread_calls"]
 
 LARGEST_FLOAT32 = 3.4e38
 _SINGLE, _DOUBLE, _INDEX = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -23,6 +23,9 @@ _SINGLE, _DOUBLE, _INDEX = np.dtype(np.float32), np.dtype(np.float64), np.dtype(
 _SMALL_ELEMENTS = 1 << 15
 # How many calls a thread keeps for each dtype: enough for all shapes of a program, unless they vary with its data.
 _MOST_CALLS = 256
+
+
+_Kept = TypeVar("_Kept")
 
 
 class Call(NamedTuple):
@@ -43,20 +46,29 @@ _NOT_SMALL = Call(None, None, (0, 0), np.empty(0, np.int64), np.empty(0, np.uint
 
 
 class _Calls(threading.local):
-    """A thread's calls: its kernels work in memory of its own."""
+    """A thread's calls: its kernels work in memory of its own. front_end: what a front end makes of them."""
 
     def __init__(self) -> None:
         self.single: dict[Any, Call] = {}
         self.double: dict[Any, Call] = {}
+        self.front_end: dict[Any, Any] = {}
         self.memory = np.empty(0, np.uint8)
 
+    @staticmethod
+    def keep(calls: dict[Any, _Kept], key: Any, call: _Kept) -> _Kept:
+        """Note a call under a key, and return it."""
+        if len(calls) >= _MOST_CALLS:
+            calls.clear()
+        calls[key] = call
+        return call
 
-_calls = _Calls()
+
+thread_calls = _Calls()
 
 
 def forget_calls() -> None:
     """Forget this thread's calls, after what they depend on has changed."""
-    _calls.__init__()  # type: ignore[misc]  # what a new thread begins with
+    thread_calls.__init__()  # type: ignore[misc]  # what a new thread begins with
 
 
 def _aligned(size: int) -> int:
@@ -65,9 +77,9 @@ def _aligned(size: int) -> int:
 
 def _memory(size: int) -> np.ndarray:
     """Return this thread's memory, of at least that many bytes; earlier calls keep what they have."""
-    if _calls.memory.size < size:
-        _calls.memory = np.empty(1 << size.bit_length(), np.uint8)
-    return _calls.memory
+    if thread_calls.memory.size < size:
+        thread_calls.memory = np.empty(1 << size.bit_length(), np.uint8)
+    return thread_calls.memory
 
 
 def _new_call(shape: tuple[int, ...], dtype: np.dtype[Any], axis: int, kernel: str, losses: bool) -> Call:
@@ -91,13 +103,6 @@ def _new_call(shape: tuple[int, ...], dtype: np.dtype[Any], axis: int, kernel: s
     return Call(given, small.compiled(kernel, dtype), (layout.outer, n * inner), numbers, memory)
 
 
-def _kept(calls: dict[Any, Call], key: Any, call: Call) -> Call:
-    if len(calls) >= _MOST_CALLS:
-        calls.clear()
-    calls[key] = call
-    return call
-
-
 def loss_call(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
@@ -110,7 +115,7 @@ def loss_call(
 ) -> Call:
     """Return how a loss's kernel is called, a new call or one that is kept. dtype: float32 or float64."""
     key = shape, axis, ignore_index, z_loss, reduction, want_grad, kernel
-    calls = _calls.single if dtype is _SINGLE else _calls.double
+    calls = thread_calls.single if dtype is _SINGLE else thread_calls.double
     call = calls.get(key)
     if call is not None:
         return call
@@ -122,7 +127,7 @@ def loss_call(
 
         call.numbers[small.IGNORE_INDEX], call.numbers[small.Z_LOSS] = ignore_index, np.float64(z_loss).view(np.int64)
         call.numbers[small.IS_MEAN], call.numbers[small.WANTS_GRAD] = reduction == "mean", want_grad
-    return _kept(calls, key, call)
+    return thread_calls.keep(calls, key, call)
 
 
 def small_label_loss(
@@ -188,9 +193,9 @@ def small_map(x: Any, axis: Any, kernel: str) -> np.ndarray | None:
     dtype = x.dtype
     if not (dtype is _SINGLE or dtype is _DOUBLE):
         return None
-    calls = _calls.single if dtype is _SINGLE else _calls.double
+    calls = thread_calls.single if dtype is _SINGLE else thread_calls.double
     key = x.shape, axis, kernel
-    call = calls.get(key) or _kept(calls, key, _new_call(x.shape, dtype, axis, kernel, losses=False))
+    call = calls.get(key) or thread_calls.keep(calls, key, _new_call(x.shape, dtype, axis, kernel, losses=False))
     shape, run, matrix, numbers, _ = call
     if shape is None or not x.flags.carray:
         return None

@@ -14,6 +14,7 @@ from softxent.torch.arguments import check_devices, class_dim, floating, reducti
 from softxent.torch.dispatch import differentiates_forward, traced, transforms
 from softxent.torch.expressions import loss_expression, transformed
 from softxent.torch.loss_functions import loss_of
+from softxent.torch.small import small_loss
 from softxent.torch.softmax import logsumexp
 
 __all__ = ["cross_entropy"]
@@ -81,6 +82,20 @@ def cross_entropy(
     "Rethinking the Inception architecture" (2016) for smoothing. Equals torch.nn.functional.cross_entropy; it differs
     in the half precisions' loss dtype (float32 here) and where a probability of 0 meets a logit of −inf (0 here).
     """
+    if (
+        weight is None
+        and softcap is None
+        and size_average is reduce is None
+        and type(label_smoothing) is type(z_loss) is type(temperature) is float
+        and type(ignore_index) is int
+        and type(reduction) is str
+        and label_smoothing == 0.0
+        and temperature == 1.0
+        and not (inplace or return_lse)
+    ):
+        small = small_loss(input, target, ignore_index, z_loss, reduction)
+        if small is not None:
+            return small
     if size_average is not None or reduce is not None:
         reduction = reduction_of(size_average, reduce, reduction)
     floating("input", input)

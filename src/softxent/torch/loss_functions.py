@@ -31,9 +31,8 @@ from softxent.torch.dispatch import (
     transforms,
 )
 from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened
-from softxent.torch.small import small_loss
 
-__all__ = ["loss_of"]
+__all__ = ["begin_loss", "logits_gradient", "loss_of"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -91,7 +90,7 @@ def _taken(ctx: Any) -> Tensor:
     return gradient
 
 
-def _logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
+def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
     """Return the gradient with respect to the logits: the one that is kept, or one that is computed for it."""
     if ctx.overwrites:
         return _overwritten(ctx, cotangent)
@@ -108,37 +107,31 @@ def _logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
     return _gradient(logits, target, weight, cotangent, ctx)
 
 
-class _Loss(Function):
-    """The loss where PyTorch differentiates it plainly; with setup_context an application would take longer.
+def begin_loss(
+    ctx: Any, logits: Tensor, target: Tensor, weight: Tensor | None, how: tuple[LossOptions, int, bool, bool]
+) -> Tensor:
+    """Return the loss, and note in ctx what logits_gradient needs.
 
     how: (options, dim, wanted, overwrites): wanted: whether the gradient is computed with the loss, and kept as
     ctx.gradient until it is handed out; overwrites: whether it takes the logits' memory.
     """
+    options, dim, wanted, overwrites = how
+    ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites
+    if not overwrites:
+        ctx.save_for_backward(logits, target, weight)
+        if differentiates_forward():
+            ctx.save_for_forward(logits, target, weight)
+    compute = backend(logits).loss
+    value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
+    if overwrites:
+        torch.autograd.graph.increment_version(logits)
+    return value  # type: ignore[no-any-return]
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        how: tuple[LossOptions, int, bool, bool],
-    ) -> Tensor:
-        options, dim, wanted, overwrites = how
-        ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites
-        if not overwrites:
-            ctx.save_for_backward(logits, target, weight)
-            if differentiates_forward():
-                ctx.save_for_forward(logits, target, weight)
-            if weight is None and logits.is_cpu:
-                small = small_loss(logits, target, options, dim, wanted)
-                if small is not None:
-                    value, ctx.gradient = small
-                    return value
-        compute = backend(logits).loss
-        value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
-        if overwrites:
-            torch.autograd.graph.increment_version(logits)
-        return value  # type: ignore[no-any-return]
+
+class _Loss(Function):
+    """The loss where PyTorch differentiates it plainly; with setup_context an application would take longer."""
+
+    forward = staticmethod(begin_loss)
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
@@ -154,7 +147,7 @@ class _Loss(Function):
             ctx.gradient = None
             return gradient, None, None, None
         del gradient  # nobody else may hold what is handed out
-        return _logits_gradient(ctx, cotangent), None, None, None
+        return logits_gradient(ctx, cotangent), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, t: Tensor | None, *_: Any) -> Any:

@@ -1,19 +1,24 @@
 """Loss and gradient of a small, plain call, where a microsecond counts: the kernel on the tensors' addresses.
 
-Making arrays of three small tensors costs as much as their loss. What is returned has the bits that every other way
-gives it, and what is wrong with the arguments is left to the other way to say.
+Making arrays of three small tensors costs as much as their loss, and so do a dozen calls of Python functions. So what
+depends on shapes, dtypes and options is looked up at once, and few functions call one another. What is returned has the
+bits that every other way gives it; what is odd about the arguments, or wrong, is left to the other way to say.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import Function, forward_ad
+from torch.compiler import is_compiling
 
-from softxent.arrays.small import loss_call
-from softxent.options import LossOptions
+from softxent.arrays.small import loss_call, thread_calls
+from softxent.options import LossOptions, loss_options
+from softxent.torch.dispatch import is_batch_of_gradients, transforms
+from softxent.torch.loss_functions import begin_loss, logits_gradient
 
 __all__ = ["small_loss"]
 
@@ -22,29 +27,113 @@ _DTYPES: dict[torch.dtype, tuple[np.dtype[Any], np.ndarray, Tensor]] = {
     torch.float32: (np.dtype(np.float32), np.empty(0, np.float32), torch.empty((), dtype=torch.float32, device="cpu")),
     torch.float64: (np.dtype(np.float64), np.empty(0, np.float64), torch.empty((), dtype=torch.float64, device="cpu")),
 }
+_UNKNOWN = object()
+# Looked up once.
+_empty_like, _grad_enabled, _Parameter = torch.empty_like, torch.is_grad_enabled, torch.nn.Parameter
 
 
-def small_loss(
-    logits: Tensor, target: Tensor, options: LossOptions, dim: int, want_grad: bool
-) -> tuple[Tensor, Tensor | None] | None:
-    """Return (loss, gradient or None), or None where the call is not small and plain. No class weights."""
-    known = _DTYPES.get(logits.dtype)
-    if known is None or target.dtype is not torch.int64:
+class _SmallCall(NamedTuple):
+    """How a small loss is computed, by one thread.
+
+    kernel: small_label_rows_at of softxent.kernels.cpu.small; numbers: its call; of_dtype: an array that tells the
+    dtype; scalar: a tensor like the loss.
+    """
+
+    kernel: Any
+    numbers: np.ndarray
+    of_dtype: np.ndarray
+    scalar: Tensor
+    options: LossOptions
+    dim: int
+    wants_grad: bool
+
+
+def _new_call(
+    shape: torch.Size,
+    dtype: torch.dtype,
+    target_shape: torch.Size,
+    target_dtype: torch.dtype,
+    wants_grad: bool,
+    ignore_index: int,
+    z_loss: float,
+    reduction: str,
+) -> _SmallCall | None:
+    if dtype not in _DTYPES or target_dtype is not torch.int64 or not shape:
         return None
-    if options.label_smoothing or options.softcap is not None or options.temperature != 1.0:
+    numpy_dtype, of_dtype, scalar = _DTYPES[dtype]
+    dim = 1 if len(shape) > 1 else 0
+    call = loss_call(shape, numpy_dtype, dim, ignore_index, z_loss, reduction, wants_grad, "small_label_rows_at")
+    if call.shape is None or target_shape != call.shape:
         return None
-    dtype, of_dtype, scalar = known
-    call = loss_call(
-        logits.shape, dtype, dim, options.ignore_index, options.z_loss, options.reduction, want_grad,
-        "small_label_rows_at",
-    )  # fmt: skip
-    if target.shape != call.shape or not (logits.is_contiguous() and target.is_contiguous()) or logits.is_neg():
+    options = loss_options(None, ignore_index, 0.0, z_loss, None, 1.0, reduction)
+    return _SmallCall(call.kernel, call.numbers, of_dtype, scalar, options, dim, wants_grad)
+
+
+def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduction: str) -> Tensor | None:
+    """Return the loss, or None where the call is not small and plain, or something is wrong with it.
+
+    logits, target: whatever the caller was given. There are neither class weights nor other modifiers.
+    """
+    kind = type(logits)
+    if (
+        is_compiling()
+        or not (kind is Tensor or kind is _Parameter)
+        or type(target) is not Tensor
+        or forward_ad._current_level >= 0
+        or transforms()
+    ):
         return None
-    gradient = torch.empty_like(logits) if want_grad else logits
-    loss = torch.empty_like(scalar)
-    value = call.kernel(
-        logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), loss.data_ptr(), call.numbers, of_dtype
-    )
-    if value < 0.0:
+    wants_grad = logits.requires_grad and _grad_enabled()
+    key = logits.shape, logits.dtype, target.shape, target.dtype, wants_grad, ignore_index, z_loss, reduction
+    calls = thread_calls.front_end
+    call = calls.get(key, _UNKNOWN)
+    if call is _UNKNOWN:
+        call = thread_calls.keep(calls, key, _new_call(*key))
+    if (
+        call is None
+        or not (logits.is_cpu and target.is_cpu and logits.is_contiguous() and target.is_contiguous())
+        or logits.is_neg()
+    ):
         return None
-    return loss, gradient if want_grad else None
+    if wants_grad:
+        return _apply(logits, target, call)  # type: ignore[no-any-return]
+    kernel, numbers, of_dtype, scalar, _, _, _ = call
+    loss, at = _empty_like(scalar), logits.data_ptr()
+    value = kernel(at, at, target.data_ptr(), loss.data_ptr(), numbers, of_dtype)
+    return loss if value >= 0.0 else None
+
+
+class _SmallLoss(Function):
+    """The loss with its gradient; softxent.torch.loss_functions does what is not done here."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, call: _SmallCall) -> Tensor:
+        kernel, numbers, of_dtype, scalar, ctx.options, ctx.dim, _ = call
+        ctx.overwrites = False
+        gradient, loss = _empty_like(logits), _empty_like(scalar)
+        value = kernel(logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), loss.data_ptr(), numbers, of_dtype)
+        if not value >= 0.0:
+            return begin_loss(ctx, logits, target, None, (call.options, call.dim, True, False))
+        ctx.save_for_backward(logits, target, None)
+        ctx.gradient = gradient
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        # What nearly every pass is: the first one, with a cotangent of 1.
+        gradient = ctx.gradient
+        if (
+            gradient is not None
+            and not _grad_enabled()
+            and not transforms()
+            and not is_batch_of_gradients(cotangent)
+            and cotangent.item() == 1.0
+        ):
+            ctx.gradient = None
+            return gradient, None, None
+        del gradient  # nobody else may hold what is handed out
+        return logits_gradient(ctx, cotangent), None, None
+
+
+# As softxent.torch.dispatch.applied, looked up once.
+_apply = super(Function, _SmallLoss).apply
