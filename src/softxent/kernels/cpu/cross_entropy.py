@@ -21,9 +21,10 @@ from softxent.kernels.cpu.groups import (
     BOOK_LINES,
     IGNORED,
     SKIP,
+    SKIPPED,
+    SKIPPED_RESULT,
     entry,
     next_rows,
-    read,
     row_offset,
     rows_at_once,
     second_half,
@@ -34,8 +35,8 @@ from softxent.kernels.cpu.groups import (
     write_results,
 )
 from softxent.kernels.cpu.jit import inner, kernel
-from softxent.kernels.cpu.label_terms import AT_LABEL, LABEL_LOGIT, LOSS, SCALE, WEIGHT, finish
-from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, narrow, select, to_integers
+from softxent.kernels.cpu.label_terms import LOSS, SCALE, WEIGHT, finish
+from softxent.kernels.cpu.lanes import convert, lane_count, select
 from softxent.kernels.cpu.memory import (
     fence,
     item_size,
@@ -44,7 +45,6 @@ from softxent.kernels.cpu.memory import (
     load_scalar,
     pointer,
     stack_lines,
-    store,
     store_scalar,
     take,
 )
@@ -68,7 +68,7 @@ def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight,
             continue
         set_entry(book, SKIP, slot, lanes, y)
         z_y = load_scalar(z, row_offset(row + slot, inner, zo, zi) + y * zc)
-        set_entry(book, LABEL_LOGIT, slot, lanes, z_y)
+        set_entry(book, SKIPPED, slot, lanes, z_y)
         if weighted:
             set_entry(book, WEIGHT, slot, lanes, load_scalar(weight, y * 8))
         if scaled:
@@ -76,49 +76,24 @@ def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight,
 
 
 @inner
-def _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book):
-    """Write the gradients at a group's labels; in a tile, the zeros of rows that are ignored."""
-    lanes = lane_count(like(out))
-    size = item_size(out)
-    for slot in range(count):
-        y = np.int64(entry(book, SKIP, slot, lanes))
-        if y == IGNORED:
-            for c in range(n if stride > 0 else 0):
-                store_scalar(tile, at + slot * size + c * stride * size, 0.0)
-            continue
-        value = entry(book, AT_LABEL, slot, lanes)
-        if stride > 0:
-            store_scalar(tile, at + slot * size + y * stride * size, value)
-        else:
-            store_scalar(out, row_offset(row + slot, inner, oo, oi) + y * oc, value)
-
-
-@inner
-def _note_labels_of_tile(tile, at, n, stride, row, labels, ignore_index, book):
-    """As _note_labels, for a whole vector of rows of a tile, without weights and scales."""
-    zero = like(tile)
+def _note_labels_of_tile(zero, row, labels, ignore_index, book):
+    """As _note_labels, for a whole vector of rows, without weights and scales; the logits come with the sums."""
     y = load(labels, row * 8, zero)
     skip = convert(np.float64, select(y == ignore_index, IGNORED, y))
-    index, z_y = to_integers(zero, skip), zero
-    for c in range(n):
-        z_y = select(index == integer_splat(zero, c), load(tile, at + c * stride * item_size(tile), zero), z_y)
     write(book, SKIP, skip)
-    write(book, LABEL_LOGIT, convert(np.float64, z_y))
     write(book, WEIGHT, skip * 0.0 + 1.0)
     write(book, SCALE, skip * 0.0 + 1.0)
 
 
 @inner
-def _write_labels_of_tile(tile, at, n, stride, book):
-    """As _write_labels, for a whole vector of rows of a tile."""
-    zero = like(tile)
-    wide = convert(np.float64, zero)
-    index, at_label = to_integers(zero, read(book, SKIP, wide)), narrow(zero, read(book, AT_LABEL, wide))
-    ignored = index == integer_splat(zero, IGNORED)
-    for c in range(n):
-        place = at + c * stride * item_size(tile)
-        value = select(index == integer_splat(zero, c), at_label, load(tile, place, zero))
-        store(tile, place, select(ignored, 0.0, value))
+def _write_labels(out, oo, oc, oi, inner, row, count, book):
+    """Write the gradients at a group's labels, which are not in a tile."""
+    lanes = lane_count(like(out))
+    for slot in range(count):
+        y = np.int64(entry(book, SKIP, slot, lanes))
+        if y != IGNORED:
+            value = entry(book, SKIPPED_RESULT, slot, lanes)
+            store_scalar(out, row_offset(row + slot, inner, oo, oi) + y * oc, value)
 
 
 @inner
@@ -175,7 +150,7 @@ def visit_label_rows(
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
             whole = stride > 0 and count == lanes and not (weighted or scaled)
             if whole:
-                _note_labels_of_tile(tile, at, n, stride, row, labels, ignore_index, book)
+                _note_labels_of_tile(zero, row, labels, ignore_index, book)
             else:
                 _note_labels(
                     z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
@@ -185,7 +160,7 @@ def visit_label_rows(
                 keeps, kept, ahead, out, oo, oi, streams, (earlier, waiting, other, other_kept),
             )  # fmt: skip
             if waiting > 0:
-                _write_labels(out, oo, oc, oi, inner, n, earlier, waiting, tile, at, stride, other)
+                _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
             finish(zero, book, plain, z_loss, divisor, want_grad)
             for slot in range(count):
                 store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))
@@ -194,21 +169,20 @@ def visit_label_rows(
                 earlier, waiting = row, count
             elif want_grad:
                 write_results(
-                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
-                )
-                if whole:
-                    _write_labels_of_tile(tile, at, n, stride, book)
-                else:
-                    _write_labels(out, oo, oc, oi, inner, n, row, count, tile, at, stride, book)
+                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams,
+                    True,
+                )  # fmt: skip
+                if stride == 0:
+                    _write_labels(out, oo, oc, oi, inner, row, count, book)
         if stride > 0 and want_grad:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
     if waiting > 0:
         write_results(
             z, zo, zi, inner, n, earlier, waiting, tile, 0, stride, other, keeps, other_kept, out, oo, oi, earlier,
-            streams,
+            streams, True,
         )  # fmt: skip
-        _write_labels(out, oo, oc, oi, inner, n, earlier, waiting, tile, 0, stride, other)
+        _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
     if streams and want_grad:
         fence()
 

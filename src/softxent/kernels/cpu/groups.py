@@ -18,10 +18,22 @@ Arguments that the kernels of a visit share:
 from __future__ import annotations
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
+from softxent.kernels.cpu.floats import SCALE_EXPONENT_32
 from softxent.kernels.cpu.frames import frame, is_finite, scaling, unscaled
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import any_lane, convert, lane_count, narrow, select, size_in_memory, to_integers
+from softxent.kernels.cpu.lanes import (
+    any_lane,
+    convert,
+    integer_splat,
+    lane_count,
+    narrow,
+    select,
+    size_in_memory,
+    to_integers,
+)
 from softxent.kernels.cpu.memory import advanced, item_size, like, load, load_scalar, store, store_scalar
 from softxent.kernels.cpu.row import (
     begin_kept_row,
@@ -34,6 +46,7 @@ from softxent.kernels.cpu.row import (
     write_row,
 )
 from softxent.kernels.cpu.tile import tile_find, tile_max, tile_sum, write_log_tile, write_tile
+from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [
     "ARGUMENT",
@@ -48,11 +61,14 @@ __all__ = [
     "NONE",
     "SHIFT",
     "SKIP",
+    "SKIPPED",
+    "SKIPPED_RESULT",
     "SUM",
     "SUM_LO",
     "K",
     "entry",
     "next_rows",
+    "note_plain_scaling",
     "note_scaling",
     "read",
     "row_offset",
@@ -67,7 +83,9 @@ __all__ = [
 ]
 
 MAXIMUM, SHIFT, FLOOR, MAGIC, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, UNIT, LOG, LOG_LO = range(13)
-ARGUMENT = 13  # the first of six lines for a finish's own quantities
+# Of the skipped class: its logit (rows of a tile get it with their sums), and its result.
+SKIPPED, SKIPPED_RESULT = 13, 14
+ARGUMENT = 15  # the first of four lines for a finish's own quantities
 _SCRATCH = 19  # two lines a lane, for the sums of a tile
 BOOK_LINES = _SCRATCH + 2 * 16
 # What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
@@ -223,9 +241,10 @@ def _tile_statistics(tile, at, n, stride, book, keeps, kept):
         skip = select(largest, tile_find(tile, at, n, stride, m), skip)
     sums = advanced(book, _SCRATCH * lane_count(zero) * 8)
     place, distance = _place(n * lane_count(zero), 0, zero, kept)
-    s, e = tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, place, distance, sums)
+    s, e, skipped = tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, place, distance, sums)
     write(book, SUM, s)
     write(book, SUM_LO, e)
+    write(book, SKIPPED, convert(np.float64, skipped))
 
 
 @inner
@@ -265,11 +284,35 @@ def note_scaling(zero, book, f, f_lo, up, bad):
     write(book, UNIT, unit)
 
 
+def note_plain_scaling(zero, book, f, f_lo, bad):
+    """As note_scaling with up = 0, for 2 ≥ f ≥ 2^-100."""
+    raise TypeError("note_plain_scaling runs inside kernels only")
+
+
+@inlined
+def _note_plain_scaling_32(zero, book, f, f_lo, bad):
+    # A term's product with f that is subnormal would be 0 once 2^-64 comes.
+    rounded = convert(np.float64, narrow(zero, f))
+    write(book, FACTOR, select(bad, np.nan, f))
+    write(book, FACTOR_LO, (f - rounded) + f_lo)
+    write(book, UNIT, f * 0.0 + 2.0**-SCALE_EXPONENT_32)
+
+
+@overload(note_plain_scaling, inline="always")
+def _note_plain_scaling(zero, book, f, f_lo, bad):
+    if dtype_of(zero) == types.float32:
+        return lambda zero, book, f, f_lo, bad: _note_plain_scaling_32(zero, book, f, f_lo, bad)
+    return lambda zero, book, f, f_lo, bad: note_scaling(zero, book, f, f_lo, convert(np.int64, f * 0.0), bad)
+
+
 @inner
-def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams):
+def write_results(
+    z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams, labelled
+):
     """Write a group's results as noted: over its logits in the tile, or to out.
 
-    ahead: the first of the rows that are visited next; streams: whether out goes past the caches.
+    ahead: the first of the rows that are visited next; streams: whether out goes past the caches; labelled: whether in
+    a tile the skipped classes get the results noted for them, and rows that are ignored zeros.
     """
     zero = like(z)
     lanes = lane_count(zero)
@@ -277,6 +320,10 @@ def write_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, kee
         wide = convert(np.float64, zero)
         place, distance = _place(n * lanes, 0, zero, kept)
         write_tile(
+            labelled,
+            to_integers(zero, read(book, SKIP, wide)),
+            narrow(zero, read(book, SKIPPED_RESULT, wide)),
+            integer_splat(zero, IGNORED),
             tile,
             at,
             n,

@@ -20,9 +20,12 @@ from softxent.kernels.cpu.groups import (
     MAXIMUM,
     SHIFT,
     SKIP,
+    SKIPPED,
+    SKIPPED_RESULT,
     SUM,
     SUM_LO,
     K,
+    note_plain_scaling,
     note_scaling,
     read,
     write,
@@ -32,10 +35,10 @@ from softxent.kernels.cpu.lanes import convert, narrow, select
 from softxent.kernels.cpu.log import log1p_pair, log1p_single
 from softxent.kernels.cpu.vector import dtype_of
 
-__all__ = ["AT_LABEL", "LABEL_LOGIT", "LOSS", "SCALE", "WEIGHT", "finish"]
+__all__ = ["LOSS", "SCALE", "WEIGHT", "finish"]
 
 # The lines of a book that belong to this loss.
-LABEL_LOGIT, WEIGHT, SCALE, LOSS, AT_LABEL = (ARGUMENT + k for k in range(5))
+WEIGHT, SCALE, LOSS = (ARGUMENT + k for k in range(3))
 # A numerator below 1 is made larger by 2^_UP, so that its quotient is a normal number.
 _UP = 200
 
@@ -49,7 +52,7 @@ def _times(t, x):
 @inlined
 def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
     wide = convert(np.float64, zero)
-    m, z_y, k = read(book, MAXIMUM, wide), read(book, LABEL_LOGIT, wide), read(book, K, wide)
+    m, z_y, k = read(book, MAXIMUM, wide), read(book, SKIPPED, wide), read(book, K, wide)
     shift = read(book, SHIFT, wide)
     rest, rest_lo = read(book, SUM, wide), read(book, SUM_LO, wide)
     weight, scale = read(book, WEIGHT, wide), read(book, SCALE, wide)
@@ -90,7 +93,7 @@ def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
     up = _times(extra * scale * lift, e_y / (divisor * s))
     at_label = (up - down) * select(lifted, 2.0**-_UP, wide + 1.0)
     bad = bad | ~is_finite(f)
-    write(book, AT_LABEL, select(bad, np.nan, at_label))
+    write(book, SKIPPED_RESULT, select(bad, np.nan, at_label))
     zeros = convert(np.int64, wide)
     note_scaling(zero, book, f, f_lo, select(lifted, zeros + _UP, zeros), bad)
 
@@ -99,7 +102,7 @@ def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
 def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
     # In float64 without corrections: 2^-29 from the exponentials is more than a float32 can show.
     wide = convert(np.float64, zero)
-    m, z_y = read(book, MAXIMUM, wide), read(book, LABEL_LOGIT, wide)
+    m, z_y = read(book, MAXIMUM, wide), read(book, SKIPPED, wide)
     rest = read(book, SUM, wide) + read(book, SUM_LO, wide)
     weight, scale = read(book, WEIGHT, wide), read(book, SCALE, wide)
     ignored = read(book, SKIP, wide) == IGNORED
@@ -124,24 +127,25 @@ def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
         return
 
     inverse = 1.0 / (divisor * s)
-    zeros = convert(np.int64, wide)
     if plain:
         # What the formulas below come to.
-        f, at_label, up = inverse, 0.0 - rest * inverse, zeros
-    else:
-        extra = _times(wide + 2.0 * z_loss, lse)
-        push, pull = (weight + extra) * scale, weight * scale
-        lifted = absolute(push) < 1.0
-        lift = select(lifted, 2.0**_UP, wide + 1.0)
-        f = push * lift * inverse
-        # up − down and not −down: a single class has the gradient +0.
-        at_label = (_times(extra * scale * lift, e_y * inverse) - rest * (pull * lift * inverse)) * select(
-            lifted, 2.0**-_UP, wide + 1.0
-        )
-        up = select(lifted, zeros + _UP, zeros)
+        bad = bad | ~is_finite(inverse)
+        write(book, SKIPPED_RESULT, select(bad, np.nan, 0.0 - rest * inverse))
+        note_plain_scaling(zero, book, inverse, wide, bad)
+        return
+    zeros = convert(np.int64, wide)
+    extra = _times(wide + 2.0 * z_loss, lse)
+    push, pull = (weight + extra) * scale, weight * scale
+    lifted = absolute(push) < 1.0
+    lift = select(lifted, 2.0**_UP, wide + 1.0)
+    f = push * lift * inverse
+    # up − down and not −down: a single class has the gradient +0.
+    at_label = (_times(extra * scale * lift, e_y * inverse) - rest * (pull * lift * inverse)) * select(
+        lifted, 2.0**-_UP, wide + 1.0
+    )
     bad = bad | ~is_finite(f)
-    write(book, AT_LABEL, select(bad, np.nan, at_label))
-    note_scaling(zero, book, f, wide, up, bad)
+    write(book, SKIPPED_RESULT, select(bad, np.nan, at_label))
+    note_scaling(zero, book, f, wide, select(lifted, zeros + _UP, zeros), bad)
 
 
 def _finish(zero, book, plain, z_loss, divisor, want_grad):

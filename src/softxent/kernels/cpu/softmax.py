@@ -15,15 +15,19 @@ step rows that the ledger hands out: threads call one with the same arguments, o
 from __future__ import annotations
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from softxent.kernels.cpu.exponentials import quotient
 from softxent.kernels.cpu.floats import fma, two_sum
-from softxent.kernels.cpu.frames import exp_in_frame, is_finite
+from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
 from softxent.kernels.cpu.groups import (
     BOOK_LINES,
+    FLOOR,
     LARGEST,
     LOG,
     LOG_LO,
+    MAGIC,
     MAXIMUM,
     NONE,
     SHIFT,
@@ -33,7 +37,7 @@ from softxent.kernels.cpu.groups import (
     K,
     entry,
     next_rows,
-    note_scaling,
+    note_plain_scaling,
     read,
     row_offset,
     rows_at_once,
@@ -45,8 +49,8 @@ from softxent.kernels.cpu.groups import (
     write_results,
 )
 from softxent.kernels.cpu.jit import inlined, inner, kernel
-from softxent.kernels.cpu.lanes import convert, lane_count, select
-from softxent.kernels.cpu.log import log1p_pair
+from softxent.kernels.cpu.lanes import convert, lane_count, narrow, select
+from softxent.kernels.cpu.log import log1p_pair, log1p_single
 from softxent.kernels.cpu.memory import (
     fence,
     item_size,
@@ -60,8 +64,52 @@ from softxent.kernels.cpu.memory import (
 )
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
+from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows", "visit_log_softmax", "visit_softmax"]
+
+
+@inlined
+def _logarithms(zero, book):
+    wide = convert(np.float64, zero)
+    m, rest, rest_lo = read(book, MAXIMUM, wide), read(book, SUM, wide), read(book, SUM_LO, wide)
+    top, top_lo = exp_in_frame(m - read(book, SHIFT, wide), read(book, K, wide))
+    q = rest / top
+    q_lo = (fma(-q, top, rest) + (rest_lo - q * top_lo)) / top
+    return log1p_pair(q, q_lo)
+
+
+@inlined
+def _logarithms_single(zero, book):
+    wide = convert(np.float64, zero)
+    shift, floor = narrow(zero, read(book, SHIFT, wide)), narrow(zero, read(book, FLOOR, wide))
+    hi, lo = term(narrow(zero, read(book, MAXIMUM, wide)), shift, floor, narrow(zero, read(book, MAGIC, wide)))
+    top = unscaled(zero, convert(np.float64, hi) + convert(np.float64, lo))
+    return log1p_single((read(book, SUM, wide) + read(book, SUM_LO, wide)) / top), wide
+
+
+def _quotients(zero, s, s_lo):
+    """1 / (s + s_lo) as a pair of float64, as right as the dtype's exponentials are."""
+    raise TypeError("this runs inside kernels only")
+
+
+@overload(_quotients, inline="always")
+def _quotients_for(zero, s, s_lo):
+    if dtype_of(zero) == types.float32:
+        return lambda zero, s, s_lo: (1.0 / s, convert(np.float64, zero))
+    return lambda zero, s, s_lo: quotient(1.0, 1.0, s, s_lo)
+
+
+def _logarithms_alone(zero, book):
+    """log Σ exp(z − m) as a pair, where m is not added to it: 2^-32 of itself is enough for float32."""
+    raise TypeError("this runs inside kernels only")
+
+
+@overload(_logarithms_alone, inline="always")
+def _logarithms_alone_for(zero, book):
+    if dtype_of(zero) == types.float32:
+        return lambda zero, book: _logarithms_single(zero, book)
+    return lambda zero, book: _logarithms(zero, book)
 
 
 @inlined
@@ -69,20 +117,15 @@ def _note_quotients(zero, book):
     wide = convert(np.float64, zero)
     s = read(book, SUM, wide)
     bad = ~(is_finite(s) & is_finite(read(book, MAXIMUM, wide)))
-    f, f_lo = quotient(1.0, 1.0, s, read(book, SUM_LO, wide))
-    note_scaling(zero, book, f, f_lo, convert(np.int64, wide), bad)
+    f, f_lo = _quotients(zero, s, read(book, SUM_LO, wide))
+    note_plain_scaling(zero, book, f, f_lo, bad)
 
 
 @inlined
-def _note_logarithms(zero, book):
-    """LOG + LOG_LO = log Σ exp(z − m), NaN for a row that has no answer; SUM is without one of the largest classes."""
+def _write_logarithms(zero, book, log, log_lo):
+    """Note LOG + LOG_LO = log Σ exp(z − m), NaN for a row without an answer; SUM lacks one of the largest classes."""
     wide = convert(np.float64, zero)
-    m, rest, rest_lo = read(book, MAXIMUM, wide), read(book, SUM, wide), read(book, SUM_LO, wide)
-    top, top_lo = exp_in_frame(m - read(book, SHIFT, wide), read(book, K, wide))
-    q = rest / top
-    q_lo = (fma(-q, top, rest) + (rest_lo - q * top_lo)) / top
-    log, log_lo = log1p_pair(q, q_lo)
-    good = is_finite(rest) & is_finite(m)
+    good = is_finite(read(book, SUM, wide)) & is_finite(read(book, MAXIMUM, wide))
     write(book, LOG, select(good, log, np.nan))
     write(book, LOG_LO, log_lo)
 
@@ -125,15 +168,16 @@ def visit_softmax(arguments):
                 earlier, waiting = row, count
             else:
                 write_results(
-                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams
-                )
+                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams,
+                    False,
+                )  # fmt: skip
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
     if waiting > 0:
         write_results(
             z, zo, zi, inner, n, earlier, waiting, tile, 0, stride, other, keeps, other_kept, out, oo, oi, earlier,
-            streams,
+            streams, False,
         )  # fmt: skip
     if streams:
         fence()
@@ -180,7 +224,8 @@ def visit_log_softmax(arguments):
                 z, zo, zi, inner, n, row, count, tile, at, stride, book,
                 False, book, ahead, out, oo, oi, streams, nothing,
             )  # fmt: skip
-            _note_logarithms(zero, book)
+            log, log_lo = _logarithms_alone(zero, book)
+            _write_logarithms(zero, book, log, log_lo)
             write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
@@ -241,13 +286,14 @@ def _visit_logsumexp(arguments):
                 z, zo, zi, inner, n, row, count, tile, at, stride, book,
                 False, book, ahead, z, zo, zi, False, nothing,
             )  # fmt: skip
-            _note_logarithms(zero, book)
+            log, log_lo = _logarithms(zero, book)
+            _write_logarithms(zero, book, log, log_lo)
             for slot in range(count):
-                log = entry(book, LOG, slot, lanes)
-                if np.isnan(log):
+                own = entry(book, LOG, slot, lanes)
+                if np.isnan(own):
                     value = _without_numbers(z, row_offset(row + slot, inner, zo, zi), zc, n)
                 else:
-                    s, lost = two_sum(entry(book, MAXIMUM, slot, lanes), log)
+                    s, lost = two_sum(entry(book, MAXIMUM, slot, lanes), own)
                     value = s + (lost + entry(book, LOG_LO, slot, lanes))
                 store_scalar(values, (row + slot) * 8, value)
         start = following

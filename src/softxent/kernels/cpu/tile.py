@@ -27,13 +27,21 @@ from softxent.kernels.cpu.memory import (
     retyped,
     store,
 )
-from softxent.kernels.cpu.transpose import square_to_rows, square_to_rows_in_part, square_to_tile
+from softxent.kernels.cpu.transpose import (
+    blocks_to_rows,
+    blocks_to_tile,
+    square_to_rows,
+    square_to_rows_in_part,
+    square_to_tile,
+)
 
 __all__ = ["foresee", "pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]
 
 
 @inlined
 def _row_offset(row, inner, outer_stride, inner_stride):
+    if inner == 1:  # two divisions fewer
+        return row * outer_stride
     return (row // inner) * outer_stride + (row % inner) * inner_stride
 
 
@@ -49,8 +57,10 @@ def pack(z, zo, zc, zi, inner, n, first, count, tile, stride):
         if inner == 1 and zc == size:
             # Rows one after the other.
             rows = min(lanes, count - lane)
-            for start in range(0, n, lanes):
-                # The last square lies over the one before: no part of a vector is moved where there is a whole one.
+            in_blocks = rows == lanes and n >= 4
+            if in_blocks:
+                blocks_to_tile(z, at, zo, n, tile, lane * size, stride * size)
+            for start in range(0, 0 if in_blocks else n, lanes):
                 c = max(min(start, n - lanes), 0)
                 to = (c * stride + lane) * size
                 square_to_tile(z, at + c * size, zo, rows, min(lanes, n), tile, to, stride * size)
@@ -81,7 +91,10 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
             # What a whole vector writes beyond a row of few classes, later rows overwrite, if there are enough.
             spills_into_rows = oo == n * size and (count - lane - lanes + 1) * n >= lanes
             whole = rows == lanes and (n >= lanes or spills_into_rows)
-            for start in range(0, n, lanes):
+            in_blocks = rows == lanes and n >= 4
+            if in_blocks:
+                blocks_to_rows(tile, lane * size, stride * size, n, out, to, oo)
+            for start in range(0, 0 if in_blocks else n, lanes):
                 c = max(min(start, n - lanes), 0)
                 place = (c * stride + lane) * size
                 if whole:
@@ -138,20 +151,69 @@ def tile_find(tile, at, n, stride, value):
 
 
 @inlined
-def _kept_term(tile, place, c, shift, floor, magic, keeps, kept, kept_lo):
-    """The terms of class c of a vector of rows, written to kept if keeps is true."""
-    zero = like(tile)
-    hi, lo = term(load(tile, place, zero), shift, floor, magic)
+def _kept_term(x, c, shift, floor, magic, keeps, kept, kept_lo):
+    """The terms of a vector of rows' logits of class c, written to kept if keeps is true."""
+    hi, lo = term(x, shift, floor, magic)
     if keeps:
-        mark = c * lane_count(zero) * item_size(kept)
+        mark = c * lane_count(x) * item_size(kept)
         store(kept, mark, hi)
         store(kept, kept_lo + mark, lo)
     return hi, lo
 
 
+@inlined
+def _class_sum(tile, at, step, c, skipped, skip, shift, floor, magic, keeps, kept, kept_lo):
+    """A class's terms as a sum of their own, 0 in the rows that skip it; and `skipped` with those rows' logits."""
+    zero = like(tile)
+    x = load(tile, at + c * step, zero)
+    hi, lo = _kept_term(x, c, shift, floor, magic, keeps, kept, kept_lo)
+    there = skip == integer_splat(zero, c)
+    return convert(np.float64, select(there, 0.0, hi)), select(there, 0.0, lo), select(there, x, skipped)
+
+
+@inlined
+def _sum_of_two(tile, at, step, n, c, far, skipped, skip, shift, floor, magic, keeps, kept, kept_lo):
+    """The classes c and c + far, if there is such a one."""
+    s, e, skipped = _class_sum(tile, at, step, c, skipped, skip, shift, floor, magic, keeps, kept, kept_lo)
+    if c + far < n:
+        other, other_e, skipped = _class_sum(
+            tile, at, step, c + far, skipped, skip, shift, floor, magic, keeps, kept, kept_lo
+        )
+        s, e = combine(like(tile), s, e, other, other_e)
+    return s, e, skipped
+
+
+@inner
+def _sum_of_few(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo):
+    """tile_sum where each class is a partial sum of its own: folded in registers as the classes come."""
+    zero = like(tile)
+    wide = convert(np.float64, zero)
+    step = stride * item_size(tile)
+    half, quarter = lane_count(zero) // 2, lane_count(zero) // 4
+    even, even_e, odd, odd_e, skipped = wide, zero, wide, zero, zero
+    for i in range(quarter):
+        c = (i % 2) * 2 + i // 2 if quarter == 4 else i  # those of a fold's last step but one follow each other
+        if c >= n:
+            continue
+        s, e, skipped = _sum_of_two(
+            tile, at, step, n, c, half, skipped, skip, shift, floor, magic, keeps, kept, kept_lo
+        )
+        if c + quarter < n:
+            other, other_e, skipped = _sum_of_two(
+                tile, at, step, n, c + quarter, half, skipped, skip, shift, floor, magic, keeps, kept, kept_lo
+            )
+            s, e = combine(zero, s, e, other, other_e)
+        if c % 2 == 0:
+            even, even_e = combine(zero, even, even_e, s, e)
+        else:
+            odd, odd_e = combine(zero, odd, odd_e, s, e)
+    s, e = combine(zero, even, even_e, odd, odd_e)
+    return s, e, skipped
+
+
 @inner
 def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo, sums):
-    """Return the vectors s, e: s + e = Σ_{c≠skip} e^(z_c) for each row, in its frame.
+    """Return the vectors s, e, z_skip: s + e = Σ_{c≠skip} e^(z_c) for each row, in its frame; z_skip 0 for none.
 
     skip: integers of the dtype's width, −1 for none; sums: float64 scratch of 2 · LANES · LANES; kept: where the terms
     are written, a vector a class, if keeps is true, and kept_lo bytes behind them their low parts.
@@ -162,17 +224,15 @@ def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_l
     step = stride * item_size(tile)
     width, narrow_width = lanes * 8, lanes * size_in_memory(zero)
     low = retyped(advanced(sums, lanes * width), zero)
-    few = n <= lanes  # each class is a partial sum of its own
-    for c in range(n if few else 0):
-        hi, lo = _kept_term(tile, at + c * step, c, shift, floor, magic, keeps, kept, kept_lo)
-        skipped = skip == integer_splat(zero, c)
-        store(sums, c * width, convert(np.float64, select(skipped, 0.0, hi)))
-        store(low, c * narrow_width, select(skipped, 0.0, lo))
-    for c in range(0 if few else n):
-        hi, lo = _kept_term(tile, at + c * step, c, shift, floor, magic, keeps, kept, kept_lo)
-        skipped = skip == integer_splat(zero, c)
-        hi = select(skipped, 0.0, hi)
-        lo = select(skipped, 0.0, lo)
+    if n <= lanes:
+        s, e, skipped = _sum_of_few(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo)
+        return s, convert(np.float64, e), skipped
+    skipped = zero
+    for c in range(n):
+        x = load(tile, at + c * step, zero)
+        hi, lo = _kept_term(x, c, shift, floor, magic, keeps, kept, kept_lo)
+        there = skip == integer_splat(zero, c)
+        hi, lo, skipped = select(there, 0.0, hi), select(there, 0.0, lo), select(there, x, skipped)
         lane = c % lanes
         s, e = wide, zero
         if c >= lanes:
@@ -182,34 +242,42 @@ def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_l
             s, e = settle(zero, s, e)
         store(sums, lane * width, s)
         store(low, lane * narrow_width, e)
-    used = min(n, lanes)
     half = lanes
     while half > 1:
         half //= 2
-        for k in range(max(used - half, 0)):
+        for k in range(half):
             far = k + half
             s, e = load(sums, k * width, wide), load(low, k * narrow_width, zero)
             other, other_e = load(sums, far * width, wide), load(low, far * narrow_width, zero)
             s, e = combine(zero, s, e, other, other_e)
             store(sums, k * width, s)
             store(low, k * narrow_width, e)
-        used = min(used, half)
-    return load(sums, 0, wide), convert(np.float64, load(low, 0, zero))
+    return load(sums, 0, wide), convert(np.float64, load(low, 0, zero)), skipped
 
 
 @inner
-def write_tile(tile, at, n, stride, shift, floor, magic, keeps, kept, kept_lo, factor, factor_lo, unit):
-    """Write the terms times each row's factor over the logits: those that tile_sum kept, or computed again."""
+def write_tile(
+    labelled, skip, skip_result, ignored, tile, at, n, stride, shift, floor, magic, keeps, kept, kept_lo, factor,
+    factor_lo, unit,
+):  # fmt: skip
+    """Write the terms times each row's factor over the logits: those that tile_sum kept, or computed again.
+
+    If labelled is true: skip_result in the class that a row skips, and zeros where a row's skip is `ignored`.
+    """
     zero = like(tile)
     step = stride * item_size(tile)
     width = lane_count(zero) * item_size(kept)
+    nothing = skip == ignored
     for c in range(n):
         place = at + c * step
         if keeps:
             hi, lo = load(kept, c * width, zero), load(kept, kept_lo + c * width, zero)
         else:
             hi, lo = term(load(tile, place, zero), shift, floor, magic)
-        store(tile, place, scaled(hi, lo, factor, factor_lo, unit))
+        value = scaled(hi, lo, factor, factor_lo, unit)
+        if labelled:
+            value = select(skip == integer_splat(zero, c), skip_result, select(nothing, 0.0, value))
+        store(tile, place, value)
 
 
 @inner
