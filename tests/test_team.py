@@ -11,9 +11,19 @@ import pytest
 
 import softxent
 from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.memory import pointer
 from softxent.kernels.cpu.openmp import torchs_team, torchs_team_of_main
+from softxent.kernels.cpu.team import next_piece
 
 torch = pytest.importorskip("torch", reason="the team is PyTorch's")
+
+
+@kernel
+def one_piece(ledger, member, step, rows):
+    """next_piece, for Python."""
+    return next_piece(pointer(ledger), member, step, rows)
+
 
 SHAPES = [((70_000, 10), 1), ((3000, 300), 1), ((40, 5000), 1), ((4, 21, 9000), 1)]
 
@@ -80,6 +90,26 @@ def test_more_members_than_are_wanted_leave():
     want = digest(results(z, np.arange(50_000) % 10, 1))
     torch.set_num_threads(2)
     assert digest(results(z, np.arange(50_000) % 10, 1)) == want
+
+
+@pytest.mark.parametrize(("members", "step", "rows"), [(2, 7, 100), (3, 16, 16), (2, 1, 3), (4, 10, 5), (1, 8, 64)])
+def test_each_row_is_visited_once_and_ones_own_first(members, step, rows, rng):
+    """Members that come in any order: no row is left out or visited twice, and a member helps after its own part."""
+    shared = scheduler.ledger(members, 0, 0, None)
+    part = -(-rows // (members * step)) * step
+    visited, done = np.zeros(rows, int), set()
+    while len(done) < members:
+        member = int(rng.integers(members))
+        first = one_piece(shared, member, step, rows)
+        if first == rows:
+            done.add(member)
+            continue
+        assert member not in done
+        visited[first : first + step] += 1
+        if first // part != member:
+            own = slice(member * part, (member + 1) * part)
+            assert visited[own].all(), "a member helps others before its own part is done"
+    assert (visited == 1).all()
 
 
 @needs_team

@@ -46,9 +46,8 @@ from softxent.kernels.cpu.memory import (
     pointer,
     stack_lines,
     store_scalar,
-    take,
 )
-from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
+from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["label_rows", "visit_label_rows"]
@@ -108,7 +107,8 @@ def visit_label_rows(
     oi,
     inner,
     n,
-    counter,
+    ledger,
+    member,
     step,
     rows,
     tile,
@@ -137,10 +137,10 @@ def visit_label_rows(
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
     earlier, waiting = 0, 0
-    start = take(counter, step)
+    start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(counter, step)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -196,8 +196,8 @@ def _visit(arguments):
     member = join(ledger)
     if member >= 0:
         visit_label_rows(
-            z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, share(tile, ledger, TILE, member), stride,
-            streams, labels, ignore_index, weight, weighted, scales, scaled, z_loss, divisor, losses, want_grad,
+            z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, member, step, rows, share(tile, ledger, TILE, member),
+            stride, streams, labels, ignore_index, weight, weighted, scales, scaled, z_loss, divisor, losses, want_grad,
             may_keep, share(kept, ledger, KEPT, member),
         )  # fmt: skip
 

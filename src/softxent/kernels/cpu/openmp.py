@@ -26,7 +26,7 @@ _forked = False
 
 @functools.cache
 def _parallel(torchs_file: str) -> Any:
-    """Return GOMP_parallel of the OpenMP library that PyTorch has loaded, or None."""
+    """Return GOMP_parallel and omp_get_thread_num of the OpenMP library that PyTorch has loaded, or None."""
     try:
         with open("/proc/self/maps") as maps:
             paths = set(re.findall(r"/\S*lib(?:g|i)?omp[^/\s]*\.so[^/\s]*", maps.read()))
@@ -38,26 +38,29 @@ def _parallel(torchs_file: str) -> Any:
     if len(beside) != 1:
         return None
     try:
-        function = ctypes.CDLL(beside[0]).GOMP_parallel
+        library = ctypes.CDLL(beside[0])
+        function, number = library.GOMP_parallel, library.omp_get_thread_num
     except (OSError, AttributeError):
         return None
     function.restype = None
     function.argtypes = [_MEMBER, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    return function
+    return function, number
 
 
 class Team:
     """The threads of an OpenMP library.
 
     Attributes:
-        size: how many there are, the calling one included; address: that of GOMP_parallel.
+        size: how many there are, the calling one included; address: that of GOMP_parallel; number: that of
+            omp_get_thread_num.
     """
 
-    __slots__ = ("_function", "address", "size")
+    __slots__ = ("_function", "address", "number", "size")
 
-    def __init__(self, function: Any, size: int) -> None:
+    def __init__(self, function: Any, number: Any, size: int) -> None:
         self._function, self.size = function, size
         self.address: int = ctypes.cast(function, ctypes.c_void_p).value or 0
+        self.number: int = ctypes.cast(number, ctypes.c_void_p).value or 0
 
     def run(self, member: Callable[[], None]) -> None:
         """Call member in every thread, and wait for all."""
@@ -76,8 +79,11 @@ class Team:
 
 @functools.cache
 def _team(torchs_file: str, size: int) -> Team | None:
-    function = _parallel(torchs_file)
-    return None if function is None else Team(function, size)
+    functions = _parallel(torchs_file)
+    if functions is None:
+        return None
+    parallel, number = functions
+    return Team(parallel, number, size)
 
 
 def torchs_team() -> Team | None:

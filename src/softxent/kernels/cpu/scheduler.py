@@ -188,8 +188,10 @@ def ledger(members: int, tile: int, kept: int, others: Team | None) -> np.ndarra
 
     members: 0 for a call in one thread.
     """
-    parallel, size = (0, 0) if others is None else (others.address, others.size)
-    return np.array([0, 0, members, parallel, size, tile, kept], np.int64)
+    parallel, size, number = (0, 0, 0) if others is None else (others.address, others.size, others.number)
+    numbers = np.zeros(8 * (1 + members) + 8, np.int64)
+    numbers[2:8] = members, parallel, size, tile, kept, number
+    return numbers
 
 
 def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:

@@ -55,7 +55,7 @@ def _loss(z, out, labels, call):
     total = np.float64(counted)
     store_scalar(call, 0, 0)
     visit_label_rows(
-        z, outer, step, size, out, outer, step, size, _number(call, INNER), n, call, _number(call, STEP), rows,
+        z, outer, step, size, out, outer, step, size, _number(call, INNER), n, call, 0, _number(call, STEP), rows,
         pointer_at(_number(call, TILE_AT), z), _number(call, STRIDE), False, labels, ignore_index, losses, False,
         losses, False, load_scalar(retyped(call, wide), 8 * Z_LOSS), total if is_mean else 1.0, losses, want_grad,
         _number(call, KEEPS) != 0, pointer_at(_number(call, TERMS_AT), zero),

@@ -60,9 +60,8 @@ from softxent.kernels.cpu.memory import (
     retyped,
     stack_lines,
     store_scalar,
-    take,
 )
-from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, share
+from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 from softxent.kernels.cpu.vector import dtype_of
 
@@ -147,10 +146,10 @@ def visit_softmax(arguments):
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
     earlier, waiting = 0, 0
-    start = take(ledger, step)
+    start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(ledger, step)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -209,10 +208,10 @@ def visit_log_softmax(arguments):
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
     nothing = (0, 0, book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes if stride > 0 else rows_at_once(z, n, False)
-    start = take(ledger, step)
+    start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(ledger, step)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -271,10 +270,10 @@ def _visit_logsumexp(arguments):
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
     nothing = (0, 0, book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes
-    start = take(ledger, step)
+    start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = take(ledger, step)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
