@@ -136,7 +136,7 @@ def visit_label_rows(
     plain = not (weighted or scaled) and z_loss == 0.0
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
-    earlier, waiting = 0, 0
+    earlier = waiting = np.int64(0)
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
@@ -179,8 +179,8 @@ def visit_label_rows(
         start = following
     if waiting > 0:
         write_results(
-            z, zo, zi, inner, n, earlier, waiting, tile, 0, stride, other, keeps, other_kept, out, oo, oi, earlier,
-            streams, True,
+            z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, other, keeps, other_kept, out, oo, oi,
+            earlier, streams, True,
         )  # fmt: skip
         _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
     if streams and want_grad:

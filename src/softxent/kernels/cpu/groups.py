@@ -82,14 +82,15 @@ __all__ = [
     "write_results",
 ]
 
-MAXIMUM, SHIFT, FLOOR, MAGIC, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, UNIT, LOG, LOG_LO = range(13)
+# As int64: Numba compiles a function anew for each Python integer that is its argument.
+MAXIMUM, SHIFT, FLOOR, MAGIC, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, UNIT, LOG, LOG_LO = map(np.int64, range(13))
 # Of the skipped class: its logit (rows of a tile get it with their sums), and its result.
-SKIPPED, SKIPPED_RESULT = 13, 14
-ARGUMENT = 15  # the first of four lines for a finish's own quantities
+SKIPPED, SKIPPED_RESULT = map(np.int64, (13, 14))
+ARGUMENT = np.int64(15)  # the first of four lines for a finish's own quantities
 _SCRATCH = 19  # two lines a lane, for the sums of a tile
 BOOK_LINES = _SCRATCH + 2 * 16
 # What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
-NONE, LARGEST, IGNORED = -1, -2, -3
+NONE, LARGEST, IGNORED = map(np.int64, (-1, -2, -3))
 # What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
 _GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES, _KEPT_BYTES = 1 << 16, 1 << 18, 1 << 19
 

@@ -27,9 +27,9 @@ __all__ = ["CALL_NUMBERS", "compiled"]
 
 # A ledger takes the first seven.
 _FIRST = 8
-OUTER, CLASS, INNER, CLASSES, ROWS, STEP, STRIDE, KEEPS, TILE_AT, TERMS_AT = range(_FIRST, _FIRST + 10)
+OUTER, CLASS, INNER, CLASSES, ROWS, STEP, STRIDE, KEEPS, TILE_AT, TERMS_AT = map(np.int64, range(_FIRST, _FIRST + 10))
 # Of a loss only; Z_LOSS holds the bits of a float64.
-LOSSES_AT, IGNORE_INDEX, Z_LOSS, IS_MEAN, WANTS_GRAD = range(_FIRST + 10, _FIRST + 15)
+LOSSES_AT, IGNORE_INDEX, Z_LOSS, IS_MEAN, WANTS_GRAD = map(np.int64, range(_FIRST + 10, _FIRST + 15))
 CALL_NUMBERS = _FIRST + 15
 # What a loss, which is never negative, tells of labels that are no classes and of rows that are all ignored.
 UNDONE = -1.0

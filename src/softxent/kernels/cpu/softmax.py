@@ -145,7 +145,7 @@ def visit_softmax(arguments):
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
-    earlier, waiting = 0, 0
+    earlier = waiting = np.int64(0)
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
@@ -175,8 +175,8 @@ def visit_softmax(arguments):
         start = following
     if waiting > 0:
         write_results(
-            z, zo, zi, inner, n, earlier, waiting, tile, 0, stride, other, keeps, other_kept, out, oo, oi, earlier,
-            streams, False,
+            z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, other, keeps, other_kept, out, oo, oi,
+            earlier, streams, False,
         )  # fmt: skip
     if streams:
         fence()
@@ -206,7 +206,7 @@ def visit_log_softmax(arguments):
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
-    nothing = (0, 0, book, retyped(book, zero))  # no earlier group waits for its results
+    nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes if stride > 0 else rows_at_once(z, n, False)
     start = next_piece(ledger, member, step, rows)
     while start < rows:
@@ -268,7 +268,7 @@ def _visit_logsumexp(arguments):
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
     write(book, SKIP, convert(np.float64, zero) + LARGEST)
-    nothing = (0, 0, book, retyped(book, zero))  # no earlier group waits for its results
+    nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes
     start = next_piece(ledger, member, step, rows)
     while start < rows:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -26,7 +27,7 @@ from softxent.kernels.cpu.memory import advanced, item_size, load_scalar, store_
 __all__ = ["KEPT", "LINE", "MEMBERS", "NUMBER", "PARALLEL", "TEAM", "TILE", "in_team", "join", "next_piece", "share"]
 
 # Places in a ledger.
-MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, LINE = 2, 3, 4, 5, 6, 7, 8
+MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, LINE = map(np.int64, range(2, 9))
 
 _I8P, _I32 = ir.IntType(8).as_pointer(), ir.IntType(32)
 
