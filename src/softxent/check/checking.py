@@ -16,6 +16,7 @@ from softxent.check.kinds import Kind, guess, kind_of
 from softxent.check.notes import information
 from softxent.check.properties import run_properties
 from softxent.check.proving import prove
+from softxent.check.remembering import again, first_calls
 from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.runner import InProcess, Isolated, absolute
 from softxent.check.search import climb
@@ -217,6 +218,7 @@ def _one(
             + max(options["least"], options["until"] - time.monotonic())
             * (1 if select is None else 0.5 + 0.5 * select),
         )
+    before = first_calls(session)
     special.drift(session)
     sweep.known_cases(session)
     run_properties(session)
@@ -225,6 +227,7 @@ def _one(
     climb(session, (0.08 if options["quick"] else 0.12) * budget)
     session.deadline = time.monotonic() + (1.5 if options["quick"] else max(3.0, 0.2 * budget))
     special.overflow_threshold(session)
+    again(session, before)
     prove(session)
     measured = session.measured()
     if not measured and not session.findings:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from softxent.check.calling import Batch, Outcome
+from softxent.check.calling import Batch
 from softxent.check.inputs import dtypes, labels_out_of_range, non_finite, sample, small_losses
 from softxent.check.judging import coarser, judge
 from softxent.check.label_options import label_options, offered
+from softxent.check.layouts import layouts
+from softxent.check.remembering import STATE, keeps_state, reused
 from softxent.check.session import Session
 
 __all__ = ["run_properties"]
@@ -26,7 +28,7 @@ def run_properties(session: Session) -> None:
         ("purity: deterministic, no shared buffer", _pure),
         ("batch: a row's result is its own", _batch),
         ("shape: one row, one class, three axes, no rows", _shapes),
-        ("layout: strided, reversed, Fortran, read-only", _layouts),
+        ("layout: strided, reversed, Fortran, read-only", layouts),
         ("dtype: float32, half precision, integers", dtypes),
     ]
     if session.kind.first == "logits" and session.kind.extra != "target":
@@ -62,15 +64,20 @@ def _pure(session: Session) -> str:
     if len(values) == times and any(v.tobytes() != values[0].tobytes() for v in values[1:]):
         other = next(v for v in values if v.tobytes() != values[0].tobytes())
         index = int(np.argmax(other.ravel() != values[0].ravel()))
+        kept = keeps_state(session, request, values)
         session.find(
-            "purity: deterministic",
+            STATE if kept else "purity: deterministic",
             "the same call again",
             "float64",
             batch.rows(slice(0, 1)),
             repr(float(other.ravel()[index])),
             repr(float(values[0].ravel()[index])),
-            "the same input gives other bits at another time",
+            "the same call again gives another result, by what earlier calls have left behind"
+            if kept
+            else "the same input gives other bits at another time",
         )
+    else:
+        reused(session)
     again = session.way.requests(session.kind, sample(session, 4, 257 if not session.narrow else 33, seed=4))
     answer = session.caller.call([request | {"again": again[0]["args"]}], session.timeout)[0]
     if answer.get("stale"):
@@ -267,25 +274,3 @@ def _square(session: Session) -> None:
                 repr(float(alone[at])),
                 "as many rows as classes give numbers that are not those of the rows alone, and no error",
             )
-
-
-def _layouts(session: Session) -> str:
-    if session.way.container not in ("numpy", "torch"):
-        return "nothing to try"
-    batch = sample(session, 6, 13)
-    plain = session.call([batch])[0]
-    for layout in ("fortran", "strided", "reversed", "readonly"):
-        if layout in ("reversed", "readonly") and session.way.container == "torch":
-            continue
-        requests = [r | {"layout": layout} for r in session.way.requests(session.kind, batch)]
-        answers = session.caller.call(requests, session.timeout)
-        bad = next((a["error"] for a in answers if "error" in a), None)
-        if bad is not None:
-            session.note(f"layout: {layout}", layout, "float64", None, bad, "a result", f"a {layout} array is refused")
-            continue
-        from softxent.check.calling import _outcome
-
-        outcome: Outcome = _outcome(session.kind, session.way, batch, answers, False)
-        if plain.value is not None:
-            session.keep(batch, [f"{layout} layout"] * 6, outcome, "float64")
-    return "as a contiguous array"
