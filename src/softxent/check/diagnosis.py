@@ -30,6 +30,8 @@ __all__ = ["BY_PROPERTY", "FIRST", "by_property", "diagnose"]
 
 # Of the rows that were found to be wrong, how many are evidence, and how wide they may be.
 MOST_FOUND, WIDEST = 8, 4096
+# Logits that overflow in float32, and in float64.
+MILD = (120.7, 950.3)
 
 
 def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
@@ -108,12 +110,7 @@ def probes(session: Session) -> list[Batch]:
 
 def _gather(session: Session) -> list[Evidence]:
     batches = probes(session)
-    # What was found must be explained as well.
-    batches += [
-        c.batch.rows(slice(c.row, c.row + 1))
-        for c in list(session.candidates.values())[:MOST_FOUND]
-        if c.batch.first.shape[1] <= WIDEST and not session.compiles
-    ]
+    batches += _found(session)
     found = []
     for batch, outcome in zip(batches, session.call(batches), strict=True):
         dtype = coarser(batch.first.dtype.name, outcome.dtype or "float64")
@@ -123,6 +120,23 @@ def _gather(session: Session) -> list[Evidence]:
         wrong = judged.ratio > 1
         found.append(Evidence(batch, got, judged.exact.hi, judged.bound, wrong, outcome.value is None, dtype))
     return found
+
+
+def _found(session: Session) -> list[Batch]:
+    """Return the rows that were found to be wrong, which must be explained as well, and milder ones like them.
+
+    What is nearly infinite has the same NaN from many a mistake.
+    """
+    batches: list[Batch] = []
+    for c in list(session.candidates.values())[:MOST_FOUND]:
+        if c.batch.first.shape[1] > WIDEST or session.compiles:
+            continue
+        row = c.batch.rows(slice(c.row, c.row + 1))
+        batches.append(row)
+        if session.kind.first == "logits":
+            top = min(float(np.abs(row.first[np.isfinite(row.first)]).max(initial=0.0)), MILD[-1])
+            batches += [replace(row, first=np.clip(row.first, -m, m)) for m in MILD if m < 2 * top]
+    return batches
 
 
 def _other_reduction(session: Session, evidence: Sequence[Evidence]) -> list[Evidence]:

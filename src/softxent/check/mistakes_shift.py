@@ -66,10 +66,10 @@ def _only_above() -> Iterator[tuple[str, str, Shift]]:
     for what, of in COMPARED:
         for least in THRESHOLDS:
             short = f": float32's exponential overflows from {SINGLE} on" if least > SINGLE else ""
+            low = "" if "|z|" in what else ", and rows far below 0, which are not shifted, underflow to 0/0"
             yield (
                 "shift only above a threshold",
-                f"It subtracts the largest logit only where {what} exceeds {least:g}{short}; and rows far below 0, "
-                "which are not shifted, underflow to 0/0.",
+                f"It subtracts the largest logit only where {what} exceeds {least:g}{short}{low}.",
                 _above(of, least),
             )
 
