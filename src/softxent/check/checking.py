@@ -12,6 +12,7 @@ import numpy as np
 from softxent.check import oracle, special, sweep
 from softxent.check.calling import Caller, failure, find_way, plain_batch
 from softxent.check.diagnosis import diagnose
+from softxent.check.failing import narrow_one_hot
 from softxent.check.kinds import Kind, guess, kind_of
 from softxent.check.notes import information
 from softxent.check.properties import run_properties
@@ -198,7 +199,7 @@ def _one(
                 property_, "a plain batch", "float64", describe(kind, batch), reason, "a result", None, None, reason
             )
         )
-        report.diagnosis = diagnose(None, report)
+        report.diagnosis = narrow_one_hot(caller, kind, options["timeout"]) or diagnose(None, report)
         return None
     report.calling = (
         f"{'a batch' if way.batched else 'one row'} of {way.container}"

@@ -15,11 +15,9 @@ from softxent.check.label_options import label_options, offered
 from softxent.check.layouts import layouts
 from softxent.check.remembering import STATE, keeps_state, reused
 from softxent.check.session import Session
+from softxent.check.sizes import EQUAL, batch_sizes, cotangents, label_types, masks, row_of
 
 __all__ = ["run_properties"]
-
-# Rows of a call: blocks of a loop end at powers of two and at round numbers.
-SIZES = (2, 3, 4, 7, 16, 17, 32, 33, 65, 100, 129, 257, 513, 1001, 1025)
 
 
 def run_properties(session: Session) -> None:
@@ -33,6 +31,17 @@ def run_properties(session: Session) -> None:
     ]
     if session.kind.first == "logits" and session.kind.extra != "target":
         parts.append(("−inf, +inf, NaN", non_finite))
+    if (
+        session.kind.first == "logits"
+        and session.kind.extra in (None, "label")
+        and session.kind.name != "sigmoid"
+        and not (session.compiles and session.quick)
+    ):
+        parts.append(("masked classes: blocks of −inf", masks))
+    if session.kind.extra == "cotangent":
+        parts.append(("cotangents of all magnitudes", cotangents))
+    if session.kind.extra == "label" and session.way.labels == "index" and session.way.container != "list":
+        parts.append(("labels of few bits", label_types))
     if session.kind.name == "binary_cross_entropy":
         parts.append(("small losses", small_losses))
     if session.kind.extra == "label" and session.way.labels == "index" and session.kind.name != "linear_cross_entropy":
@@ -112,15 +121,16 @@ def _batch(session: Session) -> str:
         )
         if session.way.reduction != "none" and session.kind.name != "cross_entropy_grad":
             _reduction(session, batch, dtype)
-    sizes = SIZES[::4] if session.compiles else SIZES
-    for n in sizes:
+    sizes = batch_sizes(session)
+    for n, c in sizes:
         if session.pace > 0.3 and n > 64:
             break  # its time grows with the rows' square
-        rows = sample(session, n, 7 if n > 8 else 11, seed=n)
-        if session.kind.reducible and session.way.reduction != "none":
-            _reduction(session, rows, "float64")
-        elif not session.narrow or n < 40:
-            session.keep(rows, [f"{n} rows"] * n, session.call([rows])[0], "float64")
+        for dtype in session.dtypes[: 1 if session.brief and n not in (33, 129) else 2]:
+            rows = row_of(session, n, c, dtype, equal=n == EQUAL)
+            if session.kind.reducible and session.way.reduction != "none":
+                _reduction(session, rows, dtype)
+            else:
+                session.keep(rows, [f"{n} rows"] * n, session.call([rows])[0], dtype)
     if differing and session.way.reduction == "none":
         session.note(
             "batch: bits",
@@ -131,7 +141,7 @@ def _batch(session: Session) -> str:
             "the same bits",
             "a row's last bits depend on the batch that it is in",
         )
-    return f"8 rows together and alone, {min(sizes)} to {max(sizes)} rows"
+    return f"8 rows together and alone, {sizes[0][0]} to {max(n for n, _ in sizes)} rows"
 
 
 def _reduction(session: Session, batch: Batch, dtype: str) -> None:
@@ -205,6 +215,16 @@ def _shapes(session: Session) -> str:
             answer["error"],
             "an empty result",
             "an empty batch is refused",
+        )
+    elif way.reduction == "none" and np.size(answer["value"]):
+        session.find(
+            "shape: no rows",
+            "no rows",
+            "float64",
+            None,
+            f"shape {np.shape(answer['value'])}",
+            "an empty result",
+            "a batch without rows gives numbers",
         )
     cube = sample(session, 6, 5)
     folded = Batch(
