@@ -62,3 +62,10 @@ def cross_entropy_grad__off(z, y):
 def softmax_jacobian__off_sign(p):
     n = len(p)
     return [[p[i] * (1 - p[i]) if i == j else p[i] * p[j] for j in range(n)] for i in range(n)]
+
+
+def cross_entropy__label_shift(logits, labels):
+    total = 0.0
+    for row, y in zip(logits, labels):
+        total += math.log(sum(math.exp(v - row[y]) for v in row))
+    return total / len(labels)

@@ -58,7 +58,7 @@ def _flushed(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None) -> fl
     """How often a term flushed to 0 below the smallest normal number may enter."""
     if kind.startswith("softmax_vjp"):
         g = np.abs(np.asarray(extra, np.float64))
-        return 2 * (g + g.sum(-1, keepdims=True))
+        return 2 + 2 * (g + g.sum(-1, keepdims=True))
     if kind in ("logsumexp", "log_softmax", "cross_entropy", "cross_entropy_grad"):
         return float(max(1, rows.z.shape[-1]))
     return 2.0

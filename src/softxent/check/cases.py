@@ -96,12 +96,23 @@ MORE = (
     Case("sixteen", (16.0, 16.0, -16.0, 0.0), 3, "powers of two"),
 )
 
+# Rows for the check alone: they are not among the published vectors.
+FURTHER = (
+    Case("tiny-logits", (1e-30, -2e-30, 3e-30), 1, "what divides by the largest magnitude, or compares with ε"),
+    Case("subnormal-logits", (4e-310, -3e-310, 0.0), 0, "subnormal logits are as good as equal"),
+    Case("subnormal-logits-single", (3e-40, -1e-40, 0.0), 2, "the same in float32"),
+    Case("largest-last", (*(0.5,) * 299, 90.0), 0, "the largest stands in the last, shorter block"),
+    Case("all-zero", (0.0, 0.0, 0.0, 0.0, 0.0), 4, "a row that looks like padding"),
+    Case("all-minus-one", (-1.0, -1.0, -1.0, -1.0), 3, "a row that looks like a missing value's"),
+    Case("hundred", (100.0,) * 6, 5, "an ignored label's favourite number"),
+)
+
 
 def rows_for(dtype: np.dtype[np.floating]) -> list[tuple[Case, npt.NDArray[np.floating]]]:
     """Return the cases in a dtype, with its own largest number; rows that it cannot hold are left out."""
     found = []
     largest = float(np.finfo(dtype).max)
-    for case in (*CASES, *MORE):
+    for case in (*CASES, *MORE, *FURTHER):
         row = np.array([largest * np.sign(v) if abs(v) == BIG else v for v in case.row])
         if np.abs(row).max() <= largest:
             found.append((case, row.astype(dtype)))

@@ -12,10 +12,12 @@ import numpy as np
 from softxent.check import oracle, special, sweep
 from softxent.check.calling import Caller, failure, find_way, plain_batch
 from softxent.check.diagnosis import diagnose
+from softxent.check.failing import narrow_one_hot
 from softxent.check.kinds import Kind, guess, kind_of
 from softxent.check.notes import information
 from softxent.check.properties import run_properties
 from softxent.check.proving import prove
+from softxent.check.remembering import again, first_calls
 from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.runner import InProcess, Isolated, absolute
 from softxent.check.search import climb
@@ -197,7 +199,7 @@ def _one(
                 property_, "a plain batch", "float64", describe(kind, batch), reason, "a result", None, None, reason
             )
         )
-        report.diagnosis = diagnose(None, report)
+        report.diagnosis = narrow_one_hot(caller, kind, options["timeout"]) or diagnose(None, report)
         return None
     report.calling = (
         f"{'a batch' if way.batched else 'one row'} of {way.container}"
@@ -217,6 +219,7 @@ def _one(
             + max(options["least"], options["until"] - time.monotonic())
             * (1 if select is None else 0.5 + 0.5 * select),
         )
+    before = first_calls(session)
     special.drift(session)
     sweep.known_cases(session)
     run_properties(session)
@@ -225,6 +228,7 @@ def _one(
     climb(session, (0.08 if options["quick"] else 0.12) * budget)
     session.deadline = time.monotonic() + (1.5 if options["quick"] else max(3.0, 0.2 * budget))
     special.overflow_threshold(session)
+    again(session, before)
     prove(session)
     measured = session.measured()
     if not measured and not session.findings:

@@ -24,6 +24,8 @@ HIDDEN = 0.25
 FEW = 3
 # A mistake of wide rows only: all narrower ones were right, and many widths of them were tried.
 WIDE = 64
+# A mistake of calls with many rows only.
+MANY = 24
 NUMBERS = {
     "classes": ("wrong at some widths", "classes"),
     "rows": ("wrong at some batch sizes", "rows in a call"),
@@ -60,6 +62,7 @@ class Circumstances:
     facts: dict[str, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of which it is true
     numbers: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)  # wrong: least, most; right
     widths: dict[int, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of so many classes
+    calls: dict[int, int] = field(default_factory=dict)  # wrong rows in calls of so many rows
 
     def observe(self, z: npt.NDArray[np.float64], batch: Batch, bad: Bools, *, labels: bool) -> None:
         """Count the rows of one call."""
@@ -70,6 +73,7 @@ class Circumstances:
         self.right += int(n - bad.sum())
         of_wrong, of_right = self.widths.get(c, (0, 0))
         self.widths[c] = (of_wrong + int(bad.sum()), of_right + int(n - bad.sum()))
+        self.calls[n] = self.calls.get(n, 0) + int(bad.sum())
         top, low = z.max(-1), z.min(-1)
         spread = top / 2 - low / 2  # halves: the difference of the largest numbers overflows
         facts: dict[str, Bools | bool] = {
@@ -118,6 +122,9 @@ class Circumstances:
                 return self._said(title, f"from {least:.6g} {what} on; right up to {right_most:.6g}")
             if most < right_least:
                 return self._said(title, f"up to {most:.6g} {what}; right from {right_least:.6g} on")
+        fewest = min(n for n, of_wrong in self.calls.items() if of_wrong)
+        if fewest > MANY and len([n for n in self.calls if n < fewest]) >= ENOUGH:
+            return self._said("wrong at some batch sizes", f"only in calls of {fewest} rows and more")
         wrong = sorted(c for c, (of_wrong, _) in self.widths.items() if of_wrong)
         if len(wrong) <= FEW and not any(self.widths[c][1] > HIDDEN * self.widths[c][0] for c in wrong):
             return self._said("wrong at some widths", f"with {' or '.join(map(str, wrong))} classes")

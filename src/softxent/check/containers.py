@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CONTAINERS", "convert", "equal_values", "same", "snapshot", "to_numpy"]
+__all__ = ["CONTAINERS", "convert", "equal_values", "overwrite", "same", "snapshot", "to_numpy"]
 
 CONTAINERS = ("numpy", "torch", "jax", "tensorflow", "list")
 
 
 def convert(value: Any, container: str, layout: str | None = None) -> Any:
     """Return a fresh object of the container with the value; a Python scalar stays what it is."""
-    if layout is not None and isinstance(value, np.ndarray) and value.ndim == 2:
+    if layout is not None and isinstance(value, np.ndarray) and value.ndim in (1, 2):
         return _laid_out(value, container, layout)
     if not isinstance(value, np.ndarray):
         return value
@@ -43,23 +43,45 @@ def convert(value: Any, container: str, layout: str | None = None) -> Any:
 
 
 def _laid_out(value: Any, container: str, layout: str) -> Any:
-    """Return the same matrix in another layout in memory."""
+    """Return the same numbers in another layout in memory; labels have one axis, and no order of axes."""
+    wide = np.full(tuple(2 * n + 3 for n in value.shape), 77).astype(value.dtype)
+    between = tuple(slice(1, 1 + n) for n in value.shape)
+    if layout == "strided":
+        between = (*between[:-1], slice(0, 2 * value.shape[-1], 2))
+    elif layout == "every other row":
+        between = (slice(0, 2 * len(value), 2), *between[1:])
+    array = wide[between]
+    array[...] = value
     if layout == "fortran":
         array = np.asfortranarray(value)
-    elif layout == "strided":
-        wide = np.full((value.shape[0], 2 * value.shape[1]), 77.0).astype(value.dtype)
-        wide[:, ::2] = value
-        array = wide[:, ::2]
     elif layout == "reversed":
-        array = value[::-1, ::-1].copy()[::-1, ::-1]
-    else:
+        backwards = (slice(None, None, -1),) * value.ndim
+        array = value[backwards].copy()[backwards]
+    elif layout == "readonly":
         array = value.copy()
         array.flags.writeable = False
     if container == "torch":
         import torch
 
+        if layout == "one row repeated":
+            return torch.from_numpy(value[:1].copy()).expand(*value.shape)
         return torch.from_numpy(array)
-    return array
+    return np.broadcast_to(value[:1], value.shape) if layout == "one row repeated" else array
+
+
+def overwrite(given: Any, value: Any) -> bool:
+    """Write other numbers into an argument in place; False where it cannot be written."""
+    if isinstance(given, np.ndarray):
+        given[...] = value
+    elif isinstance(given, list):
+        given[:] = value.tolist()
+    elif hasattr(given, "copy_"):
+        import torch
+
+        given.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+    else:
+        return not isinstance(value, np.ndarray)
+    return True
 
 
 def _convert_bfloat16(value: Any, container: str) -> Any:

@@ -19,10 +19,19 @@ from softxent.check.judging import coarser, judge
 from softxent.check.matching import Evidence, matched
 from softxent.check.mistakes import STEPS
 from softxent.check.mistakes_reduction import of_several_rows
+from softxent.check.mistakes_slices import of_buffers, of_slices
+from softxent.check.remembering import STATE
 from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.session import Session
+from softxent.check.tabulated import tabulated
 
 __all__ = ["BY_PROPERTY", "FIRST", "by_property", "diagnose"]
+
+
+# Of the rows that were found to be wrong, how many are evidence, and how wide they may be.
+MOST_FOUND, WIDEST = 8, 4096
+# Logits that overflow in float32, and in float64.
+MILD = (120.7, 950.3)
 
 
 def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
@@ -40,20 +49,20 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
         found = (
             found
             or differences(session, evidence)
+            or tabulated(session)
             or exponential(session)
             or session.circumstances.explain()
             or fitted(session, evidence)
         )
         if found is not None:
             return found
-    nan = [f for f in findings if f.property == "NaN"]
     if session.kind.name == "cross_entropy" and any(f.property == "−inf" and f.got == "nan" for f in findings):
         return Diagnosis(
             "0 · −∞",
             "H(y, p) = −Σ y_i log p_i, with 0 · log 0 = 0",
             "It multiplies all log-probabilities by one-hot labels: 0 · −∞ is NaN where another class is masked.",
         )
-    return by_property(findings, BY_PROPERTY) or by_property(nan, BY_PROPERTY)
+    return by_property(findings, BY_PROPERTY)
 
 
 def probes(session: Session) -> list[Batch]:
@@ -74,6 +83,9 @@ def probes(session: Session) -> list[Batch]:
         (rng.normal(size=(2, 33)) * 3, [4, 30]),
         (rng.normal(size=(4, 4)), [0, 1, 2, 3]),
         (-8.0 * np.arange(11.0)[None], [3]),
+        # Ladders: unlikely labels, from which a clipped probability shows its bound, and logits that grow.
+        ([[x, 0.0, x - 2.0] for x in (8.4, 10.3, 12.6, 14.9, 17.3, 19.6, 21.9, 25.0, 31.0, 35.4)], [1] * 10),
+        ([[x, 0.0, 1.0] for x in (65.0, 84.0, 95.0, 150.0, 250.0, 400.0, 550.0, 650.0, 704.0, 709.4)], [1, 0] * 5),
     ]
     if session.kind.extra == "target":
         # Both targets of logits where a softplus turns straight, and where one formula of two is as good as the other.
@@ -82,7 +94,7 @@ def probes(session: Session) -> list[Batch]:
     if session.compiles:
         rows = [(z, labels) for z, labels in rows if np.shape(z)[-1] in (2, 3)]
     elif not session.narrow and session.pace < 0.05:
-        rows.append((rng.normal(size=(1, 3000)) * 2, [77]))
+        rows.append((rng.normal(size=(1, 3000)) * 2, [2989]))
         rows.append((np.zeros((1, 4096)), [5]))
     batches = []
     for dtype in session.dtypes:
@@ -98,6 +110,7 @@ def probes(session: Session) -> list[Batch]:
 
 def _gather(session: Session) -> list[Evidence]:
     batches = probes(session)
+    batches += _found(session)
     found = []
     for batch, outcome in zip(batches, session.call(batches), strict=True):
         dtype = coarser(batch.first.dtype.name, outcome.dtype or "float64")
@@ -107,6 +120,23 @@ def _gather(session: Session) -> list[Evidence]:
         wrong = judged.ratio > 1
         found.append(Evidence(batch, got, judged.exact.hi, judged.bound, wrong, outcome.value is None, dtype))
     return found
+
+
+def _found(session: Session) -> list[Batch]:
+    """Return the rows that were found to be wrong, which must be explained as well, and milder ones like them.
+
+    What is nearly infinite has the same NaN from many a mistake.
+    """
+    batches: list[Batch] = []
+    for c in list(session.candidates.values())[:MOST_FOUND]:
+        if c.batch.first.shape[1] > WIDEST or session.compiles:
+            continue
+        row = c.batch.rows(slice(c.row, c.row + 1))
+        batches.append(row)
+        if session.kind.first == "logits":
+            top = min(float(np.abs(row.first[np.isfinite(row.first)]).max(initial=0.0)), MILD[-1])
+            batches += [replace(row, first=np.clip(row.first, -m, m)) for m in MILD if m < 2 * top]
+    return batches
 
 
 def _other_reduction(session: Session, evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -130,9 +160,9 @@ def _shape(session: Session, batch: Batch) -> tuple[int, ...]:
 def _of_rows(session: Session, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Diagnosis | None:
     """Every row is right alone, and wrong beside others."""
     single = [e for e in evidence if len(e.batch) == 1]
-    if any(e.wrong.any() for e in single):
+    if not single or any(e.wrong.any() for e in single):
         return None
-    found = of_several_rows(session)
+    found = of_several_rows(session) or of_buffers(session) or of_slices(session)
     if found is not None or len(single) == len(evidence):
         return found
     if not any(e.wrong.any() for e in evidence) or any(f.property.startswith("reduction") for f in findings):
@@ -148,6 +178,12 @@ FIRST = (
     ("hang", "does not return", "A call has an end.", "It did not return in the time that it was given."),
     ("crash", "ends the process", "A function returns or raises.", "The process died in the call."),
     (
+        STATE,
+        "remembers an earlier call",
+        "A function of its arguments.",
+        "Its result depends on earlier calls: something is kept between them.",
+    ),
+    (
         "purity: deterministic",
         "not deterministic",
         "A function of its arguments.",
@@ -157,6 +193,13 @@ FIRST = (
 
 NOT_INDEPENDENT = "rows not independent", "A row's result depends on the rows beside it."
 BY_PROPERTY = (
+    (
+        "layout",
+        "memory order",
+        "f(a) = f(a.copy())",
+        "It reads the buffer, not the array: it is right for a contiguous array and wrong for the same numbers in "
+        "another layout.",
+    ),
     (
         "purity: input",
         "writes into its argument",
@@ -233,8 +276,12 @@ BESIDE = ("NaN", "−inf", "labels", "dtype", "dtype: int", "prints")
 def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str, str]]) -> Diagnosis | None:
     """Return what the findings themselves say."""
     if table is FIRST:
-        found = next((e for e in FIRST if any(f.property.startswith(e[0]) for f in findings)), None)
-        return None if found is None else Diagnosis(*found[1:])
+        for prefix, name, step, sentence in FIRST:
+            cause = next((f for f in findings if f.property.startswith(prefix)), None)
+            if cause is not None:
+                how = f" {cause.message[0].upper()}{cause.message[1:]}." if prefix == STATE else ""
+                return Diagnosis(name, step, sentence + how)
+        return None
     widths = {f.case.split(",")[0] for f in findings if f.property.startswith(("accuracy", "overflow"))}
     if widths and all(w.startswith("width ") for w in widths):
         return Diagnosis(
@@ -242,11 +289,22 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
             "S = Σ_j exp(z_j − m), over all classes of a row",
             f"It is wrong at some numbers of classes only: {', '.join(sorted(widths))}.",
         )
+    inaccurate = any(f.property.startswith("accuracy") for f in findings)
     numeric = any(
         f.property.startswith(("accuracy", "overflow")) and f.property != "overflow: threshold" for f in findings
     )
     for prefix, name, step, sentence in table:
         if numeric and prefix in BESIDE:
+            continue
+        overflown = next((f for f in findings if f.property == "raises" and "OverflowError" in f.got), None)
+        if prefix == "raises" and overflown is not None:
+            return Diagnosis(
+                "exp overflows",
+                "exp(x) ≤ 1 for x ≤ 0: shift by the largest, or take e^−|z|",
+                f"An exponential overflows, and raises: {overflown.got}.",
+            )
+        # A function that is wrong below the threshold as well lacks more than the shift.
+        if prefix == "overflow: threshold" and inaccurate:
             continue
         if any(f.property.startswith(prefix) for f in findings):
             return Diagnosis(name, step, sentence)

@@ -20,9 +20,24 @@ from softxent.check.calling import Batch, Caller, plain
 from softxent.check.containers import CONTAINERS
 from softxent.check.judging import coarser
 from softxent.check.matching import Evidence, matched
+from softxent.check.mistakes_reduction import SHAPES, named
 from softxent.check.report import Diagnosis, Finding, Measure, Report
 
 __all__ = ["check_linear"]
+
+# Rows and classes that a call may have at least, where more of them go wrong.
+LEAST = (8, 64)
+# (D features, C classes, scale) of the single rows that a mistake is named by.
+SINGLES = (
+    (4, 5, 1.0),
+    (3, 2, 3.0),
+    (8, 10, 1.0),
+    (2, 6, 8.0),
+    (5, 7, 40.0),
+    (16, 3, 300.0),
+    (4, 33, 1.0),
+    (9, 4, 1.0),
+)
 
 
 def check_linear(
@@ -130,7 +145,8 @@ def _of_size(wrong_at: dict[tuple[int, int], bool]) -> Diagnosis | None:
     for axis, name, what in ((1, "wrong at some widths", "classes"), (0, "wrong at some numbers of rows", "rows")):
         wrong = sorted({size[axis] for size, bad in wrong_at.items() if bad})
         right = [size[axis] for size, bad in wrong_at.items() if not bad]
-        if wrong and right and wrong[0] > max(right):
+        # A mistake at the end of a block shows itself beyond a block, not with three classes.
+        if wrong and right and wrong[0] > max(right) >= LEAST[axis]:
             many = f"It is right up to {max(right)} {what}, and wrong with {', '.join(map(str, wrong))}"
             return Diagnosis(
                 name, "S = Σ_j exp(z_j − m), over every class of every row", f"{many}: a block at its end?"
@@ -142,23 +158,17 @@ def _named(caller: Caller, container: str, reduction: str, timeout: float) -> Di
     """Return the mistake in the loss of the logits x Wᵀ that explains each row alone; else what else is wrong."""
     rng = np.random.default_rng(42)
     evidence: list[Evidence] = []
-    factors: list[float] = []
-    for d, c, scale in (
-        (4, 5, 1.0),
-        (3, 2, 3.0),
-        (8, 10, 1.0),
-        (2, 6, 8.0),
-        (5, 7, 40.0),
-        (16, 3, 300.0),
-        (4, 33, 1.0),
-        (9, 4, 1.0),
-    ):
+    given: list[tuple[Any, Any, Any]] = []
+
+    def call(x: Any, weight: Any, labels: Any) -> Any:
+        request = {"args": [x, weight, labels], "container": container, "keywords": caller.info["keywords"]}
+        return caller.call([request], timeout)[0]
+
+    for d, c, scale in SINGLES:
         weight = rng.normal(size=(c, d))
         for _ in range(3):
             x, label = rng.normal(size=(1, d)) * scale, rng.integers(0, c, 1)
-            answer = caller.call(
-                [{"args": [x, weight, label], "container": container, "keywords": caller.info["keywords"]}], timeout
-            )[0]
+            answer = call(x, weight, label)
             value = answer.get("value", np.full(1, np.nan))
             exact, bound = _exact(x, weight, label, "float64")
             got = np.full(1, np.nan) if isinstance(value, tuple) or np.size(value) != 1 else plain(np.reshape(value, 1))
@@ -166,21 +176,68 @@ def _named(caller: Caller, container: str, reduction: str, timeout: float) -> Di
             evidence.append(
                 Evidence(Batch(x @ weight.T, label), got, exact, bound, wrong, "error" in answer, "float64")
             )
-            scaled = exact_batch("cross_entropy", x @ weight.T / np.sqrt(d), label)[0].hi
-            factors.append(float(np.abs(got - scaled)[0] / max(1.0, scaled[0])))
-    found = matched("cross_entropy", evidence)
+            given.append((x, weight, label))
+    found = matched("cross_entropy", evidence) or _of_logits(given, evidence)
     if found is not None:
         return found
-    if max(factors) < 1e-6:
-        return Diagnosis("scaled logits", "z = x Wᵀ", "It divides the logits by √D, the number of features.")
     if not any(e.wrong.any() for e in evidence):
-        return Diagnosis(
-            "wrong reduction",
-            "the mean over the rows divides by N, the sum by nothing",
-            f"It is right for one row, and for several it is not their {reduction}.",
-        )
+        seen = []
+        for n, c, seed in SHAPES:
+            labels = np.random.default_rng(seed).permutation(n) % c
+            x, weight = rng.normal(size=(n, 3)), rng.normal(size=(c, 3))
+            value = call(x, weight, labels).get("value")
+            if isinstance(value, np.ndarray):
+                seen.append((plain(value).reshape(()), exact_batch("log_softmax", x @ weight.T)[0].hi, labels))
+        said = f"It is right for one row, and for several it is not their {reduction}."
+        step = "the mean over the rows divides by N, the sum by nothing"
+        of_rows = named(seen, gradient=False) if len(seen) == len(SHAPES) and reduction != "none" else None
+        return of_rows or Diagnosis("wrong reduction", step, said)
     step = "z = x Wᵀ, L = log S − (z_y − m)"
     return Diagnosis("wrong logits or loss", step, "The loss of exactly multiplied logits is another one.")
+
+
+def _unit(a: Any) -> Any:
+    return a / np.linalg.norm(a, axis=-1, keepdims=True)
+
+
+# Logits as they are computed wrong, of x (1, D) and weight (C, D).
+LOGITS: tuple[tuple[str, str, Callable[[Any, Any], Any]], ...] = (
+    (
+        "scaled logits",
+        "It divides the logits by √D, the number of features.",
+        lambda x, w: x @ w.T / np.sqrt(x.shape[1]),
+    ),
+    (
+        "scaled logits",
+        "It divides the logits by D, the number of features.",
+        lambda x, w: x @ w.T / x.shape[1],
+    ),
+    (
+        "weight reshaped",
+        "It reshapes the weight to (D, C), which is no transpose: its numbers come in another order.",
+        lambda x, w: x @ w.reshape(x.shape[1], -1),
+    ),
+    ("normalised features", "It divides x by its norm.", lambda x, w: _unit(x) @ w.T),
+    ("normalised weight", "It divides each class's weight by its norm.", lambda x, w: x @ _unit(w).T),
+    ("cosines for logits", "It divides x and the weight by their norms.", lambda x, w: _unit(x) @ _unit(w).T),
+    ("a feature missing", "The last feature is not in the product.", lambda x, w: x[:, :-1] @ w[:, :-1].T),
+    ("a feature missing", "The first feature is not in the product.", lambda x, w: x[:, 1:] @ w[:, 1:].T),
+    ("negative features cut", "It sets negative features to 0.", lambda x, w: np.maximum(x, 0) @ w.T),
+    (
+        "negative distances for logits",
+        "It takes −|x − w|² for x·w.",
+        lambda x, w: -((x[:, None] - w[None]) ** 2).sum(-1),
+    ),
+)
+
+
+def _of_logits(given: list[tuple[Any, Any, Any]], evidence: list[Evidence]) -> Diagnosis | None:
+    """Return the wrong logits whose loss each result is."""
+    for name, sentence, logits in LOGITS:
+        losses = [exact_batch("cross_entropy", logits(x, w), y)[0].hi for x, w, y in given]
+        if all(np.allclose(e.got, v, rtol=1e-6, atol=1e-6) for e, v in zip(evidence, losses, strict=True)):
+            return Diagnosis(name, "z = x Wᵀ", sentence)
+    return None
 
 
 def _exact(x: Any, weight: Any, labels: Any, dtype: str) -> tuple[Any, Any]:

@@ -23,8 +23,10 @@ __all__ = ["Evidence", "matched"]
 
 Float = npt.NDArray[np.float64]
 # At least so much of what is wrong must be explained, and so much of everything.
-EXPLAINED = 0.8
-AGREED = 0.75
+EXPLAINED = 0.85
+AGREED = 0.8
+# And no more than so much of what is right may be wrong by the mistake.
+CONTRADICTED = 0.1
 # Explaining so much less is explaining about as much; a difference of so many bits is about as close.
 ABOUT = 0.05
 EQUAL = 0.005
@@ -56,6 +58,7 @@ class Match:
     agreed: float
     bits: float = 0.0
     exact: float = 0.0  # the share of all numbers that are the model's to a few roundoffs
+    contradicted: float = 0.0  # the share of the right rows where the model is wrong
 
     @property
     def score(self) -> float:
@@ -74,7 +77,8 @@ def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
             if _match(mistake, softmax, first).explained < 0.5:
                 continue
             match = _match(mistake, softmax, evidence)
-            if match.explained >= EXPLAINED and match.agreed >= AGREED and _changes(mistake, softmax, evidence):
+            fits = match.explained >= EXPLAINED and match.agreed >= AGREED and match.contradicted <= CONTRADICTED
+            if fits and _changes(mistake, softmax, evidence):
                 found.append(match)
     if not found:
         return None
@@ -122,7 +126,7 @@ def _changes(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> bo
 
 
 def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Match:
-    wrong = explained = agreeing = total = 0
+    wrong = explained = agreeing = total = right = contradicting = 0
     bits: list[float] = []
     same = numbers = 0
     for e in evidence:
@@ -136,14 +140,16 @@ def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Matc
         with np.errstate(all="ignore"):
             same += int(((far <= ROUNDOFFS * ROUNDOFF[e.dtype] * np.abs(value)) | (near & ~np.isfinite(value))).sum())
         if e.raised:
-            # What NumPy answers by inf or NaN somewhere, plain Python answers by an exception for the row.
-            row = (~np.isfinite(value)).reshape(len(value), -1).any(-1)
-            near = np.broadcast_to(row.reshape(-1, *[1] * (value.ndim - 1)), value.shape)
+            # What NumPy answers by inf or NaN in a row, plain Python answers by an exception for the whole call.
+            near = np.broadcast_to(~np.isfinite(value).all(), value.shape)
         for r in range(len(e.got)):
             bad = e.wrong[r]
             total += 1
             fits = bool(np.all(near[r]))
             agreeing += fits
+            if not (np.any(bad) or e.raised):
+                right += 1
+                contradicting += not fits
             if np.any(bad):
                 wrong += 1
                 explained += bool(np.all(near[r][bad])) if np.ndim(bad) else fits
@@ -155,6 +161,7 @@ def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Matc
         agreeing / max(1, total),
         float(np.median(bits)) if bits else 0.0,
         same / max(1, numbers),
+        contradicting / max(1, right),
     )
 
 

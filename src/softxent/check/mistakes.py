@@ -43,6 +43,9 @@ STEPS = {
 }
 
 
+SHIFTED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "cross_entropy_grad")
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A mistake: its name, the step that it breaks, a sentence, and its model.
@@ -128,6 +131,7 @@ def mistakes_of(kind: str) -> list[Mistake]:
         mistakes_jacobian,
         mistakes_log,
         mistakes_loss,
+        mistakes_shift,
         mistakes_sigmoid,
         mistakes_softmax,
         mistakes_stages,
@@ -146,4 +150,5 @@ def mistakes_of(kind: str) -> list[Mistake]:
     }
     if kind not in tables:
         return []
-    return [*tables[kind](), *mistakes_stages.stages_of(kind, STEPS[kind])]
+    shifted_wrong = mistakes_shift.shifts_of(kind) if kind in SHIFTED else ()
+    return [*tables[kind](), *shifted_wrong, *mistakes_stages.stages_of(kind, STEPS[kind])]

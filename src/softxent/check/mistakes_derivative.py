@@ -88,6 +88,20 @@ def cross_entropy_grad() -> Iterator[Mistake]:
             "It subtracts 1 at the class beside the label.",
             lambda z, y, s, o=o: s(z) - hot(z, (np.asarray(y) + o) % z.shape[-1]),
         )
+    for cast in (np.uint8, np.int8):
+        yield Mistake(
+            "labels in 8 bits",
+            step,
+            f"It converts the labels to {np.dtype(cast)}: those above {np.iinfo(cast).max} wrap round.",
+            lambda z, y, s, t=cast: s(z) - hot(z, np.asarray(y).astype(t).astype(np.int64) % z.shape[-1]),
+        )
+    yield Mistake(
+        "0 · ∞",
+        base.STEP_LOG,
+        "It differentiates log p where a probability has underflowed to 0: 0 · ∞ is NaN, and a jnp.where or a mask "
+        "after the logarithm does not help.",
+        lambda z, y, s: np.where((s(z) == 0).any(-1, keepdims=True), np.nan, g(z, y, s)),
+    )
     yield Mistake(
         "predicted label", step, "It subtracts 1 at the likeliest class.", lambda z, y, s: s(z) - hot(z, z.argmax(-1))
     )

@@ -243,24 +243,6 @@ def logsumexp() -> Iterator[Mistake]:
         lambda z, _, _s: z.max() + np.log(np.exp(z - z.max()).sum(-1)),
     )
     yield Mistake(
-        "shift by the minimum",
-        base.STEP_SHIFT,
-        "It subtracts the smallest logit.",
-        lambda z, _, _s: z.min(-1) + np.log(np.exp(z - z.min(-1, keepdims=True)).sum(-1)),
-    )
-    yield Mistake(
-        "shift by the mean",
-        base.STEP_SHIFT,
-        "It subtracts the mean.",
-        lambda z, _, _s: z.mean(-1) + np.log(np.exp(z - z.mean(-1, keepdims=True)).sum(-1)),
-    )
-    yield Mistake(
-        "shift by the largest magnitude",
-        base.STEP_SHIFT,
-        "It subtracts max |z|: rows of negative logits underflow to log 0.",
-        lambda z, _, _s: (lambda a: a + np.log(np.exp(z - a[:, None]).sum(-1)))(np.abs(z).max(-1)),
-    )
-    yield Mistake(
         "a class missing from the sum",
         base.STEP_SUM,
         "The last class is not in the sum.",

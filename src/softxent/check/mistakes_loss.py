@@ -78,6 +78,13 @@ def cross_entropy() -> Iterator[Mistake]:
             "It takes the class beside the label, clipped to the range.",
             lambda z, y, s, o=offset: nll(z, np.clip(np.asarray(y) + o, 0, z.shape[-1] - 1), s),
         )
+    for cast in (np.uint8, np.int8):
+        yield Mistake(
+            "labels in 8 bits",
+            base.STEP_LOSS,
+            f"It converts the labels to {np.dtype(cast)}: those above {np.iinfo(cast).max} wrap round.",
+            lambda z, y, s, t=cast: nll(z, np.asarray(y).astype(t).astype(np.int64), s),
+        )
     yield Mistake(
         "predicted label",
         base.STEP_LOSS,

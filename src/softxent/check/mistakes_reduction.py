@@ -5,7 +5,7 @@ Where every row is right alone, whole calls of 2 to 8 rows are held against thes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from softxent.check.mistakes import STEP_GRADIENT, STEP_LOSS, STEP_MEAN
 from softxent.check.report import Diagnosis
 from softxent.check.session import Session
 
-__all__ = ["of_several_rows"]
+__all__ = ["SHAPES", "named", "of_several_rows"]
 
 Float = npt.NDArray[np.float64]
 # (N rows, C classes, labels that are rows as well)
@@ -60,8 +60,11 @@ def of_several_rows(session: Session) -> Diagnosis | None:
             continue
         log_p = exact_batch("log_softmax", z)[0].hi
         seen.append((got, log_p, labels))
-    if len(seen) < 3:
-        return None
+    return named(seen, gradient=gradient) if len(seen) >= 3 else None
+
+
+def named(seen: Sequence[tuple[Float, Float, npt.NDArray[np.int64]]], *, gradient: bool) -> Diagnosis | None:
+    """Return what explains whole calls: what came, the rows' log-probabilities, their labels."""
     models = _of_gradients if gradient else _of_losses
     tables = [list(models(log_p, y)) for _, log_p, y in seen]
     for column in zip(*tables, strict=True):

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from softxent.check.calling import Batch, Outcome
+from softxent.check.calling import Batch
 from softxent.check.inputs import dtypes, labels_out_of_range, non_finite, sample, small_losses
 from softxent.check.judging import coarser, judge
 from softxent.check.label_options import label_options, offered
+from softxent.check.layouts import layouts
+from softxent.check.remembering import STATE, keeps_state, reused
 from softxent.check.session import Session
+from softxent.check.sizes import EQUAL, batch_sizes, cotangents, label_types, masks, row_of
 
 __all__ = ["run_properties"]
-
-# Rows of a call: blocks of a loop end at powers of two and at round numbers.
-SIZES = (2, 3, 4, 7, 16, 17, 32, 33, 65, 100, 129, 257, 513, 1001, 1025)
 
 
 def run_properties(session: Session) -> None:
@@ -26,11 +26,22 @@ def run_properties(session: Session) -> None:
         ("purity: deterministic, no shared buffer", _pure),
         ("batch: a row's result is its own", _batch),
         ("shape: one row, one class, three axes, no rows", _shapes),
-        ("layout: strided, reversed, Fortran, read-only", _layouts),
+        ("layout: strided, reversed, Fortran, read-only", layouts),
         ("dtype: float32, half precision, integers", dtypes),
     ]
     if session.kind.first == "logits" and session.kind.extra != "target":
         parts.append(("−inf, +inf, NaN", non_finite))
+    if (
+        session.kind.first == "logits"
+        and session.kind.extra in (None, "label")
+        and session.kind.name != "sigmoid"
+        and not (session.compiles and session.quick)
+    ):
+        parts.append(("masked classes: blocks of −inf", masks))
+    if session.kind.extra == "cotangent":
+        parts.append(("cotangents of all magnitudes", cotangents))
+    if session.kind.extra == "label" and session.way.labels == "index" and session.way.container != "list":
+        parts.append(("labels of few bits", label_types))
     if session.kind.name == "binary_cross_entropy":
         parts.append(("small losses", small_losses))
     if session.kind.extra == "label" and session.way.labels == "index" and session.kind.name != "linear_cross_entropy":
@@ -62,15 +73,20 @@ def _pure(session: Session) -> str:
     if len(values) == times and any(v.tobytes() != values[0].tobytes() for v in values[1:]):
         other = next(v for v in values if v.tobytes() != values[0].tobytes())
         index = int(np.argmax(other.ravel() != values[0].ravel()))
+        kept = keeps_state(session, request, values)
         session.find(
-            "purity: deterministic",
+            STATE if kept else "purity: deterministic",
             "the same call again",
             "float64",
             batch.rows(slice(0, 1)),
             repr(float(other.ravel()[index])),
             repr(float(values[0].ravel()[index])),
-            "the same input gives other bits at another time",
+            "the same call again gives another result, by what earlier calls have left behind"
+            if kept
+            else "the same input gives other bits at another time",
         )
+    else:
+        reused(session)
     again = session.way.requests(session.kind, sample(session, 4, 257 if not session.narrow else 33, seed=4))
     answer = session.caller.call([request | {"again": again[0]["args"]}], session.timeout)[0]
     if answer.get("stale"):
@@ -105,15 +121,16 @@ def _batch(session: Session) -> str:
         )
         if session.way.reduction != "none" and session.kind.name != "cross_entropy_grad":
             _reduction(session, batch, dtype)
-    sizes = SIZES[::4] if session.compiles else SIZES
-    for n in sizes:
+    sizes = batch_sizes(session)
+    for n, c in sizes:
         if session.pace > 0.3 and n > 64:
             break  # its time grows with the rows' square
-        rows = sample(session, n, 7 if n > 8 else 11, seed=n)
-        if session.kind.reducible and session.way.reduction != "none":
-            _reduction(session, rows, "float64")
-        elif not session.narrow or n < 40:
-            session.keep(rows, [f"{n} rows"] * n, session.call([rows])[0], "float64")
+        for dtype in session.dtypes[: 1 if session.brief and n not in (33, 129) else 2]:
+            rows = row_of(session, n, c, dtype, equal=n == EQUAL)
+            if session.kind.reducible and session.way.reduction != "none":
+                _reduction(session, rows, dtype)
+            else:
+                session.keep(rows, [f"{n} rows"] * n, session.call([rows])[0], dtype)
     if differing and session.way.reduction == "none":
         session.note(
             "batch: bits",
@@ -124,7 +141,7 @@ def _batch(session: Session) -> str:
             "the same bits",
             "a row's last bits depend on the batch that it is in",
         )
-    return f"8 rows together and alone, {min(sizes)} to {max(sizes)} rows"
+    return f"8 rows together and alone, {sizes[0][0]} to {max(n for n, _ in sizes)} rows"
 
 
 def _reduction(session: Session, batch: Batch, dtype: str) -> None:
@@ -199,6 +216,16 @@ def _shapes(session: Session) -> str:
             "an empty result",
             "an empty batch is refused",
         )
+    elif way.reduction == "none" and np.size(answer["value"]):
+        session.find(
+            "shape: no rows",
+            "no rows",
+            "float64",
+            None,
+            f"shape {np.shape(answer['value'])}",
+            "an empty result",
+            "a batch without rows gives numbers",
+        )
     cube = sample(session, 6, 5)
     folded = Batch(
         cube.first.reshape(2, 3, 5), None if cube.extra is None else cube.extra.reshape((2, 3, *cube.extra.shape[1:]))
@@ -243,7 +270,8 @@ def _of_rows_only(session: Session) -> str:
             "an error, or the rows' results",
             f"it takes one row; for 3 rows of 5 classes it raises nothing and gives shape {shape}",
         )
-    _square(session)
+    if "error" in answer:
+        _square(session)
     return "it takes one row of classes"
 
 
@@ -267,25 +295,3 @@ def _square(session: Session) -> None:
                 repr(float(alone[at])),
                 "as many rows as classes give numbers that are not those of the rows alone, and no error",
             )
-
-
-def _layouts(session: Session) -> str:
-    if session.way.container not in ("numpy", "torch"):
-        return "nothing to try"
-    batch = sample(session, 6, 13)
-    plain = session.call([batch])[0]
-    for layout in ("fortran", "strided", "reversed", "readonly"):
-        if layout in ("reversed", "readonly") and session.way.container == "torch":
-            continue
-        requests = [r | {"layout": layout} for r in session.way.requests(session.kind, batch)]
-        answers = session.caller.call(requests, session.timeout)
-        bad = next((a["error"] for a in answers if "error" in a), None)
-        if bad is not None:
-            session.note(f"layout: {layout}", layout, "float64", None, bad, "a result", f"a {layout} array is refused")
-            continue
-        from softxent.check.calling import _outcome
-
-        outcome: Outcome = _outcome(session.kind, session.way, batch, answers, False)
-        if plain.value is not None:
-            session.keep(batch, [f"{layout} layout"] * 6, outcome, "float64")
-    return "as a contiguous array"

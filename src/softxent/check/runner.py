@@ -179,6 +179,10 @@ class Isolated:
                     with contextlib.suppress(OSError):
                         stream.close()
 
+    def restart(self) -> None:
+        """End the process: the next call starts a new one, which remembers nothing."""
+        self._kill()
+
     def close(self) -> None:
         """End the process."""
         self._kill()

@@ -120,13 +120,17 @@ class Session:
         self.pace = (time.monotonic() - started) / max(1, len(batches))
         return outcomes
 
-    def examine(self, batches: Sequence[Batch], names: Sequence[Sequence[str]], dtype: str) -> None:
+    def examine(
+        self, batches: Sequence[Batch], names: Sequence[Sequence[str]], dtype: str, *, counted: bool = True
+    ) -> None:
         """Call with every batch and keep the worst; names: what each row is called."""
         for batch, name, outcome in zip(batches, names, self.call(batches), strict=True):
-            self.keep(batch, name, outcome, dtype)
+            self.keep(batch, name, outcome, dtype, counted=counted)
 
-    def keep(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> Judgement | None:
-        """Judge one outcome and keep the worst elements of it."""
+    def keep(
+        self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str, *, counted: bool = True
+    ) -> Judgement | None:
+        """Judge one outcome and keep the worst elements of it; counted: among the circumstances of what is wrong."""
         self._flags(batch, names, outcome, dtype)
         if outcome.value is None:
             if not outcome.dead:
@@ -135,12 +139,13 @@ class Session:
         worked_in = coarser(dtype, outcome.dtype)
         judged = judge(self.kind, batch, outcome.value, worked_in)
         self.results += judged.error.size
-        self.circumstances.observe(
-            plain_first(batch),
-            batch,
-            np.asarray((judged.ratio > 1).reshape(len(batch), -1).any(-1)),
-            labels=self.kind.extra == "label",
-        )
+        if counted:
+            self.circumstances.observe(
+                plain_first(batch),
+                batch,
+                np.asarray((judged.ratio > 1).reshape(len(batch), -1).any(-1)),
+                labels=self.kind.extra == "label",
+            )
         broken = ~np.isfinite(judged.value) & np.isinf(judged.error)
         for region in np.unique(judged.region):
             inside = judged.region == region

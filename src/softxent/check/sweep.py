@@ -17,6 +17,8 @@ SPREADS = (1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 80.0, 300.0, 700.0)
 WIDE = 4096
 # A matrix of C² elements is compared to C = 32 and at these, a vector at every width.
 MATRIX_WIDTHS = (33, 48, 64, 65, 100, 127, 128)
+# And beyond the blocks that a matrix is taken in.
+WIDER = (129, 200, 256, 257, 300, 513)
 
 
 def known_cases(session: Session) -> None:
@@ -66,28 +68,46 @@ def widths(session: Session, seconds: float) -> None:
         chunk = order[at : at + size]
         at += len(chunk)
         for dtype in session.dtypes:
-            batches = [session.batch((rng.normal(size=(2, c)) * 3.0).astype(dtype), seed=1) for c in chunk]
+            ends = [[(0, c - 1)[(c + len(dtype)) % 2], int(rng.integers(c))] for c in chunk]
+            batches = [
+                session.batch((rng.normal(size=(2, c)) * 3.0).astype(dtype), labels, seed=1)
+                for c, labels in zip(chunk, ends, strict=True)
+            ]
             session.examine(batches, [[f"width {c}"] * 2 for c in chunk], dtype)
+            if at <= telling + size and not session.narrow and not (session.compiles and session.quick):
+                peaks = [session.batch(_peaked(c, k, dtype), [k]) for c, (k, _) in zip(chunk, ends, strict=True)]
+                # The peak hides the others: these rows tell nothing about where else it is wrong.
+                session.examine(peaks, [[f"the largest of {c} at an end"] for c in chunk], dtype, counted=False)
         done += len(chunk)
         elapsed = time.monotonic() - started
         size = int(np.clip(size * 0.5 / max(1e-3, elapsed / max(1, done) * size), 1, 64))
         session.progress("widths", max(at / len(order), elapsed / seconds))
-    everything = WIDE if not session.narrow else 128
-    if done == everything:
-        session.coverage.append(f"every width from 1 to {everything}")
+    if done == len(order):
+        everything = WIDE if not session.narrow else 128
+        session.coverage.append(f"every width from 1 to {everything}, and some beyond")
     elif done >= telling:
         session.coverage.append(f"{done} widths from 1 to {max(order[:done])}")
     else:
         session.coverage.append(f"{done} of {len(order)} widths up to {max(order[:done], default=0)}: no time for more")
 
 
+def _peaked(c: int, where: int, dtype: str) -> npt.NDArray[np.floating]:
+    """Return a row that overflows without its largest logit, which stands at an end."""
+    z = np.sin(np.arange(c, dtype=np.float64))[None]
+    z[0, where] = 800.0 if dtype == "float64" else 100.0
+    return z.astype(dtype)
+
+
 def _order(session: Session) -> tuple[list[int], int]:
     """Return the widths, the telling ones first and then the rest evenly spread, and the number of the telling ones."""
     if session.narrow:
         first = [*range(1, 33), *MATRIX_WIDTHS]
-        return [*first, *(c for c in range(1, 129) if c not in first)], len(first)
+        rest = [c for c in range(1, 129) if c not in first]
+        return [*first, *rest, *(WIDER if session.kind.result == "matrix" else ())], len(first)
     powers = [p + k for p in (64, 128, 256, 512, 1024, 2048, 4096) for k in (-1, 0, 1) if p + k <= WIDE]
-    first = [*dict.fromkeys([1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, *powers, 641, 777, 999, 3001])]
+    first = [
+        *dict.fromkeys([1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, *powers, 641, 777, 999, 3001, 4097, 5000, 5003])
+    ]
     some = [*dict.fromkeys([*first, *range(1, 64), *range(513, 1024, 34)])]
     rest = [c for c in range(1, WIDE + 1) if c not in set(some)]
     # Every 64th, then those between them: whenever the time ends, the widths are spread over the whole range.

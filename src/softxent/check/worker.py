@@ -51,7 +51,10 @@ class Caller:
         self.printed = printed
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Call once. request: args, container, gradient, keywords; "again" asks whether the next call changes it."""
+        """Call once. request: args, container, gradient, keywords.
+
+        "again" asks whether the next call changes the result, "reuse" what other numbers in the same objects give.
+        """
         before_printing = self.printed()
         try:
             given = [containers.convert(a, request["container"], request.get("layout")) for a in request["args"]]
@@ -75,6 +78,8 @@ class Caller:
         }
         if request.get("again") is not None:
             answer["stale"] = self._stale(result, value, request)
+        if request.get("reuse") is not None:
+            answer["reused"] = self._reused(given, request)
         return answer
 
     def _result(self, given: list[Any], request: dict[str, Any]) -> Any:
@@ -91,6 +96,18 @@ class Caller:
             return gradient(self.target.function, given, keywords, request["gradient"])
         result = self.target.function(*given, **keywords)
         return result if request.get("select") is None else result[request["select"]]
+
+    def _reused(self, given: list[Any], request: dict[str, Any]) -> Any:
+        """Return the result for other numbers in the same objects; None where that cannot be had."""
+        try:
+            for old, new in zip(given, request["reuse"], strict=True):
+                if not containers.overwrite(old, new):
+                    return None
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                return containers.to_numpy(self._result(given, request))
+        except Exception:
+            return None
 
     def _stale(self, result: Any, value: Any, request: dict[str, Any]) -> bool:
         """Whether another call changes what this one returned: a buffer that is handed out twice."""
