@@ -92,11 +92,13 @@ def test_more_members_than_are_wanted_leave():
     assert digest(results(z, np.arange(50_000) % 10, 1)) == want
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["own parts", "one part"])
 @pytest.mark.parametrize(("members", "step", "rows"), [(2, 7, 100), (3, 16, 16), (2, 1, 3), (4, 10, 5), (1, 8, 64)])
-def test_each_row_is_visited_once_and_ones_own_first(members, step, rows, rng):
+def test_each_row_is_visited_once_and_ones_own_first(members, step, rows, alone, rng):
     """Members that come in any order: no row is left out or visited twice, and a member helps after its own part."""
-    shared = scheduler.ledger(members, 0, 0, None)
-    part = -(-rows // (members * step)) * step
+    parts = members if alone else 1
+    shared = scheduler.ledger(members, 0, 0, None, parts)
+    part = -(-rows // (parts * step)) * step
     visited, done = np.zeros(rows, int), set()
     while len(done) < members:
         member = int(rng.integers(members))
@@ -106,7 +108,7 @@ def test_each_row_is_visited_once_and_ones_own_first(members, step, rows, rng):
             continue
         assert member not in done
         visited[first : first + step] += 1
-        if first // part != member:
+        if alone and first // part != member:
             own = slice(member * part, (member + 1) * part)
             assert visited[own].all(), "a member helps others before its own part is done"
     assert (visited == 1).all()

@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     """How rows are visited.
 
     tile, stride: the elements of a tile, its lanes (0 for none); step: the rows of a piece; threads: how many visit;
+    parts: in how many parts of their own;
     streams: whether results go past the caches; keeps, kept: whether the exponentials are kept between sum and result,
     and how many numbers that takes.
     """
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     stride: int
     step: int
     threads: int
+    parts: int
     streams: bool
     keeps: bool
     kept: int
@@ -114,7 +116,8 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
         stride = step if step // lanes % 2 else step + lanes
     streams = not in_place and stride == 0 and elements * size > _STREAMED_BYTES
     keeps, kept = _kept(n, lanes, 8 if size == 8 else 4, stride > 0)
-    return Plan(max(1, -(-n // lanes) * lanes * stride), stride, step, workers, streams, keeps, kept)
+    parts = workers if elements * size <= _STREAMED_BYTES else 1
+    return Plan(max(1, -(-n // lanes) * lanes * stride), stride, step, workers, parts, streams, keeps, kept)
 
 
 def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
@@ -158,7 +161,7 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     The ledger is softxent.kernels.cpu.team's; tiles and terms hold a part for each thread.
     """
     scratch = kernels().scratch
-    size, stride, step, threads, streams, keeps, kept = how
+    size, stride, step, threads, parts, streams, keeps, kept = how
     working = dtype if dtype.itemsize == 8 else _FLOAT32
     if not keeps:
         kept = 1
@@ -169,7 +172,7 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     # The caller's buffers for every thread: a thread that is not Python's own has nowhere to keep one.
     tiles, terms = scratch("tiles", threads * size, dtype), scratch("terms", threads * kept, working)
     team = kernels().team()
-    ledger = kernels().ledger(threads, size, kept, team)
+    ledger = kernels().ledger(threads, size, kept, team, parts)
     if team is not None:
         work(ledger, step, rows, tiles, stride, streams, keeps, terms)
         return

@@ -183,14 +183,14 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
             raise ticket.error
 
 
-def ledger(members: int, tile: int, kept: int, others: Team | None) -> np.ndarray:
+def ledger(members: int, tile: int, kept: int, others: Team | None, parts: int = 1) -> np.ndarray:
     """Return what the threads of one call share (softxent.kernels.cpu.team): tile, kept: each one's numbers there.
 
-    members: 0 for a call in one thread.
+    members: 0 for a call in one thread; parts: in how many the rows are cut.
     """
     parallel, size, number = (0, 0, 0) if others is None else (others.address, others.size, others.number)
-    numbers = np.zeros(8 * (1 + members) + 8, np.int64)
-    numbers[2:8] = members, parallel, size, tile, kept, number
+    numbers = np.zeros(16 + 8 * parts, np.int64)
+    numbers[2:9] = members, parallel, size, tile, kept, number, parts
     return numbers
 
 

@@ -145,7 +145,7 @@ def visit_softmax(arguments):
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
-    earlier = waiting = np.int64(0)
+    earlier = waiting = 0 * rows  # an int64, as they stay: no kernel is compiled for the integer 0
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)

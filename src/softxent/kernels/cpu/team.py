@@ -6,9 +6,12 @@ of ten classes. Here the kernel itself calls GOMP_parallel, the function that co
 
 What the threads of one call share is a ledger, int64: the next row of a call in one thread, the next member's number,
 how many members there may be, GOMP_parallel's address (0 where threads of Python's call the kernel, each for itself),
-its team's size, how many numbers of a tile and of kept terms belong to each; and from LINE on, a line of the cache for
-each member, the next row of its own part. Each visits its part first, the same one in every call, as those who made the
-logits mostly have: what lies in the other core's cache costs more than what has left the caches. Then it helps others.
+its team's size, how many numbers of a tile and of kept terms belong to each, omp_get_thread_num's address, and in how
+many parts the rows are cut; and from LINE on, a line of the cache for each part, its next row.
+
+Where there is a part for each member, it visits its own first, the same one in every call, as those who made the logits
+mostly have: what lies in the other core's cache costs more than what has left the caches. Then it helps others. Where
+nothing stays in the caches there is one part, for threads that read memory close to one another.
 """
 
 from __future__ import annotations
@@ -24,10 +27,24 @@ from numba.extending import intrinsic
 from softxent.kernels.cpu.jit import inlined, inner
 from softxent.kernels.cpu.memory import advanced, item_size, load_scalar, store_scalar, take
 
-__all__ = ["KEPT", "LINE", "MEMBERS", "NUMBER", "PARALLEL", "TEAM", "TILE", "in_team", "join", "next_piece", "share"]
+__all__ = [
+    "KEPT",
+    "LINE",
+    "MEMBERS",
+    "NUMBER",
+    "PARALLEL",
+    "PARTS",
+    "TEAM",
+    "TILE",
+    "in_team",
+    "join",
+    "next_piece",
+    "share",
+]
 
 # Places in a ledger.
-MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, LINE = map(np.int64, range(2, 9))
+MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, PARTS = map(np.int64, range(2, 9))
+LINE = 16
 
 _I8P, _I32 = ir.IntType(8).as_pointer(), ir.IntType(32)
 
@@ -57,15 +74,15 @@ def join(ledger):
 @inner
 def next_piece(ledger, member, step, rows):
     """Return the first of the rows, up to step of them, that this member visits next; rows for none."""
-    members = load_scalar(ledger, 8 * MEMBERS)
-    if members == 0:
+    if load_scalar(ledger, 8 * MEMBERS) == 0:
         row = load_scalar(ledger, 0)
         store_scalar(ledger, 0, row + step)
         return min(row, rows)
-    part = -(-rows // (members * step)) * step
-    for k in range(members):
-        owner = (member + k) % members
-        row = owner * part + take(advanced(ledger, 8 * LINE * (1 + owner)), step)
+    parts = load_scalar(ledger, 8 * PARTS)
+    part = -(-rows // (parts * step)) * step
+    for k in range(parts):
+        owner = (member + k) % parts
+        row = owner * part + take(advanced(ledger, 8 * (LINE + 8 * owner)), step)
         if row < min((owner + 1) * part, rows):
             return row
     return rows
