@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from softxent.check.axes import MORE_AXES
 from softxent.check.calling import Batch
 from softxent.check.exponential import exponential
 from softxent.check.fitting import differences, fitted, narrow, scaled
@@ -233,6 +234,12 @@ BY_PROPERTY = (
         "Its numbers of rows are no column (no keepdims): in a square batch they go to the classes of other rows.",
     ),
     (
+        MORE_AXES,
+        "more than two axes",
+        "The classes are the last axis, however many others there are; these only number the rows.",
+        "It is right for rows and classes, and takes logits of more axes for something else.",
+    ),
+    (
         "batch",
         NOT_INDEPENDENT[0],
         "A row's result is a function of that row.",
@@ -307,5 +314,6 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
         if prefix == "overflow: threshold" and inaccurate:
             continue
         if any(f.property.startswith(prefix) for f in findings):
-            return Diagnosis(name, step, sentence)
+            how = next((f.message for f in findings if prefix == MORE_AXES and f.property == prefix), "")
+            return Diagnosis(name, step, f"{sentence} {how[:1].upper()}{how[1:]}." if how else sentence)
     return None
