@@ -102,7 +102,7 @@ def sigmoid__short(z):
 
 def cross_entropy__lse(z, y):
     m = z.max(1)
-    return np.mean(m + np.log(np.exp(z - m[:, None]).sum(1)) - z[np.arange(len(y)), y])
+    return np.mean(np.log(np.exp(z - m[:, None]).sum(1)) + (m - z[np.arange(len(y)), y]))
 
 
 def cross_entropy__log_softmax(z, y):

@@ -308,6 +308,19 @@ def cross_entropy_grad__labels_by_columns(z, y):
     return (g / len(rows)).reshape(z.shape)
 
 
-def cross_entropy__length_of_the_first_axis(z, y):
-    own = np.take_along_axis(_log_softmax(z), y[..., None], -1)
-    return -own.sum() / len(z)
+def cross_entropy__labels_by_columns(z, y):
+    rows, labels = z.reshape(-1, z.shape[-1]), np.asarray(y).ravel(order="F")
+    return -_log_softmax(rows)[np.arange(len(rows)), labels].mean()
+
+
+def binary_cross_entropy__two_classes(z, t):
+    return np.logaddexp(0, np.where(t == 1, -z, z))
+
+
+def cross_entropy__lse_minus_logit(z, y):
+    m = z.max(1)
+    return np.mean(m + np.log(np.exp(z - m[:, None]).sum(1)) - z[np.arange(len(y)), y])
+
+
+def cross_entropy__torch_lse(logits: torch.Tensor, labels: torch.Tensor):
+    return (torch.logsumexp(logits, -1) - logits.gather(-1, labels[:, None])[:, 0]).sum()

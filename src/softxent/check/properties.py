@@ -17,6 +17,7 @@ from softxent.check.layouts import layouts
 from softxent.check.remembering import STATE, keeps_state, reused
 from softxent.check.session import Session
 from softxent.check.sizes import EQUAL, batch_sizes, cotangents, label_types, masks, row_of
+from softxent.check.soft_targets import SOFT, soft_targets
 
 __all__ = ["run_properties"]
 
@@ -45,6 +46,7 @@ def run_properties(session: Session) -> None:
         parts.append(("labels of few bits", label_types))
     if session.kind.name == "binary_cross_entropy":
         parts.append(("small losses", small_losses))
+        parts.append((SOFT, soft_targets))
     if session.kind.extra == "label" and session.way.labels == "index" and session.kind.name != "linear_cross_entropy":
         parts.append(("labels out of range", labels_out_of_range))
     if offered(session):
