@@ -324,3 +324,23 @@ def cross_entropy__lse_minus_logit(z, y):
 
 def cross_entropy__torch_lse(logits: torch.Tensor, labels: torch.Tensor):
     return (torch.logsumexp(logits, -1) - logits.gather(-1, labels[:, None])[:, 0]).sum()
+
+
+def softmax__largest_once(z):
+    m = z.max(-1, keepdims=True)
+    return np.exp(z - m) / (1 + np.where(z < m, np.exp(z - m), 0).sum(-1, keepdims=True))
+
+
+def softmax_jacobian__mirrored(p):
+    half = np.triu(p[..., :, None] * p[..., None, :])
+    return p[..., None] * np.eye(p.shape[-1], dtype=p.dtype) - half - np.swapaxes(half, -1, -2)
+
+
+def softmax_jacobian__clipped(p):
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return p[..., None] * (np.eye(p.shape[-1], dtype=p.dtype) - p[..., None, :])
+
+
+def softmax_vjp__half_inner(p, g):
+    inner = (p.astype(np.float16) * g.astype(np.float16)).sum(-1, keepdims=True)
+    return p * (g - inner.astype(p.dtype))
