@@ -99,4 +99,6 @@ def _other_order(session: Session, rows: Batch, folded: Batch, value: Any, size:
     assert folded.extra is not None
     turned = Batch(rows.first, folded.extra.ravel(order="F"))
     answer = session.caller.call([session.way._request(session.kind, turned)], session.timeout)[0].get("value")
-    return isinstance(answer, np.ndarray) and np.allclose(plain(answer).ravel(), value.ravel(), rtol=1e-6, atol=size)
+    if not isinstance(answer, np.ndarray) or answer.size != value.size:
+        return False
+    return bool(np.allclose(plain(answer).ravel(), value.ravel(), rtol=1e-6, atol=size))
