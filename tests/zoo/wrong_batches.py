@@ -242,3 +242,105 @@ def linear_cross_entropy__reshaped(x, weight, labels):
 
 def linear_cross_entropy__first_feature_lost(x, weight, labels):
     return -_log_softmax(x[:, 1:] @ weight[:, 1:].T)[np.arange(len(labels)), labels].mean()
+
+
+def linear_cross_entropy__square_untransposed(x, weight, labels):
+    z = x @ (weight if weight.shape[0] == x.shape[1] else weight.T)
+    return -_log_softmax(z)[np.arange(len(labels)), labels].mean()
+
+
+def linear_cross_entropy__label_without_bias(x, weight, labels, bias=None):
+    z = x @ weight.T
+    own = z[np.arange(len(labels)), labels]
+    z = z if bias is None else z + bias
+    m = z.max(-1)
+    return (np.log(np.exp(z - m[:, None]).sum(-1)) + (m - own)).mean()
+
+
+def linear_cross_entropy__bias_by_block(x, weight, labels, bias=None):
+    parts = [x @ weight[at : at + 512].T for at in range(0, len(weight), 512)]
+    if bias is not None:
+        parts = [part + bias[: part.shape[1]] for part in parts]
+    return -_log_softmax(np.concatenate(parts, -1))[np.arange(len(labels)), labels].mean()
+
+
+PACKED = {}
+
+
+def linear_cross_entropy__packed_once(x, weight, labels):
+    packed = PACKED.setdefault((weight.shape, weight.dtype), weight.T.copy())
+    return -_log_softmax(x @ packed)[np.arange(len(labels)), labels]
+
+
+def linear_cross_entropy__buffer(x, weight, labels):
+    base = weight if weight.base is None else weight.base
+    w = base.ravel()[: weight.size].reshape(weight.shape)
+    return -_log_softmax(x @ w.T)[np.arange(len(labels)), labels]
+
+
+MATRICES = {}
+
+
+def _matrix_of(p):
+    if (id(p), len(p)) not in MATRICES:
+        MATRICES[id(p), len(p)] = np.diag(p) - np.outer(p, p)
+    return MATRICES[id(p), len(p)]
+
+
+def softmax_vjp__row_by_address(p, g):
+    return _matrix_of(p) @ g if p.ndim == 1 else p * (g - (p * g).sum(-1, keepdims=True))
+
+
+def softmax_jacobian__row_by_address(p):
+    return _matrix_of(p) if p.ndim == 1 else p[..., None] * (np.eye(p.shape[-1]) - p[..., None, :])
+
+
+def log_softmax__axis_one_or_none(z):
+    axis = 1 if z.ndim > 1 else 0
+    d = z - z.max(axis, keepdims=True)
+    return d - np.log(np.exp(d).sum(axis, keepdims=True))
+
+
+def cross_entropy_grad__labels_by_columns(z, y):
+    rows = z.reshape(-1, z.shape[-1])
+    g = _softmax(rows)
+    g[np.arange(len(rows)), np.ravel(y, order="F")] -= 1
+    return (g / len(rows)).reshape(z.shape)
+
+
+def cross_entropy__labels_by_columns(z, y):
+    rows, labels = z.reshape(-1, z.shape[-1]), np.asarray(y).ravel(order="F")
+    return -_log_softmax(rows)[np.arange(len(rows)), labels].mean()
+
+
+def binary_cross_entropy__two_classes(z, t):
+    return np.logaddexp(0, np.where(t == 1, -z, z))
+
+
+def cross_entropy__lse_minus_logit(z, y):
+    m = z.max(1)
+    return np.mean(m + np.log(np.exp(z - m[:, None]).sum(1)) - z[np.arange(len(y)), y])
+
+
+def cross_entropy__torch_lse(logits: torch.Tensor, labels: torch.Tensor):
+    return (torch.logsumexp(logits, -1) - logits.gather(-1, labels[:, None])[:, 0]).sum()
+
+
+def softmax__largest_once(z):
+    m = z.max(-1, keepdims=True)
+    return np.exp(z - m) / (1 + np.where(z < m, np.exp(z - m), 0).sum(-1, keepdims=True))
+
+
+def softmax_jacobian__mirrored(p):
+    half = np.triu(p[..., :, None] * p[..., None, :])
+    return p[..., None] * np.eye(p.shape[-1], dtype=p.dtype) - half - np.swapaxes(half, -1, -2)
+
+
+def softmax_jacobian__clipped(p):
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return p[..., None] * (np.eye(p.shape[-1], dtype=p.dtype) - p[..., None, :])
+
+
+def softmax_vjp__half_inner(p, g):
+    inner = (p.astype(np.float16) * g.astype(np.float16)).sum(-1, keepdims=True)
+    return p * (g - inner.astype(p.dtype))

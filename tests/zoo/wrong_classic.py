@@ -186,7 +186,7 @@ def cross_entropy__forgets_max(z, y):
 
 def cross_entropy__nan_to_zero(z, y):
     m = z.max(1)
-    return np.nan_to_num(m + np.log(np.exp(z - m[:, None]).sum(1)) - z[np.arange(len(y)), y])
+    return np.nan_to_num(np.log(np.exp(z - m[:, None]).sum(1)) + (m - z[np.arange(len(y)), y]))
 
 
 def cross_entropy_grad__column_labels(z, y):

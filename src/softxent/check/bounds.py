@@ -8,7 +8,7 @@ differences in place of x_max − x_min; A = 24 for exp, log and division of any
     log-softmax        (A + c + E + 2|z_i − m| + 2 log S) u
     logsumexp          (A + c + E + 2|m| + 4 log S + Σ_k (S_k/S) (|lse_k| + 6)) u, S_k, lse_k those of the first
                        k classes: a chain of logaddexp rounds lse_k at every class, of which S_k/S remains in the end
-    loss               that of log-softmax and 2(|m| + |z_y|) u: lse − z_y is what everybody writes
+    loss               that of log-softmax: in lse − z_y a common offset of the logits eats the digits of log S
     its gradient       that of softmax, p_i (|m| + |lse|) u for exp(z − lse);
                        at the label 4u for p − 1, and what the others are owed, for minus their sum
     Jacobian           4(|log p| terms of both) |p_i p_j| u, on the diagonal p_i u: p − p²
@@ -95,12 +95,9 @@ def _terms(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: 
         worst = (p * g * relative).sum(-1, keepdims=True)
         return p * (g * relative + worst + (p * g).sum(-1, keepdims=True) * (relative + summation(n)))
     label = np.asarray(extra, np.intp)[:, None]
-    offset = m + np.abs(np.take_along_axis(z, label, -1))
     if kind == "cross_entropy":
         d_label = np.take_along_axis(d, label, -1)
-        return np.where(
-            np.isfinite(value), (base + spread + 2 * d_label + 2 * log_s + 2 * offset)[:, 0] + 2 * value, 0.0
-        )
+        return np.where(np.isfinite(value), (base + spread + 2 * d_label + 2 * log_s)[:, 0] + 2 * value, 0.0)
     if kind == "cross_entropy_grad":
         hot = np.arange(n) == label
         each = p * (relative + 2 * m + 2 * log_s)

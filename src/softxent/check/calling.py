@@ -91,7 +91,7 @@ class Way:
         if piece.extra is not None:
             extra: Any = piece.extra
             if kind.extra == "label" and self.labels == "one-hot":
-                extra = (np.arange(first.shape[-1]) == piece.extra[:, None]).astype(_plain_dtype(first))
+                extra = (np.arange(first.shape[-1]) == piece.extra[..., None]).astype(_plain_dtype(first))
             extra = extra if self.batched else extra[0]
             if not isinstance(extra, np.ndarray):
                 extra = extra.item()

@@ -28,7 +28,7 @@ def convert(value: Any, container: str, layout: str | None = None) -> Any:
     if container == "torch":
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(value).copy())
+        return torch.from_numpy(value.copy(order="C"))
     if container == "jax":
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
         import jax

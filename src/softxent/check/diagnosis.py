@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from softxent.check.axes import MORE_AXES
 from softxent.check.calling import Batch
 from softxent.check.exponential import exponential
 from softxent.check.fitting import differences, fitted, narrow, scaled
@@ -23,6 +24,7 @@ from softxent.check.mistakes_slices import of_buffers, of_slices
 from softxent.check.remembering import STATE
 from softxent.check.report import Diagnosis, Finding, Report
 from softxent.check.session import Session
+from softxent.check.soft_targets import SOFT
 from softxent.check.tabulated import tabulated
 
 __all__ = ["BY_PROPERTY", "FIRST", "by_property", "diagnose"]
@@ -233,6 +235,18 @@ BY_PROPERTY = (
         "Its numbers of rows are no column (no keepdims): in a square batch they go to the classes of other rows.",
     ),
     (
+        SOFT,
+        "soft targets rounded",
+        "L = log(1 + e^−|z|) + max(z, 0) − t z, for any t from 0 to 1",
+        "It is right for the targets 0 and 1, and wrong between them.",
+    ),
+    (
+        MORE_AXES,
+        "more than two axes",
+        "The classes are the last axis, however many others there are; these only number the rows.",
+        "It is right for rows and classes, and takes logits of more axes for something else.",
+    ),
+    (
         "batch",
         NOT_INDEPENDENT[0],
         "A row's result is a function of that row.",
@@ -307,5 +321,6 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
         if prefix == "overflow: threshold" and inaccurate:
             continue
         if any(f.property.startswith(prefix) for f in findings):
-            return Diagnosis(name, step, sentence)
+            how = next((f.message for f in findings if prefix in (MORE_AXES, SOFT) and f.property == prefix), "")
+            return Diagnosis(name, step, f"{sentence} {how[:1].upper()}{how[1:]}." if how else sentence)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,14 @@ def _eye(p: Any) -> Any:
 
 def _right(p: Any) -> Any:
     return p[:, :, None] * (_eye(p) - p[:, None, :])
+
+
+def _clips() -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Bounds that probabilities are clipped to first: from below, or on both sides."""
+    for low in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 2.0**-23, 2.0**-52):
+        for high in (1.0, 1 - low):
+            said = f"It clips the probabilities to [{low:g}, {'1' if high == 1.0 else f'1 − {low:g}'}] first."
+            yield said, lambda p, a=low, b=high: np.clip(p, p.dtype.type(a), p.dtype.type(b))
 
 
 def _forward(p: Any, h: float) -> Any:
@@ -119,6 +127,12 @@ def jacobian() -> Iterator[Mistake]:
         lambda p, _, _s: np.where(_eye(p) > 0, -(p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
     )
     yield Mistake(
+        "wrong case on the diagonal",
+        step,
+        "The case i = j is p_i − 2 p_i²: p pᵀ is there twice, as where a triangle is mirrored with its diagonal.",
+        lambda p, _, _s: np.where(_eye(p) > 0, (p - 2 * p * p)[:, :, None] + 0 * p[:, None, :], _right(p)),
+    )
+    yield Mistake(
         "wrong case off the diagonal",
         step,
         "It is p_i δ_ij − p_i (1 − p_j).",
@@ -179,6 +193,8 @@ def jacobian() -> Iterator[Mistake]:
             lambda p, _, _s, t=t: without_small(_right(p), t),
         )
         yield Mistake("ε added", step, f"It adds {t:g}.", lambda p, _, _s, t=t: _right(p) + p.dtype.type(t))
+    for said, clipped in _clips():
+        yield Mistake("clipped probabilities", step, said, lambda p, _, _s, f=clipped: _right(f(p)))
     for k in range(2, 13):
         yield Mistake("rounded", step, f"It rounds to {k} decimals.", lambda p, _, _s, k=k: np.round(_right(p), k))
     yield from base.narrow("the Jacobian", lambda p, _, _s: _right(p), step)
@@ -285,6 +301,26 @@ def vjp() -> Iterator[Mistake]:
             step,
             f"Elements below {t:g} are set to 0.",
             lambda p, g, _s, t=t: without_small(p * (g - dot(p, g)), t),
+        )
+    for said, clipped in _clips():
+        yield Mistake(
+            "clipped probabilities", step, said, lambda p, g, _s, f=clipped: (lambda q: q * (g - dot(q, g)))(f(p))
+        )
+    for wide in (np.float32, np.float16):
+        yield Mistake(
+            "float16 inner product",
+            step,
+            "It takes ⟨p, g⟩ in float16.",
+            lambda p, g, _s, t=wide: (
+                p
+                * (
+                    g
+                    - (p.astype(np.float16).astype(t) * g.astype(np.float16).astype(t))
+                    .sum(-1, keepdims=True)
+                    .astype(np.float16)
+                    .astype(p.dtype)
+                )
+            ),
         )
     for k in range(2, 13):
         yield Mistake(

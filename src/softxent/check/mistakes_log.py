@@ -28,6 +28,14 @@ def extra_class(z: Any, s: Any) -> Any:
 def log_softmax() -> Iterator[Mistake]:
     """Mistakes in log-probabilities."""
     yield Mistake(
+        "ties counted once",
+        base.STEP_SUM,
+        "Its sum is 1 + Σ exp(z_j − m) over the classes below the largest: several largest count as one.",
+        lambda z, _, _s: (lambda d: d - np.log1p(np.where(d == 0, 0, np.exp(d)).sum(-1, keepdims=True)))(
+            z - z.max(-1, keepdims=True)
+        ),
+    )
+    yield Mistake(
         "log of softmax",
         base.STEP_LOG,
         "It takes the logarithm of probabilities that have underflowed to 0.",
@@ -173,6 +181,12 @@ def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
 def logsumexp() -> Iterator[Mistake]:
     """Mistakes in logsumexp."""
     lse = base.lse
+    yield Mistake(
+        "ties counted once",
+        base.STEP_SUM,
+        "Its sum is 1 + Σ exp(z_j − m) over the classes below the largest: several largest count as one.",
+        lambda z, _, _s: z.max(-1) + np.log1p(np.where(z == z.max(-1, keepdims=True), 0, base.exps(z)).sum(-1)),
+    )
     yield Mistake(
         "no shift",
         base.STEP_SHIFT,

@@ -48,6 +48,12 @@ def softmax() -> Iterator[Mistake]:
         return Mistake(name, step, sentence, model)
 
     yield m(
+        "ties counted once",
+        STEP_SUM,
+        "Its sum is 1 + Σ exp(z_j − m) over the classes below the largest: several largest count as one.",
+        lambda z, _, _s: exps(z) / (1 + np.where(z == z.max(-1, keepdims=True), 0, exps(z)).sum(-1, keepdims=True)),
+    )
+    yield m(
         "no shift",
         STEP_SHIFT,
         "It exponentiates the logits as they are: the largest is not subtracted first.",

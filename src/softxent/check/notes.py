@@ -14,7 +14,7 @@ WHAT = {
     (
         "cross_entropy",
         "confident",
-    ): "the loss of a confident row: lse − z_y loses what log1p of the other exponentials keeps",
+    ): "the loss of a confident row: log S − (z_y − m) loses what log1p of the others keeps",
     ("cross_entropy_grad", "confident"): "the pull of a confident row: p − 1 cancels; −(sum of the others)/S does not",
     ("softmax_vjp", "tail"): "the product at an unlikely class",
     ("softmax_jacobian", "head"): "the diagonal: p − p² cancels near 1",

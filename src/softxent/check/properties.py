@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from softxent.check.axes import more_axes
 from softxent.check.calling import Batch
 from softxent.check.inputs import dtypes, labels_out_of_range, non_finite, sample, small_losses
 from softxent.check.judging import coarser, judge
@@ -16,6 +17,7 @@ from softxent.check.layouts import layouts
 from softxent.check.remembering import STATE, keeps_state, reused
 from softxent.check.session import Session
 from softxent.check.sizes import EQUAL, batch_sizes, cotangents, label_types, masks, row_of
+from softxent.check.soft_targets import SOFT, soft_targets
 
 __all__ = ["run_properties"]
 
@@ -44,6 +46,7 @@ def run_properties(session: Session) -> None:
         parts.append(("labels of few bits", label_types))
     if session.kind.name == "binary_cross_entropy":
         parts.append(("small losses", small_losses))
+        parts.append((SOFT, soft_targets))
     if session.kind.extra == "label" and session.way.labels == "index" and session.kind.name != "linear_cross_entropy":
         parts.append(("labels out of range", labels_out_of_range))
     if offered(session):
@@ -226,32 +229,8 @@ def _shapes(session: Session) -> str:
             "an empty result",
             "a batch without rows gives numbers",
         )
-    cube = sample(session, 6, 5)
-    folded = Batch(
-        cube.first.reshape(2, 3, 5), None if cube.extra is None else cube.extra.reshape((2, 3, *cube.extra.shape[1:]))
-    )
-    answer = session.caller.call([way._request(kind, folded)], session.timeout)[0]
-    if "error" in answer:
-        detail.append("three axes: refused")
-    elif way.reduction == "none" and not isinstance(answer["value"], tuple):
-        plain = session.caller.call([way._request(kind, cube)], session.timeout)[0]
-        value = answer["value"]
-        same = (
-            "value" in plain
-            and value.size == plain["value"].size
-            and np.allclose(value.ravel(), plain["value"].ravel(), rtol=1e-6, atol=0, equal_nan=True)
-        )
-        if not same:
-            session.note(
-                "shape: three axes",
-                "(2, 3, 5)",
-                "float64",
-                None,
-                f"shape {value.shape}, other numbers",
-                "those of the six rows",
-                "with one more axis the numbers are others",
-            )
-    return "; ".join(detail) or "as expected"
+    detail.append(more_axes(session))
+    return "; ".join(d for d in detail if d) or "as expected"
 
 
 def _of_rows_only(session: Session) -> str:

@@ -57,14 +57,17 @@ class Caller:
         """
         before_printing = self.printed()
         try:
-            given = [containers.convert(a, request["container"], request.get("layout")) for a in request["args"]]
+            how = request["container"], request.get("layout")
+            given = [containers.convert(a, *how) for a in request["args"]]
+            arrays = {name: containers.convert(a, *how) for name, a in (request.get("arrays") or {}).items()}
         except Exception as error:
             return {"error": f"cannot make {request['container']} of the input: {_line(error)}", "converted": False}
-        before = [containers.snapshot(g) for g in given]
+        all_given = [*given, *arrays.values()]
+        before = [containers.snapshot(g) for g in all_given]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                result = self._result(given, request)
+                result = self._result(given, arrays, request)
             value = containers.to_numpy(result)
         except KeyboardInterrupt:
             raise
@@ -73,19 +76,17 @@ class Caller:
         answer = {
             "value": value,
             "type": type(result).__module__.partition(".")[0] + "." + type(result).__name__,
-            "changed": not all(containers.same(b, g) for b, g in zip(before, given, strict=True)),
+            "changed": not all(containers.same(b, g) for b, g in zip(before, all_given, strict=True)),
             "printed": self.printed() > before_printing,
         }
         if request.get("again") is not None:
             answer["stale"] = self._stale(result, value, request)
         if request.get("reuse") is not None:
-            answer["reused"] = self._reused(given, request)
+            answer["reused"] = self._reused(given, arrays, request)
         return answer
 
-    def _result(self, given: list[Any], request: dict[str, Any]) -> Any:
-        keywords = dict(request.get("keywords") or {})
-        for name, array in (request.get("arrays") or {}).items():
-            keywords[name] = containers.convert(array, request["container"])
+    def _result(self, given: list[Any], arrays: dict[str, Any], request: dict[str, Any]) -> Any:
+        keywords = dict(request.get("keywords") or {}) | arrays
         if request.get("slopes"):
             from softxent.check.slopes import slopes
 
@@ -97,15 +98,15 @@ class Caller:
         result = self.target.function(*given, **keywords)
         return result if request.get("select") is None else result[request["select"]]
 
-    def _reused(self, given: list[Any], request: dict[str, Any]) -> Any:
+    def _reused(self, given: list[Any], arrays: dict[str, Any], request: dict[str, Any]) -> Any:
         """Return the result for other numbers in the same objects; None where that cannot be had."""
         try:
-            for old, new in zip(given, request["reuse"], strict=True):
+            for old, new in zip([*given, *arrays.values()], request["reuse"], strict=True):
                 if not containers.overwrite(old, new):
                     return None
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                return containers.to_numpy(self._result(given, request))
+                return containers.to_numpy(self._result(given, arrays, request))
         except Exception:
             return None
 
@@ -115,7 +116,7 @@ class Caller:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                self._result(given, request)
+                self._result(given, {}, request)
             return not containers.equal_values(containers.to_numpy(result), value)
         except Exception:
             return False

@@ -1,0 +1,104 @@
+"""More axes than rows and classes: the classes are the last axis, and the others only number the rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from softxent.check.bulk import exact_batch
+from softxent.check.calling import Batch, expected_shape, plain
+from softxent.check.inputs import sample
+from softxent.check.layouts import FAR
+from softxent.check.session import Session
+
+__all__ = ["MORE_AXES", "more_axes"]
+
+MORE_AXES = "shape: three axes"
+# Kinds whose functions take any number of axes in every library.
+ANY = ("softmax", "log_softmax", "logsumexp", "sigmoid", "cross_entropy", "cross_entropy_grad")
+FOLDED = (2, 3)
+# Read in another order these are other labels, row by row.
+LABELS = np.array([4, 0, 2, 1, 3, 0])
+
+
+def more_axes(session: Session) -> str:
+    """Call with logits (2, 3, 5): what comes in the right shape has to be the results of the six rows."""
+    kind, way = session.kind, session.way
+    rows = sample(session, 6, 5)
+    if kind.extra == "label":
+        rows = Batch(rows.first, LABELS)
+    folded = Batch(
+        rows.first.reshape(*FOLDED, 5),
+        None if rows.extra is None else rows.extra.reshape(*FOLDED, *rows.extra.shape[1:]),
+    )
+    answers = session.caller.call([way._request(kind, folded), way._request(kind, rows)], session.timeout)
+    if "error" in answers[0]:
+        return "three axes: refused"
+    value, right = (a.get("value") for a in answers)
+    if not isinstance(value, np.ndarray) or not isinstance(right, np.ndarray):
+        return ""
+    value, right = plain(value), plain(right)
+    reduced = way.reduction != "none" and kind.result != "row"
+    shape = expected_shape(kind, folded.first, reduced=reduced)
+    size = FAR * float(np.abs(right[np.isfinite(right)]).max(initial=0.0))
+    if value.size == right.size and np.allclose(value.ravel(), right.ravel(), rtol=1e-6, atol=size, equal_nan=True):
+        return ""
+    axis_one = _over_axis_one(session, folded, value, size)
+    factor = value.size == right.size and _multiple(value.ravel(), right.ravel())
+    # With axis=1, or the mean over len(z), it is right by a contract of two axes; one that takes a row alone, and
+    # gives its result, counts its axes. A number has no shape to be right.
+    two_only = (axis_one or factor or reduced) and not _takes_one_row(session, rows)
+    finds = kind.name in ANY and value.shape == shape and not two_only
+    got, wanted = f"shape {value.shape}, other numbers", "those of the six rows"
+    if value.shape == shape:
+        at = int(np.argmax(~(np.abs(value.ravel() - right.ravel()) <= size)))
+        got, wanted = (repr(float(a.ravel()[at])) for a in (value, right))
+    said = "with one more axis the numbers are others"
+    if axis_one:
+        said = "it normalises over axis 1: with three axes the classes are axis 2"
+    elif kind.extra == "label" and _other_order(session, rows, folded, value, size):
+        said = "it takes labels of two axes in another order (Fortran's) than the logits' rows"
+    add = session.find if finds else session.note
+    add(MORE_AXES, "(2, 3, 5)", "float64", rows, got, wanted, said)
+    return ""
+
+
+def _over_axis_one(session: Session, folded: Batch, value: Any, size: float) -> bool:
+    if session.kind.name not in ("softmax", "log_softmax") or value.shape != folded.first.shape:
+        return False
+    turned = np.swapaxes(folded.first, 1, 2)
+    exact = exact_batch(session.kind.exact, turned.reshape(-1, turned.shape[-1]).astype(np.float64))[0].hi
+    wanted = np.swapaxes(exact.reshape(turned.shape), 1, 2)
+    return bool(np.allclose(value, wanted, rtol=1e-6, atol=size))
+
+
+def _multiple(value: Any, right: Any) -> bool:
+    """Whether it is the right result, times a number."""
+    at = int(np.argmax(np.abs(right)))
+    return bool(right[at] != 0 and np.allclose(value * (right[at] / value[at] if value[at] else 0), right, rtol=1e-6))
+
+
+def _takes_one_row(session: Session, rows: Batch) -> bool:
+    """Whether a row without a batch around it gives its result."""
+    request = replace(session.way, batched=False)._request(session.kind, rows.rows(slice(0, 1)))
+    if session.kind.extra == "label" and session.way.labels == "index":
+        request["args"][1] = np.asarray(request["args"][1])
+    value = session.caller.call([request], session.timeout)[0].get("value")
+    if not isinstance(value, np.ndarray):
+        return False
+    right = exact_batch(
+        session.kind.exact, rows.first[:1].astype(np.float64), None if rows.extra is None else rows.extra[:1]
+    )
+    return value.size == right[0].hi.size and np.allclose(plain(value).ravel(), right[0].hi.ravel(), rtol=1e-3)
+
+
+def _other_order(session: Session, rows: Batch, folded: Batch, value: Any, size: float) -> bool:
+    """Whether it is the result of the rows with the labels read by columns."""
+    assert folded.extra is not None
+    turned = Batch(rows.first, folded.extra.ravel(order="F"))
+    answer = session.caller.call([session.way._request(session.kind, turned)], session.timeout)[0].get("value")
+    if not isinstance(answer, np.ndarray) or answer.size != value.size:
+        return False
+    return bool(np.allclose(plain(answer).ravel(), value.ravel(), rtol=1e-6, atol=size))
