@@ -45,7 +45,7 @@ from softxent.kernels.cpu.row import (
     write_log_row,
     write_row,
 )
-from softxent.kernels.cpu.tile import tile_find, tile_max, tile_sum, write_log_tile, write_tile
+from softxent.kernels.cpu.tile import row_offset, tile_find, tile_max, tile_sum, write_log_tile, write_tile
 from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [
@@ -93,14 +93,6 @@ BOOK_LINES = _SCRATCH + 2 * 16
 NONE, LARGEST, IGNORED = map(np.int64, (-1, -2, -3))
 # What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
 _GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES, _KEPT_BYTES = 1 << 16, 1 << 18, 1 << 19
-
-
-@inlined
-def row_offset(row, inner, outer_stride, inner_stride):
-    """The byte offset of a row's first class."""
-    if inner == 1:  # two divisions fewer
-        return row * outer_stride
-    return (row // inner) * outer_stride + (row % inner) * inner_stride
 
 
 @inlined

@@ -2,8 +2,8 @@
 
 A tile holds some rows (images' positions) with their classes one below the other: element (class c, row l) at byte
 (c · stride + l) · itemsize. Rows of one array that lie side by side, as positions do, are copied a vector at a time;
-others (10 classes a row, one after the other) an element at a time. After that every operation takes a vector of rows,
-and the result is written over the logits and copied back.
+rows of contiguous classes are transposed in registers (softxent.kernels.cpu.transpose), others copied an element at a
+time. After that every operation takes a vector of rows, and the result is written over the logits and copied back.
 
 The sum of a row has the same order as in softxent.kernels.cpu.row: LANES partial sums, class c in the one of number
 c mod LANES, folded in the same way. So a row has the same bits however it lies in memory.
@@ -35,11 +35,22 @@ from softxent.kernels.cpu.transpose import (
     square_to_tile,
 )
 
-__all__ = ["foresee", "pack", "tile_find", "tile_max", "tile_sum", "unpack", "write_log_tile", "write_tile"]
+__all__ = [
+    "foresee",
+    "pack",
+    "row_offset",
+    "tile_find",
+    "tile_max",
+    "tile_sum",
+    "unpack",
+    "write_log_tile",
+    "write_tile",
+]
 
 
 @inlined
-def _row_offset(row, inner, outer_stride, inner_stride):
+def row_offset(row, inner, outer_stride, inner_stride):
+    """The byte offset of a row's first class."""
     if inner == 1:  # two divisions fewer
         return row * outer_stride
     return (row // inner) * outer_stride + (row % inner) * inner_stride
@@ -53,7 +64,7 @@ def pack(z, zo, zc, zi, inner, n, first, count, tile, stride):
     lane = 0
     while lane < count:
         row = first + lane
-        at = _row_offset(row, inner, zo, zi)
+        at = row_offset(row, inner, zo, zi)
         if inner == 1 and zc == size:
             # Rows one after the other.
             rows = min(lanes, count - lane)
@@ -85,7 +96,7 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
     lane = 0
     while lane < count:
         row = first + lane
-        to = _row_offset(row, inner, oo, oi)
+        to = row_offset(row, inner, oo, oi)
         if inner == 1 and oc == size:
             rows = min(lanes, count - lane)
             # What a whole vector writes beyond a row of few classes, later rows overwrite, if there are enough.
@@ -118,7 +129,7 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
 def foresee(z, zo, zc, zi, inner, n, row, count):
     """Ask for the cache lines of count rows from row on, at most LANES, as pack will read them."""
     size = item_size(z)
-    at = _row_offset(row, inner, zo, zi)
+    at = row_offset(row, inner, zo, zi)
     if inner == 1 and zc == size:
         for byte in range(0, count * zo, 64):
             prefetch(z, at + byte)
