@@ -20,7 +20,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
-	for script in accuracy loss softmax class_axis half linear products small first_call torch_loss fit; do \
+	for script in accuracy loss softmax class_axis half linear products threads small first_call torch_loss fit; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; \
 	done
 

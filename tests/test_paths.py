@@ -89,7 +89,7 @@ def test_any_batch(width, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-@pytest.mark.parametrize(("rows", "width"), [(9000, 10), (700, 513), (40, 70_000)])
+@pytest.mark.parametrize(("rows", "width"), [(40_000, 10), (700, 513), (40, 70_000)])
 def test_any_number_of_threads(rows, width, dtype, rng):
     """1, 2, 3 and 4 threads: bit for bit the same."""
     z, y = rows_of(rng, rows, width, dtype)
@@ -103,6 +103,15 @@ def test_any_number_of_threads(rows, width, dtype, rng):
                 assert_same_bits(got, w)
     finally:
         scheduler.set_num_threads(before)
+
+
+def test_threads_of_ours_leave_small_arrays_to_one(monkeypatch):
+    """Below 1 MB our threads would take longer to come than to compute; a team that waits is there at once."""
+    monkeypatch.setattr(visits.kernels(), "get_num_threads", lambda: 2)
+    for team, small in ((None, 1), (object(), 2)):
+        monkeypatch.setattr(visits.kernels(), "team", lambda team=team: team)
+        assert [visits.threads_for(n, size) for n, size in ((1000, 4), (1 << 18, 4), (1 << 17, 8))] == [small, 2, 2]
+        assert visits.threads_for((1 << 18) - 1, 2) == small
 
 
 @pytest.mark.parametrize("dtype", ALL)

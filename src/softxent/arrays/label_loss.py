@@ -8,7 +8,7 @@ import numpy as np
 
 from softxent.arrays.rows import Layout
 from softxent.arrays.targets import Targets
-from softxent.arrays.visits import NOTHING, kernels, plan, strided, strided_like, visit
+from softxent.arrays.visits import NOTHING, kernels, plan, strided, strided_like, threads_for, visit
 from softxent.options import LossOptions
 
 __all__ = ["is_label_loss", "label_losses"]
@@ -39,7 +39,7 @@ def label_losses(
     out = z if result is None or result is array else strided_like(result, layout, z, array)
     size = z[0].itemsize
     inner, n = layout.inner, layout.num_classes
-    how = plan(layout.num_rows, n, inner, size, z[2] == size == out[2], out is z, own.get_num_threads())
+    how = plan(layout.num_rows, n, inner, size, z[2] == size == out[2], out is z, threads_for(array.size, size))
     weight = NOTHING if targets.weight is None else targets.weight
     scale = NOTHING if row_scale is None else row_scale
     label_rows = own.label_rows

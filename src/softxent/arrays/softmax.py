@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from softxent.arrays.rows import Axis, Layout, as_floating, is_longdouble, native, output_array
 from softxent.arrays.small import small_map
-from softxent.arrays.visits import kernels, plan, strided, strided_like, visit
+from softxent.arrays.visits import kernels, plan, strided, strided_like, threads_for, visit
 
 __all__ = ["map_rows", "sum_rows"]
 
@@ -58,7 +58,7 @@ def map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name: 
         else:
             to = strided(result, Layout.of(result.shape, 1))
         size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
-        how = plan(layout.num_rows, n, inner, size, z[2] == size == to[2], to is z, own.get_num_threads())
+        how = plan(layout.num_rows, n, inner, size, z[2] == size == to[2], to is z, threads_for(array.size, size))
 
         def work(*piece: Any) -> None:
             kernel(*z, *to, inner, n, *piece)
@@ -88,7 +88,7 @@ def sum_rows(x: npt.ArrayLike, axis: Axis, keepdims: bool) -> Any:
             own = kernels()
             z = strided(array, layout)
             size, inner, n = z[0].itemsize, layout.inner, layout.num_classes
-            how = plan(layout.num_rows, n, inner, size, z[2] == size, True, own.get_num_threads())
+            how = plan(layout.num_rows, n, inner, size, z[2] == size, True, threads_for(array.size, size))
 
             def work(ledger: np.ndarray, step: int, rows: int, tile: np.ndarray, stride: int, *unused: Any) -> None:
                 own.logsumexp(*z, inner, n, ledger, step, rows, tile, stride, values)

@@ -16,7 +16,7 @@ import numpy as np
 
 from softxent.arrays.rows import Layout, as_writable
 
-__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_like", "visit"]
+__all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_like", "threads_for", "visit"]
 
 NOTHING = np.empty(0)
 _FLOAT32 = np.dtype(np.float32)
@@ -31,6 +31,8 @@ _KEPT_BYTES, _GROUP_BYTES = 512 << 10, 64 << 10
 # What a thread should have to do before it is worth another thread; the least that a piece of rows holds, and how many
 # pieces there are for each thread where rows are many, so that all end together.
 _LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 64
+# Less than this is not worth a thread of ours, which has to wake and to get Python's lock; PyTorch's spin.
+_LEAST_BYTES_OF_OURS = 1 << 20
 # Results of more bytes than this go past the caches: nothing of them would be left there.
 _STREAMED_BYTES = 24 << 20
 
@@ -150,6 +152,15 @@ def kernels() -> Any:
         ledger=scheduler.ledger,
         scratch=scheduler.scratch,
     )
+
+
+def threads_for(elements: int, size: int) -> int:
+    """Return how many threads may visit so many elements of size bytes."""
+    own = kernels()
+    threads: int = own.get_num_threads()
+    if threads > 1 and elements * max(size, 4) < _LEAST_BYTES_OF_OURS and own.team() is None:
+        return 1
+    return threads
 
 
 Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray], Any]
