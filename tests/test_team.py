@@ -152,3 +152,11 @@ def test_pytorch_is_never_imported_for_its_threads():
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+
+
+def test_one_member_does_the_work_of_all_that_never_come():
+    """A pool that is busy elsewhere, a team with fewer threads: the parts of the others are visited too."""
+    shared = scheduler.ledger(3, 0, 0, None, 3)
+    firsts = [one_piece(shared, 1, 4, 30) for _ in range(9)]
+    assert sorted(firsts) == [0, 4, 8, 12, 16, 20, 24, 28, 30]
+    assert firsts[:3] == [12, 16, 20], "its own part first"
