@@ -40,17 +40,20 @@ def more_axes(session: Session) -> str:
     if not isinstance(value, np.ndarray) or not isinstance(right, np.ndarray):
         return ""
     value, right = plain(value), plain(right)
-    reduced = way.reduction != "none" and kind.result != "row"
-    shape = expected_shape(kind, folded.first, reduced=reduced)
+    shape = expected_shape(kind, folded.first, reduced=way.reduction != "none" and kind.result != "row")
     size = FAR * float(np.abs(right[np.isfinite(right)]).max(initial=0.0))
     if value.size == right.size and np.allclose(value.ravel(), right.ravel(), rtol=1e-6, atol=size, equal_nan=True):
         return ""
     axis_one = _over_axis_one(session, folded, value, size)
     factor = value.size == right.size and _multiple(value.ravel(), right.ravel())
-    # With axis=1, or the mean over len(z), it is right by a contract of two axes; one that takes a row alone, and
-    # gives its result, counts its axes. A number has no shape to be right.
-    two_only = (axis_one or factor or reduced) and not _takes_one_row(session, rows)
-    finds = kind.name in ANY and value.shape == shape and not two_only
+    # With axis=1, or divided by len(z), it is right by a contract of two axes; one that takes a row alone, and gives its
+    # result, counts its axes.
+    two_only = (axis_one or factor) and not _takes_one_row(session, rows)
+    other_order = kind.extra == "label" and _other_order(session, rows, folded, value, size)
+    # Labels that are indexed, labels[:, None], broadcast against another axis: whoever wrote it meant two axes, as most
+    # who write a loss do. Labels in another order were flattened on purpose.
+    meant = other_order if kind.extra == "label" else not two_only
+    finds = kind.name in ANY and value.shape == shape and meant
     got, wanted = f"shape {value.shape}, other numbers", "those of the six rows"
     if value.shape == shape:
         at = int(np.argmax(~(np.abs(value.ravel() - right.ravel()) <= size)))
@@ -58,7 +61,7 @@ def more_axes(session: Session) -> str:
     said = "with one more axis the numbers are others"
     if axis_one:
         said = "it normalises over axis 1: with three axes the classes are axis 2"
-    elif kind.extra == "label" and _other_order(session, rows, folded, value, size):
+    elif other_order:
         said = "it takes labels of two axes in another order (Fortran's) than the logits' rows"
     add = session.find if finds else session.note
     add(MORE_AXES, "(2, 3, 5)", "float64", rows, got, wanted, said)
