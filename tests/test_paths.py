@@ -17,11 +17,13 @@ from ulps import DTYPES, assert_contract, assert_same_bits
 import softxent
 from softxent.arrays import visits
 from softxent.arrays.small import forget_calls
-from softxent.kernels.cpu import cross_entropy, groups, label_terms, row, scheduler, tile
+from softxent.kernels.cpu import cross_entropy, few, groups, label_terms, row, scheduler, tile
 from softxent.kernels.cpu import softmax as kernel_softmax
+from softxent.kernels.cpu.frames import SETTLED
 
-# Below, at and above a vector, the longest row in a tile (120 float32, 60 float64), and a settled sum (512, 1024).
-WIDTHS = (1, 2, 7, 8, 9, 10, 15, 16, 17, 31, 33, 60, 61, 100, 120, 121, 300, 511, 512, 513, 1024, 1030, 2100)
+# Below, at and above a vector, the longest rows of a group and a tile (128, 120 float32), a settled sum (512, 1024).
+WIDTHS = (1, 2, 7, 8, 9, 10, 15, 16, 17, 31, 33, 60, 61, 100, 120, 121, 128, 129, 300, 511, 512, 513, 1024, 1030, 2100)
+LANES = 16  # of float32
 ALL = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -57,6 +59,8 @@ def rows_of(rng, count, width, dtype):
     z[7, 0] = -np.inf
     z[8] = np.where(np.arange(width) % 2, z[8], -np.inf)
     z[9] *= 1000
+    # The largest logit twice: one of the two is taken out of the sum, always the first.
+    z[10:20, [width // 5, -1]] = 20
     return z, y
 
 
@@ -115,27 +119,56 @@ def test_threads_of_ours_leave_small_arrays_to_one(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ALL)
-@pytest.mark.parametrize("width", [10, 121, 1030])
+@pytest.mark.parametrize("width", [9, 10, 16, 40, 121, 255, 1030])
 def test_kept_streamed_and_tiled_alike(width, dtype, rng, monkeypatch, fresh_plans):
-    """Terms kept or computed again, results past the caches or not, rows in tiles or one by one: the same bits."""
+    """Terms kept or computed again, results past the caches or not, rows in groups, in tiles or one by one."""
     z, y = rows_of(rng, 50, width, dtype)
     want = results(z, y)
-    for name, value in (
-        ("visits._KEPT_BYTES", 0),
-        ("visits._STREAMED_BYTES", 0),
-        ("visits._TILED_ROW_BYTES", 0),
-        ("visits._TILED_ROW_BYTES", 1 << 20),
-        ("visits._TILE_BYTES", 1),
-        ("small._SMALL_ELEMENTS", 0),
+    for changes in (
+        {"visits._KEPT_BYTES": 0},
+        {"visits._STREAMED_BYTES": 0},
+        {"visits._FEW_BYTES": 0, "visits._TILED_ROW_BYTES": 0},
+        {"visits._FEW_BYTES": 0, "visits._TILED_ROW_BYTES": 1 << 20},
+        {"visits._FEW_BYTES": 0, "visits._TILED_ROW_BYTES": 1 << 20, "visits._TILE_BYTES": 1},
+        {"visits._FEW_BYTES": 4 * (LANES * SETTLED - 1) if width < 256 and dtype != "float64" else 512},
+        {"small._SMALL_ELEMENTS": 0},
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"softxent.arrays.{name}", value)
+            for name, value in changes.items():
+                patch.setattr(f"softxent.arrays.{name}", value)
             visits.plan.cache_clear()
             forget_calls()
             for got, w in zip(results(z, y), want, strict=True):
-                assert_same_bits(got, w, what=f"{name} = {value}")
+                assert_same_bits(got, w, what=str(changes))
     given = z.copy()
     assert_same_bits(softxent.softmax(given, out=given), want[0])
+
+
+def test_groups_are_never_settled():
+    """A group's sums are not settled: rows of few classes have fewer vectors than that takes."""
+    for dtype, lanes in ((np.float32, LANES), (np.float64, LANES // 2)):
+        most = visits._FEW_BYTES // np.dtype(dtype).itemsize
+        assert most < lanes * SETTLED
+        assert visits.plan(100, most, 1, np.dtype(dtype).itemsize, True, False, 1).stride == visits.FEW
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("width", [9, 40])
+def test_groups_of_any_number_of_rows(width, dtype, rng):
+    """Less than a group, several, a last one that is not whole: each row as in any other batch, nothing beside it."""
+    z, y = rows_of(rng, 70, width, dtype)
+    want = results(z, y)
+    for count in (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 49, 65):
+        for start in (0, 5):
+            some = slice(start, start + count)
+            given = z[some].copy()
+            for got, w in zip(results(given, y[some]), want, strict=True):
+                assert_same_bits(got, w[some], what=f"rows {start} to {start + count}")
+            room = np.full((count + 2, width + 3), 7, z.dtype)
+            softxent.softmax(given, out=room[1:-1, 1:-2])
+            assert_same_bits(room[1:-1, 1:-2], want[0][some])
+            room[1:-1, 1:-2] = 7
+            assert (room == 7).all()
 
 
 def test_kernels_use_no_memory_but_their_own(rng):
@@ -143,7 +176,7 @@ def test_kernels_use_no_memory_but_their_own(rng):
 
     Numba frees an array after its last use, which a pointer to it is not: a kernel of pointers makes no array.
     """
-    for module in (cross_entropy, label_terms, groups, row, kernel_softmax, tile):
+    for module in (cross_entropy, few, label_terms, groups, row, kernel_softmax, tile):
         source = inspect.getsource(module)
         assert "np.empty(" not in source, module.__name__
         assert "np.zeros(" not in source, module.__name__

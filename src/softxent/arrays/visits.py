@@ -1,8 +1,9 @@
 """How the kernels get an array: where its first element is, its byte strides, and which rows a thread visits.
 
 Any array whose rows can be told by three strides, (outer, class, inner), is read and written where it lies: no copy, no
-transposition, half precision too. Few classes, and classes that are not contiguous, go through a tile
-(softxent.kernels.cpu.tile); a row has the same bits either way.
+transposition, half precision too. Rows of many classes are visited one by one (softxent.kernels.cpu.row), of few in
+groups (softxent.kernels.cpu.few); very few classes, and such as are not contiguous, go through a tile
+(softxent.kernels.cpu.tile). A row has the same bits either way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ __all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_
 NOTHING = np.empty(0)
 _FLOAT32 = np.dtype(np.float32)
 
-# Rows of more bytes than this are visited one by one, if their classes are contiguous.
+# The stride that stands for groups of rows with their classes along the lanes: from half a vector to so many bytes.
+FEW, _FEW_BYTES = -1, 512
+# Other rows of more bytes than this are visited one by one, if their classes are contiguous.
 _TILED_ROW_BYTES = 480
 # A tile's size: in the first-level cache where rows follow one another, in the second-level cache where it is worth
 # more that each class's piece is long.
@@ -44,10 +47,9 @@ Strided = tuple[np.ndarray, int, int, int]
 class Plan(NamedTuple):
     """How rows are visited.
 
-    tile, stride: the elements of a tile, its lanes (0 for none); step: the rows of a piece; threads: how many visit;
-    parts: in how many parts of their own;
-    streams: whether results go past the caches; keeps, kept: whether the exponentials are kept between sum and result,
-    and how many numbers that takes.
+    tile, stride: the elements of a tile, its lanes (0 for none, FEW for groups); step: the rows of a piece;
+    threads: how many visit; parts: in how many parts of their own; streams: whether results go past the caches;
+    keeps, kept: whether the exponentials are kept between sum and result, and how many numbers that takes.
     """
 
     tile: int
@@ -103,7 +105,9 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
     lanes = 8 if size == 8 else 16
     working = max(size, 4)
     stride = 0
-    if not contiguous or n * working <= _TILED_ROW_BYTES:
+    if contiguous and inner == 1 and lanes < 2 * n and n * working <= _FEW_BYTES:
+        stride = FEW
+    elif not contiguous or n * working <= _TILED_ROW_BYTES:
         budget = _TILE_BYTES if inner == 1 else _DEEP_TILE_BYTES
         vectors = max(1, min(budget // (n * size * lanes), -(-rows // lanes)))
         # An odd number of vectors: classes of one row then lie in different sets of the cache.
@@ -112,20 +116,24 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
     workers = max(1, min(threads, elements // _LEAST_ELEMENTS))
     pieces = 1 if workers == 1 else max(workers, min(workers * _PIECES, elements // _PIECE_ELEMENTS))
     step = -(-rows // pieces)
-    if stride:
+    if stride == FEW:
+        step = -(-step // lanes) * lanes
+    elif stride:
         # A piece is a tile: no larger, and in whole vectors of rows.
         step = min(stride, -(-step // lanes) * lanes)
         stride = step if step // lanes % 2 else step + lanes
     streams = not in_place and stride == 0 and elements * size > _STREAMED_BYTES
-    keeps, kept = _kept(n, lanes, 8 if size == 8 else 4, stride > 0)
+    keeps, kept = _kept(n, lanes, 8 if size == 8 else 4, stride)
     parts = workers if elements * size <= _STREAMED_BYTES else 1
-    return Plan(max(1, -(-n // lanes) * lanes * stride), stride, step, workers, parts, streams, keeps, kept)
+    return Plan(max(1, -(-n // lanes) * lanes * max(stride, 0)), stride, step, workers, parts, streams, keeps, kept)
 
 
-def _kept(n: int, lanes: int, size: int, tiled: bool) -> tuple[bool, int]:
+def _kept(n: int, lanes: int, size: int, stride: int) -> tuple[bool, int]:
     """Return whether the terms of a group of rows stay in the second-level cache, and how many numbers they are."""
     padded = -(-n // lanes) * lanes
-    if tiled:
+    if stride == FEW:
+        return True, 4 * padded * lanes
+    if stride > 0:
         return n * lanes * 2 * size <= _KEPT_BYTES, 2 * n * lanes
     rows = max(1, min(lanes, _GROUP_BYTES // (2 * n * size)))
     # Twice: a group's results are written while the next group's terms are computed.

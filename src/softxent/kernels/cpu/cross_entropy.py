@@ -17,26 +17,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.groups import (
+from softxent.kernels.cpu.book import (
     BOOK_LINES,
     IGNORED,
     SKIP,
     SKIPPED,
     SKIPPED_RESULT,
     entry,
+    read,
+    set_entry,
+    write,
+)
+from softxent.kernels.cpu.few import visit_few, write_skipping
+from softxent.kernels.cpu.groups import (
     next_rows,
     row_offset,
     rows_at_once,
     second_half,
-    set_entry,
     statistics,
     waits,
-    write,
     write_results,
 )
-from softxent.kernels.cpu.jit import inner, kernel
+from softxent.kernels.cpu.jit import inlined, inner, kernel
 from softxent.kernels.cpu.label_terms import LOSS, SCALE, WEIGHT, finish
-from softxent.kernels.cpu.lanes import convert, lane_count, select
+from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, to_integers
 from softxent.kernels.cpu.memory import (
     fence,
     item_size,
@@ -45,6 +49,7 @@ from softxent.kernels.cpu.memory import (
     load_scalar,
     pointer,
     stack_lines,
+    store,
     store_scalar,
 )
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
@@ -56,43 +61,84 @@ __all__ = ["label_rows", "visit_label_rows"]
 @inner
 def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, row_scale, scaled, book):
     """Note the labels of a group, their logits and weights, and the rows' scales."""
-    lanes = lane_count(like(z))
-    nothing = convert(np.float64, like(z))
-    write(book, SKIP, nothing + IGNORED)
-    write(book, WEIGHT, nothing + 1.0)
-    write(book, SCALE, nothing + 1.0)
+    zero = like(z)
+    wide, numbers = convert(np.float64, zero), integer_splat(zero, IGNORED)
+    write(book, SKIP, numbers)
+    write(book, WEIGHT, wide + 1.0)
+    write(book, SCALE, wide + 1.0)
     for slot in range(count):
         y = load_scalar(labels, (row + slot) * 8)
         if y == ignore_index:
             continue
-        set_entry(book, SKIP, slot, lanes, y)
+        set_entry(book, SKIP, slot, numbers, y)
         z_y = load_scalar(z, row_offset(row + slot, inner, zo, zi) + y * zc)
-        set_entry(book, SKIPPED, slot, lanes, z_y)
+        set_entry(book, SKIPPED, slot, zero, z_y)
         if weighted:
-            set_entry(book, WEIGHT, slot, lanes, load_scalar(weight, y * 8))
+            set_entry(book, WEIGHT, slot, wide, load_scalar(weight, y * 8))
         if scaled:
-            set_entry(book, SCALE, slot, lanes, load_scalar(row_scale, (row + slot) * 8))
+            set_entry(book, SCALE, slot, wide, load_scalar(row_scale, (row + slot) * 8))
 
 
 @inner
 def _note_labels_of_tile(zero, row, labels, ignore_index, book):
     """As _note_labels, for a whole vector of rows, without weights and scales; the logits come with the sums."""
     y = load(labels, row * 8, zero)
-    skip = convert(np.float64, select(y == ignore_index, IGNORED, y))
-    write(book, SKIP, skip)
-    write(book, WEIGHT, skip * 0.0 + 1.0)
-    write(book, SCALE, skip * 0.0 + 1.0)
+    write(book, SKIP, to_integers(zero, select(y == ignore_index, IGNORED, y)))
+    write(book, WEIGHT, convert(np.float64, zero) + 1.0)
+    write(book, SCALE, convert(np.float64, zero) + 1.0)
 
 
 @inner
 def _write_labels(out, oo, oc, oi, inner, row, count, book):
     """Write the gradients at a group's labels, which are not in a tile."""
-    lanes = lane_count(like(out))
+    zero = like(out)
     for slot in range(count):
-        y = np.int64(entry(book, SKIP, slot, lanes))
+        y = np.int64(entry(book, SKIP, slot, integer_splat(zero, 0)))
         if y != IGNORED:
-            value = entry(book, SKIPPED_RESULT, slot, lanes)
+            value = entry(book, SKIPPED_RESULT, slot, zero)
             store_scalar(out, row_offset(row + slot, inner, oo, oi) + y * oc, value)
+
+
+@inlined
+def _write_losses(zero, row, count, book, losses):
+    wide = convert(np.float64, zero)
+    if count == lane_count(zero):
+        store(losses, row * 8, read(book, LOSS, wide))
+    else:
+        for slot in range(count):
+            store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, wide))
+
+
+@inlined
+def _begin_few(z, zo, whole, rest, first, count, book, given):
+    """Note what _note_labels does, of a group of rows of few classes."""
+    zero = like(z)
+    labels, ignore_index, weight, weighted, scales, scaled, _, _, _, _, _ = given
+    if weighted or scaled or count < lane_count(zero):
+        zc, one = np.int64(item_size(z)), np.int64(1)
+        _note_labels(
+            z, zo, zc, zc, one, first, count, labels, ignore_index, weight, weighted, scales, scaled, book
+        )  # fmt: skip
+        return
+    _note_labels_of_tile(zero, first, labels, ignore_index, book)
+    at = first * zo
+    for slot in range(count):
+        y = max(np.int64(entry(book, SKIP, slot, integer_splat(zero, 0))), 0)
+        set_entry(book, SKIPPED, slot, zero, load_scalar(z, at + y * item_size(z)))
+        at += zo
+
+
+@inlined
+def _finish_few(zero, first, count, book, given):
+    _, _, _, _, _, _, plain, z_loss, divisor, losses, want_grad = given
+    finish(zero, book, plain, z_loss, divisor, want_grad)
+    _write_losses(zero, first, count, book, losses)
+
+
+@inlined
+def _write_few(z, zo, out, oo, whole, rest, first, count, book, kept, given):
+    if given[-1]:
+        write_skipping(z, zo, out, oo, whole, rest, first, count, book, kept, given)
 
 
 @inner
@@ -130,6 +176,16 @@ def visit_label_rows(
     """What label_rows does, on pointers; weighted, scaled: whether there are class weights and rows' scales."""
     keeps = may_keep and want_grad
     zero = like(z)
+    if stride < 0:
+        plain = not (weighted or scaled) and z_loss == 0.0
+        given = (
+            labels, ignore_index, weight, weighted, scales, scaled, plain, z_loss, divisor, losses, want_grad
+        )  # fmt: skip
+        visit_few(
+            z, zo, out, oo, n, ledger, member, step, rows, want_grad, kept, True, _begin_few, _finish_few, _write_few,
+            given,
+        )  # fmt: skip
+        return
     lanes = lane_count(zero)
     book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
     group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
@@ -162,8 +218,7 @@ def visit_label_rows(
             if waiting > 0:
                 _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
             finish(zero, book, plain, z_loss, divisor, want_grad)
-            for slot in range(count):
-                store_scalar(losses, (row + slot) * 8, entry(book, LOSS, slot, lanes))
+            _write_losses(zero, row, count, book, losses)
             if late:
                 book, other, kept, other_kept = other, book, other_kept, kept
                 earlier, waiting = row, count

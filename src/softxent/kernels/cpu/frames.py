@@ -25,12 +25,9 @@ from softxent.kernels.cpu.jit import inlined
 from softxent.kernels.cpu.lanes import (
     bits,
     convert,
-    extract,
     floats_to_integers,
     from_bits,
-    lower_half,
     select,
-    upper_half,
 )
 from softxent.kernels.cpu.term import STEPS, table_exp
 from softxent.kernels.cpu.vector import dtype_of
@@ -40,7 +37,6 @@ __all__ = [
     "add_term",
     "combine",
     "exp_in_frame",
-    "fold",
     "frame",
     "is_finite",
     "log_probability",
@@ -184,23 +180,6 @@ def _combine(zero, s, e, other, other_e):
         return total, (e + other_e) + lost
 
     return pair
-
-
-def fold(zero, s, e):
-    """Add a sum's lanes, the upper half to the lower half until one is left; return it as two scalars."""
-    raise TypeError("fold runs inside kernels only")
-
-
-@overload(fold)
-def _fold(zero, s, e):
-    if s.lanes == 1:
-        return lambda zero, s, e: (extract(s, 0), np.float64(extract(e, 0)))
-
-    def halve(zero, s, e):
-        a, a_e = combine(zero, lower_half(s), lower_half(e), upper_half(s), upper_half(e))
-        return fold(zero, a, a_e)
-
-    return halve
 
 
 _UNSCALE_32, _UNSCALE_64 = 2.0**-SCALE_EXPONENT_32, 2.0**-SCALE_EXPONENT_64

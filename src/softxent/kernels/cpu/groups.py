@@ -21,20 +21,36 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.floats import SCALE_EXPONENT_32
-from softxent.kernels.cpu.frames import frame, is_finite, scaling, unscaled
-from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import (
-    any_lane,
-    convert,
-    integer_splat,
-    lane_count,
-    narrow,
-    select,
-    size_in_memory,
-    to_integers,
+from softxent.kernels.cpu.book import (
+    FACTOR,
+    FACTOR_LO,
+    FLOOR,
+    IGNORED,
+    LARGEST,
+    LOG,
+    LOG_LO,
+    MAGIC,
+    MAXIMUM,
+    SCRATCH_LINES,
+    SHIFT,
+    SKIP,
+    SKIPPED,
+    SKIPPED_RESULT,
+    SUM,
+    SUM_LO,
+    UNIT,
+    entry,
+    note_sums,
+    read,
+    set_entry,
+    write,
+    write_frames,
 )
-from softxent.kernels.cpu.memory import advanced, item_size, like, load, load_scalar, store, store_scalar
+from softxent.kernels.cpu.floats import SCALE_EXPONENT_32
+from softxent.kernels.cpu.frames import scaling
+from softxent.kernels.cpu.jit import inlined, inner
+from softxent.kernels.cpu.lanes import any_lane, convert, integer_splat, lane_count, narrow, select, size_in_memory
+from softxent.kernels.cpu.memory import advanced, item_size, like, stack_lines
 from softxent.kernels.cpu.row import (
     begin_kept_row,
     fill_row,
@@ -49,74 +65,20 @@ from softxent.kernels.cpu.tile import row_offset, tile_find, tile_max, tile_sum,
 from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [
-    "ARGUMENT",
-    "BOOK_LINES",
-    "FLOOR",
-    "IGNORED",
-    "LARGEST",
-    "LOG",
-    "LOG_LO",
-    "MAGIC",
-    "MAXIMUM",
-    "NONE",
-    "SHIFT",
-    "SKIP",
-    "SKIPPED",
-    "SKIPPED_RESULT",
-    "SUM",
-    "SUM_LO",
-    "K",
-    "entry",
     "next_rows",
     "note_plain_scaling",
     "note_scaling",
-    "read",
     "row_offset",
     "rows_at_once",
     "second_half",
-    "set_entry",
     "statistics",
     "waits",
-    "write",
     "write_log_results",
     "write_results",
 ]
 
-# As int64: Numba compiles a function anew for each Python integer that is its argument.
-MAXIMUM, SHIFT, FLOOR, MAGIC, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, UNIT, LOG, LOG_LO = map(np.int64, range(13))
-# Of the skipped class: its logit (rows of a tile get it with their sums), and its result.
-SKIPPED, SKIPPED_RESULT = map(np.int64, (13, 14))
-ARGUMENT = np.int64(15)  # the first of four lines for a finish's own quantities
-_SCRATCH = 19  # two lines a lane, for the sums of a tile
-BOOK_LINES = _SCRATCH + 2 * 16
-# What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
-NONE, LARGEST, IGNORED = map(np.int64, (-1, -2, -3))
 # What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
 _GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES, _KEPT_BYTES = 1 << 16, 1 << 18, 1 << 19
-
-
-@inlined
-def read(book, line, wide):
-    """A line of a book."""
-    return load(book, line * lane_count(wide) * 8, wide)
-
-
-@inlined
-def write(book, line, value):
-    """Set a line of a book."""
-    store(book, line * lane_count(value) * 8, value)
-
-
-@inlined
-def entry(book, line, slot, lanes):
-    """One row's number."""
-    return load_scalar(book, (line * lanes + slot) * 8)
-
-
-@inlined
-def set_entry(book, line, slot, lanes, value):
-    """Set one row's number."""
-    store_scalar(book, (line * lanes + slot) * 8, np.float64(value))
 
 
 @inlined
@@ -157,87 +119,71 @@ def _place(n, slot, zero, kept):
     return advanced(kept, 2 * slot * distance), distance
 
 
-@inlined
-def _write_frames(zero, book, m):
-    """Note the maxima of a group's rows, a vector of the working dtype, and their frames."""
-    shift, k, floor, magic = frame(select(is_finite(m), m, 0.0))
-    write(book, MAXIMUM, convert(np.float64, m))
-    write(book, SHIFT, convert(np.float64, shift))
-    write(book, FLOOR, convert(np.float64, floor))
-    write(book, MAGIC, convert(np.float64, magic))
-    write(book, K, convert(np.float64, k))
-
-
 @inner
 def _row_maxima(z, zo, zi, inner, n, first, count, book):
     # All rows' maxima before any row's sum: a sum would wait for its maximum, a maximum waits for nothing.
     zero = like(z)
-    lanes = lane_count(zero)
     for slot in range(count):
-        if entry(book, SKIP, slot, lanes) != IGNORED:
-            set_entry(book, MAXIMUM, slot, lanes, row_max(z, row_offset(first + slot, inner, zo, zi), n))
-    _write_frames(zero, book, narrow(zero, read(book, MAXIMUM, convert(np.float64, zero))))
+        if entry(book, SKIP, slot, integer_splat(zero, 0)) != IGNORED:
+            set_entry(book, MAXIMUM, slot, zero, row_max(z, row_offset(first + slot, inner, zo, zi), n))
+    write_frames(zero, book, read(book, MAXIMUM, zero))
 
 
 @inlined
 def _results(zero, book, slot, n, kept, out, oo, oi, inner, row, streams):
     """What softxent.kernels.cpu.row's write_kept_row takes for a row of a group."""
-    lanes = lane_count(zero)
     place, distance = _place(n, slot, zero, kept)
-    factor, factor_lo = entry(book, FACTOR, slot, lanes), entry(book, FACTOR_LO, slot, lanes)
-    unit, to = entry(book, UNIT, slot, lanes), row_offset(row + slot, inner, oo, oi)
+    factor, factor_lo = entry(book, FACTOR, slot, zero), entry(book, FACTOR_LO, slot, zero)
+    unit, to = entry(book, UNIT, slot, zero), row_offset(row + slot, inner, oo, oi)
     return place, distance, out, to, n, factor, factor_lo, unit, streams
 
 
 @inner
 def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier):
     zero = like(z)
-    lanes = lane_count(zero)
+    wide, numbers = convert(np.float64, zero), integer_splat(zero, 0)
     row, waiting, waiting_book, waiting_kept = earlier
     for slot in range(max(count, waiting)):
         size = 0
         if slot < waiting:
-            if entry(waiting_book, SKIP, slot, lanes) == IGNORED:
+            if entry(waiting_book, SKIP, slot, numbers) == IGNORED:
                 fill_row(out, row_offset(row + slot, inner, oo, oi), n, 0.0)
             else:
                 size = n
         results = _results(zero, waiting_book, slot, size, waiting_kept, out, oo, oi, inner, row, streams)
         done = begin_kept_row(results, zero)
-        skip = np.int64(entry(book, SKIP, slot, lanes)) if slot < count else IGNORED
+        skip = np.int64(entry(book, SKIP, slot, numbers)) if slot < count else IGNORED
         if skip != IGNORED:
             at, soon = row_offset(first + slot, inner, zo, zi), row_offset(ahead + slot, inner, zo, zi)
             if skip == LARGEST:
-                skip = row_find(z, at, n, entry(book, MAXIMUM, slot, lanes))
-            shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
+                skip = row_find(z, at, n, entry(book, MAXIMUM, slot, zero))
+            shift, floor = entry(book, SHIFT, slot, zero), entry(book, FLOOR, slot, zero)
+            magic = entry(book, MAGIC, slot, zero)
             place, distance = _place(n, slot, zero, kept)
             s, e, done = row_sum(
-                z, at, soon, n, skip, shift, floor, entry(book, MAGIC, slot, lanes), keeps, place, distance, results,
-                done,
+                z, at, soon, n, skip, shift, floor, magic, keeps, place, distance, results, done
             )  # fmt: skip
-            set_entry(book, SUM, slot, lanes, s)
-            set_entry(book, SUM_LO, slot, lanes, e)
+            set_entry(book, SUM, slot, wide, s)
+            set_entry(book, SUM_LO, slot, wide, e)
         write_kept_row(results, done, zero)
 
 
 @inner
 def _tile_statistics(tile, at, n, stride, book, keeps, kept):
     zero = like(tile)
-    wide = convert(np.float64, zero)
     m = tile_max(tile, at, n, stride)
-    _write_frames(zero, book, m)
-    shift, floor = narrow(zero, read(book, SHIFT, wide)), narrow(zero, read(book, FLOOR, wide))
-    magic = narrow(zero, read(book, MAGIC, wide))
-    wanted = read(book, SKIP, wide)
-    skip = to_integers(zero, wanted)
-    largest = wanted == LARGEST
+    write_frames(zero, book, m)
+    shift, floor, magic = read(book, SHIFT, zero), read(book, FLOOR, zero), read(book, MAGIC, zero)
+    skip = read(book, SKIP, integer_splat(zero, 0))
+    largest = skip == integer_splat(zero, LARGEST)
     if any_lane(largest):
         skip = select(largest, tile_find(tile, at, n, stride, m), skip)
-    sums = advanced(book, _SCRATCH * lane_count(zero) * 8)
+    sums = stack_lines(zero, SCRATCH_LINES)
     place, distance = _place(n * lane_count(zero), 0, zero, kept)
     s, e, skipped = tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, place, distance, sums)
     write(book, SUM, s)
     write(book, SUM_LO, e)
-    write(book, SKIPPED, convert(np.float64, skipped))
+    write(book, SKIPPED, skipped)
 
 
 @inner
@@ -257,10 +203,7 @@ def statistics(
         _row_maxima(z, zo, zi, inner, n, first, count, book)
         _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier)
     wide = convert(np.float64, zero)
-    s, e = read(book, SUM, wide), read(book, SUM_LO, wide)
-    total = s + e
-    write(book, SUM, unscaled(zero, total))
-    write(book, SUM_LO, unscaled(zero, e - (total - s)))
+    note_sums(zero, book, read(book, SUM, wide), read(book, SUM_LO, wide))
 
 
 @inlined
@@ -271,10 +214,10 @@ def note_scaling(zero, book, f, f_lo, up, bad):
     """
     factor, factor_lo, unit = scaling(zero, select(bad, 1.0, f), select(bad, 0.0, f_lo), up)
     # factor_lo holds the significand's own rounding to the dtype as well.
-    rounded = convert(np.float64, narrow(zero, factor))
-    write(book, FACTOR, select(bad, np.nan, factor))
-    write(book, FACTOR_LO, (factor - rounded) + factor_lo)
-    write(book, UNIT, unit)
+    rounded = narrow(zero, select(bad, np.nan, factor))
+    write(book, FACTOR, rounded)
+    write(book, FACTOR_LO, narrow(zero, (factor - convert(np.float64, rounded)) + factor_lo))
+    write(book, UNIT, narrow(zero, unit))
 
 
 def note_plain_scaling(zero, book, f, f_lo, bad):
@@ -285,10 +228,10 @@ def note_plain_scaling(zero, book, f, f_lo, bad):
 @inlined
 def _note_plain_scaling_32(zero, book, f, f_lo, bad):
     # A term's product with f that is subnormal would be 0 once 2^-64 comes.
-    rounded = convert(np.float64, narrow(zero, f))
-    write(book, FACTOR, select(bad, np.nan, f))
-    write(book, FACTOR_LO, (f - rounded) + f_lo)
-    write(book, UNIT, f * 0.0 + 2.0**-SCALE_EXPONENT_32)
+    rounded = narrow(zero, select(bad, np.nan, f))
+    write(book, FACTOR, rounded)
+    write(book, FACTOR_LO, narrow(zero, (f - convert(np.float64, rounded)) + f_lo))
+    write(book, UNIT, zero + 2.0**-SCALE_EXPONENT_32)
 
 
 @overload(note_plain_scaling, inline="always")
@@ -308,44 +251,43 @@ def write_results(
     a tile the skipped classes get the results noted for them, and rows that are ignored zeros.
     """
     zero = like(z)
-    lanes = lane_count(zero)
+    numbers = integer_splat(zero, 0)
     if stride > 0:
-        wide = convert(np.float64, zero)
-        place, distance = _place(n * lanes, 0, zero, kept)
+        place, distance = _place(n * lane_count(zero), 0, zero, kept)
         write_tile(
             labelled,
-            to_integers(zero, read(book, SKIP, wide)),
-            narrow(zero, read(book, SKIPPED_RESULT, wide)),
+            read(book, SKIP, numbers),
+            read(book, SKIPPED_RESULT, zero),
             integer_splat(zero, IGNORED),
             tile,
             at,
             n,
             stride,
-            narrow(zero, read(book, SHIFT, wide)),
-            narrow(zero, read(book, FLOOR, wide)),
-            narrow(zero, read(book, MAGIC, wide)),
+            read(book, SHIFT, zero),
+            read(book, FLOOR, zero),
+            read(book, MAGIC, zero),
             keeps,
             place,
             distance,
-            narrow(zero, read(book, FACTOR, wide)),
-            narrow(zero, read(book, FACTOR_LO, wide)),
-            narrow(zero, read(book, UNIT, wide)),
+            read(book, FACTOR, zero),
+            read(book, FACTOR_LO, zero),
+            read(book, UNIT, zero),
         )
         return
     for slot in range(count):
         row = first + slot
         from_, to = row_offset(row, inner, zo, zi), row_offset(row, inner, oo, oi)
         soon = row_offset(ahead + slot, inner, zo, zi)
-        factor, factor_lo = entry(book, FACTOR, slot, lanes), entry(book, FACTOR_LO, slot, lanes)
-        unit = entry(book, UNIT, slot, lanes)
-        if entry(book, SKIP, slot, lanes) == IGNORED:
+        factor, factor_lo = entry(book, FACTOR, slot, zero), entry(book, FACTOR_LO, slot, zero)
+        unit = entry(book, UNIT, slot, zero)
+        if entry(book, SKIP, slot, numbers) == IGNORED:
             fill_row(out, to, n, 0.0)
         elif keeps:
             results = _results(zero, book, slot, n, kept, out, oo, oi, inner, first, streams)
             write_kept_row(results, begin_kept_row(results, zero), zero)
         else:
-            shift, floor = entry(book, SHIFT, slot, lanes), entry(book, FLOOR, slot, lanes)
-            magic = entry(book, MAGIC, slot, lanes)
+            shift, floor = entry(book, SHIFT, slot, zero), entry(book, FLOOR, slot, zero)
+            magic = entry(book, MAGIC, slot, zero)
             write_row(z, from_, soon, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams)
 
 
@@ -353,10 +295,10 @@ def write_results(
 def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, ahead, streams):
     """Write a group's (z − MAXIMUM) − (LOG + LOG_LO); the arguments are those of write_results."""
     zero = like(z)
-    lanes = lane_count(zero)
+    wide = convert(np.float64, zero)
     if stride > 0:
-        wide = convert(np.float64, zero)
-        write_log_tile(tile, at, n, stride, read(book, MAXIMUM, wide), read(book, LOG, wide), read(book, LOG_LO, wide))
+        m = convert(np.float64, read(book, MAXIMUM, zero))
+        write_log_tile(tile, at, n, stride, m, read(book, LOG, wide), read(book, LOG_LO, wide))
         return
     for slot in range(count):
         row = first + slot
@@ -366,9 +308,9 @@ def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book,
             out,
             row_offset(row, inner, oo, oi),
             n,
-            entry(book, MAXIMUM, slot, lanes),
-            entry(book, LOG, slot, lanes),
-            entry(book, LOG_LO, slot, lanes),
+            np.float64(entry(book, MAXIMUM, slot, zero)),
+            entry(book, LOG, slot, wide),
+            entry(book, LOG_LO, slot, wide),
             row_offset(ahead + slot, inner, zo, zi),
             streams,
         )

@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba import types
 from numba.core import compiler
 from numba.core.caching import _Cache
+from numba.core.codegen import JITCodeLibrary
 from numba.core.serialize import dumps
+from numba.extending import intrinsic
 
-__all__ = ["cache_folder", "inlined", "inner", "kernel"]
+__all__ = ["cache_folder", "inlined", "inner", "kernel", "never_inlined"]
 
 
 @functools.cache
@@ -98,6 +101,50 @@ class _OneFileCache(_Cache):  # type: ignore[misc]  # Numba ships no types
         pass
 
 
+class _WithoutEnvironment:
+    """A codegen for functions that Python never calls: they need nothing of Python's."""
+
+    def __init__(self, codegen: Any) -> None:
+        self._codegen = codegen
+
+    def set_env(self, name: str, environment: Any) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codegen, name)
+
+
+class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The LLVM code of a part of a kernel: optimised and made machine code with the kernel, and not before.
+
+    Numba would do both for every function by itself, with all that it calls: a call chain of ten functions would be
+    compiled ten times over.
+    """
+
+    @property
+    def codegen(self) -> Any:
+        return _WithoutEnvironment(self._codegen)
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _PartCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, into a _PartLibrary."""
+
+    def __init__(self, typing_context: Any, target_context: Any, library: Any, *rest: Any) -> None:
+        if library is None:
+            library = _PartLibrary(target_context.codegen(), "a part of a kernel")
+        super().__init__(typing_context, target_context, library, *rest)
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile function on its first call with each kind of arguments, without the GIL, kept on disk.
 
@@ -115,12 +162,33 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile function as a part of the kernels that call it; it cannot be called from Python."""
     return numba.njit(  # type: ignore[no-any-return]
-        nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True
+        nogil=True,
+        error_model="numpy",
+        no_cfunc_wrapper=True,
+        no_cpython_wrapper=True,
+        pipeline_class=_PartCompiler,
     )(function)
+
+
+@intrinsic
+def never_inlined(typing_context: Any) -> Any:
+    """Said in a function's first line: it is called, so that its loops have the CPU's registers for themselves."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # A function takes over "always" from one that calls it.
+        builder.function.attributes.discard("alwaysinline")
+        builder.function.attributes.add("noinline")
+
+    return types.void(), codegen
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """As inner, and always inlined: for loops' bodies."""
     return numba.njit(  # type: ignore[no-any-return]
-        nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, forceinline=True
+        nogil=True,
+        error_model="numpy",
+        no_cfunc_wrapper=True,
+        no_cpython_wrapper=True,
+        forceinline=True,
+        pipeline_class=_PartCompiler,
     )(function)

@@ -9,10 +9,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.exponentials import quotient
-from softxent.kernels.cpu.floats import absolute, fma, quick_two_sum, two_sum
-from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
-from softxent.kernels.cpu.groups import (
+from softxent.kernels.cpu.book import (
     ARGUMENT,
     FLOOR,
     IGNORED,
@@ -25,13 +22,18 @@ from softxent.kernels.cpu.groups import (
     SUM,
     SUM_LO,
     K,
-    note_plain_scaling,
-    note_scaling,
     read,
     write,
 )
-from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import convert, narrow, select
+from softxent.kernels.cpu.exponentials import quotient
+from softxent.kernels.cpu.floats import absolute, fma, quick_two_sum, two_sum
+from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
+from softxent.kernels.cpu.groups import (
+    note_plain_scaling,
+    note_scaling,
+)
+from softxent.kernels.cpu.jit import inlined, inner, never_inlined
+from softxent.kernels.cpu.lanes import convert, integer_splat, narrow, select
 from softxent.kernels.cpu.log import log1p_pair, log1p_single
 from softxent.kernels.cpu.vector import dtype_of
 
@@ -52,11 +54,15 @@ def _times(t, x):
 @inlined
 def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
     wide = convert(np.float64, zero)
-    m, z_y, k = read(book, MAXIMUM, wide), read(book, SKIPPED, wide), read(book, K, wide)
-    shift = read(book, SHIFT, wide)
+    m, z_y, k, shift = (
+        read(book, MAXIMUM, zero),
+        read(book, SKIPPED, zero),
+        read(book, K, zero),
+        read(book, SHIFT, zero),
+    )
     rest, rest_lo = read(book, SUM, wide), read(book, SUM_LO, wide)
     weight, scale = read(book, WEIGHT, wide), read(book, SCALE, wide)
-    ignored = read(book, SKIP, wide) == IGNORED
+    ignored = read(book, SKIP, integer_splat(zero, 0)) == integer_splat(zero, IGNORED)
 
     e_m, e_m_lo = exp_in_frame(m - shift, k)
     e_y, e_y_lo = exp_in_frame(z_y - shift, k)
@@ -93,7 +99,7 @@ def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
     up = _times(extra * scale * lift, e_y / (divisor * s))
     at_label = (up - down) * select(lifted, 2.0**-_UP, wide + 1.0)
     bad = bad | ~is_finite(f)
-    write(book, SKIPPED_RESULT, select(bad, np.nan, at_label))
+    write(book, SKIPPED_RESULT, narrow(zero, select(bad, np.nan, at_label)))
     zeros = convert(np.int64, wide)
     note_scaling(zero, book, f, f_lo, select(lifted, zeros + _UP, zeros), bad)
 
@@ -102,16 +108,15 @@ def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
 def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
     # In float64 without corrections: 2^-29 from the exponentials is more than a float32 can show.
     wide = convert(np.float64, zero)
-    m, z_y = read(book, MAXIMUM, wide), read(book, SKIPPED, wide)
+    m, z_y = convert(np.float64, read(book, MAXIMUM, zero)), convert(np.float64, read(book, SKIPPED, zero))
     rest = read(book, SUM, wide) + read(book, SUM_LO, wide)
     weight, scale = read(book, WEIGHT, wide), read(book, SCALE, wide)
-    ignored = read(book, SKIP, wide) == IGNORED
+    ignored = read(book, SKIP, integer_splat(zero, 0)) == integer_splat(zero, IGNORED)
 
-    shift, floor = narrow(zero, read(book, SHIFT, wide)), narrow(zero, read(book, FLOOR, wide))
-    magic = narrow(zero, read(book, MAGIC, wide))
-    hi, lo = term(narrow(zero, m), shift, floor, magic)
+    shift, floor, magic = read(book, SHIFT, zero), read(book, FLOOR, zero), read(book, MAGIC, zero)
+    hi, lo = term(read(book, MAXIMUM, zero), shift, floor, magic)
     e_m = unscaled(zero, convert(np.float64, hi) + convert(np.float64, lo))
-    hi, lo = term(narrow(zero, z_y), shift, floor, magic)
+    hi, lo = term(read(book, SKIPPED, zero), shift, floor, magic)
     e_y = unscaled(zero, convert(np.float64, hi) + convert(np.float64, lo))
     s = rest + e_y
     bad = ~(is_finite(s) & is_finite(m) & (z_y <= m))
@@ -130,7 +135,7 @@ def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
     if plain:
         # What the formulas below come to.
         bad = bad | ~is_finite(inverse)
-        write(book, SKIPPED_RESULT, select(bad, np.nan, 0.0 - rest * inverse))
+        write(book, SKIPPED_RESULT, narrow(zero, select(bad, np.nan, 0.0 - rest * inverse)))
         note_plain_scaling(zero, book, inverse, wide, bad)
         return
     zeros = convert(np.int64, wide)
@@ -144,7 +149,7 @@ def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
         lifted, 2.0**-_UP, wide + 1.0
     )
     bad = bad | ~is_finite(f)
-    write(book, SKIPPED_RESULT, select(bad, np.nan, at_label))
+    write(book, SKIPPED_RESULT, narrow(zero, select(bad, np.nan, at_label)))
     note_scaling(zero, book, f, wide, select(lifted, zeros + _UP, zeros), bad)
 
 
@@ -169,4 +174,5 @@ def finish(zero, book, plain, z_loss, divisor, want_grad):
 
     plain: whether all weights and scales are 1, and z_loss is 0.
     """
+    never_inlined()
     _finish(zero, book, plain, z_loss, divisor, want_grad)

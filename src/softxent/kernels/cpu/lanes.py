@@ -16,18 +16,20 @@ __all__ = [
     "bits",
     "convert",
     "extract",
+    "first_lane",
     "floats_to_integers",
     "from_bits",
     "insert",
     "integer_splat",
     "integers_to_floats",
     "lane_count",
-    "largest_lane",
+    "lane_numbers",
     "lower_half",
     "narrow",
     "power_of_low_bits",
     "select",
     "size_in_memory",
+    "splat",
     "to_integers",
     "upper_half",
 ]
@@ -84,11 +86,11 @@ def narrow(typing_context: Any, like: Any, v: Any) -> Any:
 
 @intrinsic
 def to_integers(typing_context: Any, like: Any, v: Any) -> Any:
-    """float64 integers as integers of the width of like's numbers."""
+    """int64 as integers of the width of like's numbers, which hold them."""
     kind = _integer(like)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fptosi(arguments[1], kind.llvm)
+        return arguments[1] if kind.dtype == types.int64 else builder.trunc(arguments[1], kind.llvm)
 
     return kind(like, v), codegen
 
@@ -187,6 +189,16 @@ def integer_splat(typing_context: Any, like: Any, value: Any) -> Any:
 
 
 @intrinsic
+def splat(typing_context: Any, like: Any, value: Any) -> Any:
+    """value in every lane of a vector of like's kind."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return broadcast(builder, arguments[1], like.lanes)
+
+    return like(like, like.dtype), codegen
+
+
+@intrinsic
 def extract(typing_context: Any, v: Any, lane: Any) -> Any:
     """One lane as a scalar."""
 
@@ -254,21 +266,27 @@ def _size_in_memory(v):
     return lambda v: size
 
 
-def largest_lane(v):
-    """The largest lane; none may be NaN."""
-    raise TypeError("largest_lane runs inside kernels only")
+@intrinsic
+def lane_numbers(typing_context: Any, like: Any) -> Any:
+    """0, 1, 2, …, as integers of the width of like's numbers."""
+    kind = _integer(like)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(kind.llvm, list(range(kind.lanes)))
+
+    return kind(like), codegen
 
 
-@overload(largest_lane)
-def _largest_lane(v):
-    if v.lanes == 1:
-        return lambda v: extract(v, 0)
+@intrinsic
+def first_lane(typing_context: Any, mask: Any) -> Any:
+    """The number of the first lane that is true, as int64; how many lanes there are where none is."""
 
-    def halve(v):
-        a, b = lower_half(v), upper_half(v)
-        return largest_lane(select(a > b, a, b))
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.zext(builder.bitcast(arguments[0], ir.IntType(mask.lanes)), ir.IntType(64))
+        marked = builder.or_(bits, ir.Constant(ir.IntType(64), 1 << mask.lanes))
+        return builder.cttz(marked, ir.Constant(ir.IntType(1), 1))
 
-    return halve
+    return types.int64(mask), codegen
 
 
 @intrinsic

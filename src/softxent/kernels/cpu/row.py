@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.frames import SETTLED, add_term, fold, log_probability, scaled, settle, term
+from softxent.kernels.cpu.frames import SETTLED, add_term, log_probability, scaled, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import any_lane, convert, insert, lane_count, largest_lane, select
+from softxent.kernels.cpu.lanes import any_lane, convert, insert, lane_count, select
 from softxent.kernels.cpu.memory import (
     item_size,
     like,
@@ -27,6 +27,7 @@ from softxent.kernels.cpu.memory import (
     store_scalar,
     stream,
 )
+from softxent.kernels.cpu.turned import largest_lane, sum_of_lanes
 
 __all__ = [
     "begin_kept_row",
@@ -159,7 +160,7 @@ def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo, re
             v += 1
             if v % SETTLED == 0 and v <= full:
                 s, e = settle(zero, s, e)
-    s, e = fold(zero, s, e)
+    s, e = sum_of_lanes(s, e)
     return s, e, done
 
 

@@ -18,10 +18,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.exponentials import quotient
-from softxent.kernels.cpu.floats import fma, two_sum
-from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
-from softxent.kernels.cpu.groups import (
+from softxent.kernels.cpu.book import (
     BOOK_LINES,
     FLOOR,
     LARGEST,
@@ -31,25 +28,38 @@ from softxent.kernels.cpu.groups import (
     MAXIMUM,
     NONE,
     SHIFT,
-    SKIP,
     SUM,
     SUM_LO,
     K,
+    begin_book,
     entry,
+    read,
+    write,
+)
+from softxent.kernels.cpu.exponentials import quotient
+from softxent.kernels.cpu.few import (
+    skip_largest,
+    skip_nothing,
+    visit_few,
+    write_logarithms,
+    write_nothing,
+    write_terms,
+)
+from softxent.kernels.cpu.floats import fma, two_sum
+from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
+from softxent.kernels.cpu.groups import (
     next_rows,
     note_plain_scaling,
-    read,
     row_offset,
     rows_at_once,
     second_half,
     statistics,
     waits,
-    write,
     write_log_results,
     write_results,
 )
 from softxent.kernels.cpu.jit import inlined, inner, kernel
-from softxent.kernels.cpu.lanes import convert, lane_count, narrow, select
+from softxent.kernels.cpu.lanes import any_lane, convert, lane_count, select
 from softxent.kernels.cpu.log import log1p_pair, log1p_single
 from softxent.kernels.cpu.memory import (
     fence,
@@ -59,6 +69,7 @@ from softxent.kernels.cpu.memory import (
     pointer,
     retyped,
     stack_lines,
+    store,
     store_scalar,
 )
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
@@ -71,8 +82,9 @@ __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows", "visit_log_soft
 @inlined
 def _logarithms(zero, book):
     wide = convert(np.float64, zero)
-    m, rest, rest_lo = read(book, MAXIMUM, wide), read(book, SUM, wide), read(book, SUM_LO, wide)
-    top, top_lo = exp_in_frame(m - read(book, SHIFT, wide), read(book, K, wide))
+    rest, rest_lo = read(book, SUM, wide), read(book, SUM_LO, wide)
+    m, shift = convert(np.float64, read(book, MAXIMUM, zero)), convert(np.float64, read(book, SHIFT, zero))
+    top, top_lo = exp_in_frame(m - shift, convert(np.float64, read(book, K, zero)))
     q = rest / top
     q_lo = (fma(-q, top, rest) + (rest_lo - q * top_lo)) / top
     return log1p_pair(q, q_lo)
@@ -81,8 +93,8 @@ def _logarithms(zero, book):
 @inlined
 def _logarithms_single(zero, book):
     wide = convert(np.float64, zero)
-    shift, floor = narrow(zero, read(book, SHIFT, wide)), narrow(zero, read(book, FLOOR, wide))
-    hi, lo = term(narrow(zero, read(book, MAXIMUM, wide)), shift, floor, narrow(zero, read(book, MAGIC, wide)))
+    shift, floor, magic = read(book, SHIFT, zero), read(book, FLOOR, zero), read(book, MAGIC, zero)
+    hi, lo = term(read(book, MAXIMUM, zero), shift, floor, magic)
     top = unscaled(zero, convert(np.float64, hi) + convert(np.float64, lo))
     return log1p_single((read(book, SUM, wide) + read(book, SUM_LO, wide)) / top), wide
 
@@ -115,7 +127,7 @@ def _logarithms_alone_for(zero, book):
 def _note_quotients(zero, book):
     wide = convert(np.float64, zero)
     s = read(book, SUM, wide)
-    bad = ~(is_finite(s) & is_finite(read(book, MAXIMUM, wide)))
+    bad = ~(is_finite(s) & is_finite(read(book, MAXIMUM, zero)))
     f, f_lo = _quotients(zero, s, read(book, SUM_LO, wide))
     note_plain_scaling(zero, book, f, f_lo, bad)
 
@@ -124,9 +136,20 @@ def _note_quotients(zero, book):
 def _write_logarithms(zero, book, log, log_lo):
     """Note LOG + LOG_LO = log Σ exp(z − m), NaN for a row without an answer; SUM lacks one of the largest classes."""
     wide = convert(np.float64, zero)
-    good = is_finite(read(book, SUM, wide)) & is_finite(read(book, MAXIMUM, wide))
+    good = is_finite(read(book, SUM, wide)) & is_finite(read(book, MAXIMUM, zero))
     write(book, LOG, select(good, log, np.nan))
     write(book, LOG_LO, log_lo)
+
+
+@inlined
+def _finish_quotients(zero, first, count, book, given):
+    _note_quotients(zero, book)
+
+
+@inlined
+def _finish_logarithms(zero, first, count, book, given):
+    log, log_lo = _logarithms_alone(zero, book)
+    _write_logarithms(zero, book, log, log_lo)
 
 
 @inner
@@ -137,11 +160,17 @@ def visit_softmax(arguments):
     if member < 0:
         return
     tile, kept = share(tile, ledger, TILE, member), share(kept, ledger, KEPT, member)
+    if stride < 0:
+        visit_few(
+            z, zo, out, oo, n, ledger, member, step, rows, True, kept, False, skip_nothing, _finish_quotients,
+            write_terms, (),
+        )  # fmt: skip
+        return
     zero = like(z)
     lanes = lane_count(zero)
     book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
-    write(book, SKIP, convert(np.float64, zero) + NONE)
-    write(other, SKIP, convert(np.float64, zero) + NONE)
+    for one in (book, other):
+        begin_book(zero, one, NONE)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
@@ -201,11 +230,17 @@ def visit_log_softmax(arguments):
     member = join(ledger)
     if member < 0:
         return
-    tile = share(tile, ledger, TILE, member)
     zero = like(z)
+    if stride < 0:
+        visit_few(
+            z, zo, out, oo, n, ledger, member, step, rows, False, retyped(tile, zero), True, skip_largest,
+            _finish_logarithms, write_logarithms, (),
+        )  # fmt: skip
+        return
+    tile = share(tile, ledger, TILE, member)
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
-    write(book, SKIP, convert(np.float64, zero) + LARGEST)
+    begin_book(zero, book, LARGEST)
     nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes if stride > 0 else rows_at_once(z, n, False)
     start = next_piece(ledger, member, step, rows)
@@ -257,17 +292,44 @@ def _without_numbers(z, at, zc, n):
     return m
 
 
+@inlined
+def _finish_logsumexp(zero, first, count, book, given):
+    z, outer, zc, zi, inner, n, values = given
+    wide = convert(np.float64, zero)
+    log, log_lo = _logarithms(zero, book)
+    _write_logarithms(zero, book, log, log_lo)
+    s, lost = two_sum(convert(np.float64, read(book, MAXIMUM, zero)), read(book, LOG, wide))
+    value = s + (lost + log_lo)
+    without = value != value
+    if count == lane_count(zero) and not any_lane(without):
+        store(values, first * 8, value)
+        return
+    write(book, LOG, value)
+    for slot in range(count):
+        value = entry(book, LOG, slot, wide)
+        if np.isnan(value):
+            value = _without_numbers(z, row_offset(first + slot, inner, outer, zi), zc, n)
+        store_scalar(values, (first + slot) * 8, value)
+
+
 @inner
 def _visit_logsumexp(arguments):
     z, zo, zc, zi, inner, n, ledger, step, rows, tile, stride, values = arguments
     member = join(ledger)
     if member < 0:
         return
-    tile = share(tile, ledger, TILE, member)
     zero = like(z)
+    given = (z, zo, zc, zi, inner, n, values)
+    if stride < 0:
+        visit_few(
+            z, zo, z, zo, n, ledger, member, step, rows, False, retyped(tile, zero), True, skip_largest,
+            _finish_logsumexp, write_nothing, given,
+        )  # fmt: skip
+        return
+    tile = share(tile, ledger, TILE, member)
     lanes = lane_count(zero)
     book = stack_lines(zero, BOOK_LINES)
-    write(book, SKIP, convert(np.float64, zero) + LARGEST)
+    begin_book(zero, book, LARGEST)
     nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
     group = lanes
     start = next_piece(ledger, member, step, rows)
@@ -285,16 +347,7 @@ def _visit_logsumexp(arguments):
                 z, zo, zi, inner, n, row, count, tile, at, stride, book,
                 False, book, ahead, z, zo, zi, False, nothing,
             )  # fmt: skip
-            log, log_lo = _logarithms(zero, book)
-            _write_logarithms(zero, book, log, log_lo)
-            for slot in range(count):
-                own = entry(book, LOG, slot, lanes)
-                if np.isnan(own):
-                    value = _without_numbers(z, row_offset(row + slot, inner, zo, zi), zc, n)
-                else:
-                    s, lost = two_sum(entry(book, MAXIMUM, slot, lanes), own)
-                    value = s + (lost + entry(book, LOG_LO, slot, lanes))
-                store_scalar(values, (row + slot) * 8, value)
+            _finish_logsumexp(zero, row, count, book, given)
         start = following
 
 

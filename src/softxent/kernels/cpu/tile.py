@@ -1,4 +1,4 @@
-"""Rows along the lanes: for few classes, and for a class axis that is not the last one in memory.
+"""Rows along the lanes: for a class axis that is not the last one in memory, and for very few classes.
 
 A tile holds some rows (images' positions) with their classes one below the other: element (class c, row l) at byte
 (c · stride + l) · itemsize. Rows of one array that lie side by side, as positions do, are copied a vector at a time;
@@ -27,13 +27,7 @@ from softxent.kernels.cpu.memory import (
     retyped,
     store,
 )
-from softxent.kernels.cpu.transpose import (
-    blocks_to_rows,
-    blocks_to_tile,
-    square_to_rows,
-    square_to_rows_in_part,
-    square_to_tile,
-)
+from softxent.kernels.cpu.transpose import square_to_rows, square_to_rows_in_part, square_to_tile
 
 __all__ = [
     "foresee",
@@ -68,10 +62,7 @@ def pack(z, zo, zc, zi, inner, n, first, count, tile, stride):
         if inner == 1 and zc == size:
             # Rows one after the other.
             rows = min(lanes, count - lane)
-            in_blocks = rows == lanes and n >= 4
-            if in_blocks:
-                blocks_to_tile(z, at, zo, n, tile, lane * size, stride * size)
-            for start in range(0, 0 if in_blocks else n, lanes):
+            for start in range(0, n, lanes):
                 c = max(min(start, n - lanes), 0)
                 to = (c * stride + lane) * size
                 square_to_tile(z, at + c * size, zo, rows, min(lanes, n), tile, to, stride * size)
@@ -102,10 +93,7 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
             # What a whole vector writes beyond a row of few classes, later rows overwrite, if there are enough.
             spills_into_rows = oo == n * size and (count - lane - lanes + 1) * n >= lanes
             whole = rows == lanes and (n >= lanes or spills_into_rows)
-            in_blocks = rows == lanes and n >= 4
-            if in_blocks:
-                blocks_to_rows(tile, lane * size, stride * size, n, out, to, oo)
-            for start in range(0, 0 if in_blocks else n, lanes):
+            for start in range(0, n, lanes):
                 c = max(min(start, n - lanes), 0)
                 place = (c * stride + lane) * size
                 if whole:
