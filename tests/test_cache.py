@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import numba
 import pytest
+
+from softxent.kernels.cpu.jit import inner
 
 COUNT_COMPILATIONS = """
 import numba.core.compiler as compiler
@@ -63,3 +66,21 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path):
 def test_no_home_folder(tmp_path):
     """A process without HOME, as services have it, works."""
     assert run("", HOME="", XDG_CACHE_HOME=str(tmp_path / "xdg"))[0] == RIGHT
+
+
+def test_parts_are_compiled_with_their_kernel_alone():
+    """A part of a kernel is no machine code of its own: the kernel's holds it."""
+
+    @inner
+    def part(x):
+        return x * 3 + 1
+
+    @numba.njit
+    def whole(x):
+        return part(x) - part(x + 1)
+
+    assert whole(5) == -3
+    (compiled,) = part.overloads.values()
+    name = compiled.fndesc.llvm_func_name
+    assert name in compiled.library.get_llvm_str()
+    assert not compiled.library.codegen._engine.is_symbol_defined(name)

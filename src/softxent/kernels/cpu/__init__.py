@@ -6,6 +6,7 @@ cross_entropy   losses and gradients                             jacobian, produ
 logits          softcap and temperature                          probabilities           from_logits=False, K-L
 binary          sigmoid, binary cross-entropy                    linear                  the output layer in chunks
 gemm, gemm_…    matrix products of our own                       blas                    and BLAS's, for other CPUs
+row, few, tile  how rows are visited; groups, book: together     turned, transpose       vectors folded, and transposed
 blocks          a whole matrix at once, for solvers              half                    float16 and bfloat16 in and out
 scheduler       blocks to threads                                team, openmp            PyTorch's threads, where it is
 """

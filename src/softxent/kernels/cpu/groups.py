@@ -1,17 +1,17 @@
-"""Rows in groups of up to LANES: what is done once a row is done for a group at once, one row to a lane.
+"""Rows in groups of up to LANES, one by one or in a tile: what is done once a row is done for a group at once.
 
     statistics    maximum and sum of each row                                     (softxent.kernels.cpu.row or tile)
     a finish      logarithm, quotient, loss: vectors of float64, one row a lane   (softmax, cross_entropy)
     results       written row by row, or a tile at once
 
-A group's numbers lie in a book, float64: a line of LANES numbers for each quantity. Which way the classes lie, along
-the lanes or across them, makes no difference to a bit, so it is chosen by what is faster.
+A group's numbers lie in a book (softxent.kernels.cpu.book). Which way the classes lie, along the lanes or across them,
+makes no difference to a bit, so it is chosen by what is faster; rows of few classes are softxent.kernels.cpu.few's.
 
 Arguments that the kernels of a visit share:
     z, out: pointers to the logits and the results
     zo, zc, zi, oo, oc, oi: their byte strides along (outer, class, inner);  inner, n: how many positions and classes
     tile: a pointer to a tile of z's dtype;  stride: its lanes, 0 where rows are visited one by one
-    book: a pointer to BOOK_LINES · LANES float64
+    book: a pointer to BOOK_LINES · LANES float64's memory
     keeps, kept: whether the sums' terms are kept for the results, and a pointer to where, of the working dtype
 """
 

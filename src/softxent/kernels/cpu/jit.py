@@ -5,6 +5,8 @@ leave stale code behind. Its index file can also pair a signature with another p
 Here one file holds one specialisation, named by a hash of everything that the machine code depends on: all kernel
 sources, the signature, the CPU, and the versions of Numba and Python. A file that cannot be read is compiled again; a
 folder that cannot be written costs the compilation in each process and nothing else.
+
+A kernel's parts stay LLVM's intermediate code until the kernel is compiled.
 """
 
 from __future__ import annotations
