@@ -46,8 +46,8 @@ def more_axes(session: Session) -> str:
         return ""
     axis_one = _over_axis_one(session, folded, value, size)
     factor = value.size == right.size and _multiple(value.ravel(), right.ravel())
-    # With axis=1, or divided by len(z), it is right by a contract of two axes; one that takes a row alone, and gives its
-    # result, counts its axes.
+    # With axis=1, or divided by len(z), it is right by a contract of two axes; one that takes a row alone, and gives
+    # its result, counts its axes.
     two_only = (axis_one or factor) and not _takes_one_row(session, rows)
     other_order = kind.extra == "label" and _other_order(session, rows, folded, value, size)
     # Labels that are indexed, labels[:, None], broadcast against another axis: whoever wrote it meant two axes, as most

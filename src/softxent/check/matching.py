@@ -47,6 +47,7 @@ class Evidence:
     wrong: npt.NDArray[np.bool_]
     raised: bool
     dtype: str
+    whole: bool = False  # the one result of several rows: their mean or their sum
 
 
 @dataclass(frozen=True)
@@ -171,4 +172,8 @@ def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:
             value = np.asarray(mistake.model(e.batch.first, e.batch.extra, softmax), np.float64)
         except (ValueError, IndexError, TypeError):
             return np.full_like(e.got, NOWHERE)
+        if e.whole and value.shape == (len(e.batch),):
+            # Which of both a wrong function takes is not to be told from right ones.
+            either = np.array([[value.mean()], [value.sum()]])
+            value = either[int(np.argmin(np.nan_to_num(np.abs(either[:, 0] - e.got[0]), nan=np.inf)))]
     return value if value.shape == e.got.shape else np.full_like(e.got, NOWHERE)
