@@ -57,7 +57,9 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
             or tabulated(session)
             or exponential(session)
             or one_side(session, evidence)
-            or session.circumstances.explain()
+            or session.circumstances.explain(
+                alone=any(f.property.startswith(("accuracy", "overflow")) for f in findings)
+            )
             or fitted(session, evidence)
         )
         if found is not None:
@@ -342,6 +344,9 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
             )
         # A function that is wrong below the threshold as well lacks more than the shift.
         if prefix == "overflow: threshold" and inaccurate:
+            continue
+        # So does one that loses more than small losses, log(1 + x)'s only mistake.
+        if prefix == "accuracy, small losses" and any(f.property == "accuracy, head" for f in findings):
             continue
         # What is said of several rows holds where each is right alone.
         if prefix == "reduction" and (inaccurate or any(f.property == "overflow" for f in findings)):

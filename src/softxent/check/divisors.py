@@ -16,6 +16,8 @@ SHAPES = ((1, 4), (1, 9), (2, 5), (2, 8), (3, 5), (3, 9), (4, 6), (4, 7), (8, 5)
 ROUNDING = 1e-13
 # How close a small number that is added to N is the same at every N.
 SAME = 1e-3
+# What is added to N against an empty batch, and no miscount.
+SMALL = 0.5
 
 
 def of_divisors(session: Session) -> Diagnosis | None:
@@ -43,14 +45,15 @@ def of_divisors(session: Session) -> Diagnosis | None:
     by = {n: (a + b) / 2 for n, (a, b) in divisors.items()}
     added = by[1] - 1
     off = max(abs(d - n - added) for n, d in by.items())
-    if 10 * ROUNDING < abs(added) < 0.5 and off <= SAME * abs(added) + ROUNDING * max(by):
-        sign = "−" if added < 0 else "+"
-        return Diagnosis(
-            "ε in the divisor", STEP_MEAN, f"It divides the sum over the rows by N {sign} {abs(added):.3g}."
-        )
-    if len({round(d, 9) for d in by.values()}) == 1 or max(abs(d / n - by[1]) for n, d in by.items()) < SAME * abs(
-        by[1]
-    ):
-        return None  # one factor, at any N
+    if abs(added) > 10 * ROUNDING and off <= SAME * abs(added) + ROUNDING * max(by):
+        name = "ε in the divisor" if abs(added) < SMALL else "wrong divisor"
+        said = f"It divides the sum over the rows by N {'−' if added < 0 else '+'} {abs(added):.3g}."
+        return Diagnosis(name, STEP_MEAN, said)
+    if max(abs(d / n - by[1]) for n, d in by.items()) < SAME * abs(by[1]):
+        return None  # one factor of the mean
+    if max(abs(d - by[1]) for d in by.values()) < ROUNDING * 10 * abs(by[1]):
+        whole = f": it is divided by {by[1]:.0f}" if round(by[1]) > 1 and abs(by[1] - round(by[1])) < SAME else ""
+        said = f"It is {1 / by[1]:.6g} times the sum over the rows, with 1 to {max(by)} rows alike{whole}."
+        return None if abs(by[1] - 1) < SAME else Diagnosis("scaled", STEP_MEAN, said)
     said = ", ".join(f"{d:.6g} for {n} row{'s' * (n > 1)}" for n, d in by.items())
     return Diagnosis("wrong divisor", STEP_MEAN, f"It divides the sum over the rows by {said}.")

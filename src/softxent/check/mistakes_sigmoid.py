@@ -195,6 +195,9 @@ def binary_cross_entropy() -> Iterator[Mistake]:
             f"It is {how} the formula for the targets −1 and 1; for the target 0 it gives log 2.",
             lambda z, t, _s, f=log_sum: f(t * z),
         )
+    yield Mistake(
+        "hinge", step, "It is a margin: max(0, 1 − (2t − 1) z).", lambda z, t, _s: np.maximum(0, 1 - (2 * t - 1) * z)
+    )
     for wide, said in ((False, "numbers"), (True, "float64's numbers")):
         yield Mistake(
             "NaN to number",
