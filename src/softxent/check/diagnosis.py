@@ -351,6 +351,9 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
         # What is said of several rows holds where each is right alone.
         if prefix == "reduction" and (inaccurate or any(f.property == "overflow" for f in findings)):
             continue
+        several = next((f.case for f in findings if f.property == prefix == "reduction" and " rows of " in f.case), "")
+        if several:
+            return Diagnosis(name, step, f"It is right for one row, and neither the mean nor the sum with {several}.")
         if any(f.property.startswith(prefix) for f in findings):
             how = next((f.message for f in findings if prefix in (MORE_AXES, SOFT) and f.property == prefix), "")
             return Diagnosis(name, step, f"{sentence} {how[:1].upper()}{how[1:]}." if how else sentence)
