@@ -20,7 +20,9 @@ def functions(*files: str) -> list[tuple[str, str]]:
     return found
 
 
-WRONG = functions("wrong_numpy.py", "wrong_lists.py", "wrong_torch.py", "wrong_classic.py", "wrong_batches.py")
+WRONG = functions(
+    "wrong_numpy.py", "wrong_lists.py", "wrong_torch.py", "wrong_classic.py", "wrong_batches.py", "wrong_kernels.py"
+)
 RIGHT = functions("right.py", "right_torch.py", "right_rounded.py")
 # The mistake of each wrong function, by any of the names that are right for it.
 NAMES: dict[str, list[str]] = json.loads((ZOO / "names.json").read_text(encoding="utf-8"))

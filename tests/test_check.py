@@ -135,6 +135,19 @@ def test_one_stall_is_no_hanging(tmp_path):
     assert report.ok, str(report)
 
 
+def test_a_stall_does_not_eat_the_whole_time(tmp_path):
+    """Where a machine stood still until the time was up, the first rows are judged: the calls are not what is slow."""
+    (tmp_path / "mine.py").write_text(
+        "import time\nimport numpy as np\ncalls = 0\n"
+        "def softmax(z):\n    global calls\n    calls += 1\n    if calls == 6:\n        time.sleep(1.2)\n"
+        "    e = np.exp(z - z.max(-1, keepdims=True))\n    return e / e.sum(-1, keepdims=True)\n",
+        encoding="utf-8",
+    )
+    report = check(f"{tmp_path / 'mine.py'}:softmax", quick=True, seconds=1.0)
+    assert report.ok, str(report)
+    assert report.measures
+
+
 def test_a_python_callable_and_the_notebook():
     """check(fn) calls in this process; the report shows itself in a notebook; assert_correct fails with its text."""
 

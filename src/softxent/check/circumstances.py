@@ -106,9 +106,17 @@ class Circumstances:
                 right_least, right_most = min(right_least, value[~bad].min()), max(right_most, value[~bad].max())
             self.numbers[name] = (float(least), float(most), float(right_least), float(right_most))
 
-    def explain(self) -> Diagnosis | None:
-        """Return what parts the wrong rows from the right ones; None if nothing does, or too few were seen."""
-        if self.wrong < ENOUGH or self.right < max(ENOUGH, HIDDEN * self.wrong):
+    def explain(self, *, alone: bool) -> Diagnosis | None:
+        """Return what parts the wrong rows from the right ones; None if nothing does, or too few were seen.
+
+        alone: whether a row was wrong in a call of its own, so that it is not the number of rows.
+        """
+        if self.wrong < ENOUGH:
+            return None
+        fewest = min(n for n, of_wrong in self.calls.items() if of_wrong)
+        if not alone and fewest > MANY and len([n for n in self.calls if n < fewest]) >= ENOUGH:
+            return self._said("wrong at some batch sizes", f"only in calls of {fewest} rows and more")
+        if self.right < max(ENOUGH, HIDDEN * self.wrong):
             return None
         # Some rows hide a mistake that they have: the others' error is small there.
         common = {
@@ -118,13 +126,12 @@ class Circumstances:
             return self._said(*FACTS[min(common, key=common.__getitem__)])
         for name, (least, most, right_least, right_most) in self.numbers.items():
             title, what = NUMBERS[name]
+            if name == "rows" and alone:
+                continue
             if least > right_most:
                 return self._said(title, f"from {least:.6g} {what} on; right up to {right_most:.6g}")
             if most < right_least:
                 return self._said(title, f"up to {most:.6g} {what}; right from {right_least:.6g} on")
-        fewest = min(n for n, of_wrong in self.calls.items() if of_wrong)
-        if fewest > MANY and len([n for n in self.calls if n < fewest]) >= ENOUGH:
-            return self._said("wrong at some batch sizes", f"only in calls of {fewest} rows and more")
         wrong = sorted(c for c, (of_wrong, _) in self.widths.items() if of_wrong)
         if len(wrong) <= FEW and not any(self.widths[c][1] > HIDDEN * self.widths[c][0] for c in wrong):
             return self._said("wrong at some widths", f"with {' or '.join(map(str, wrong))} classes")

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from softxent.check.axes import MORE_AXES
+from softxent.check.bounds import ROUNDOFF
 from softxent.check.calling import Batch
+from softxent.check.divisors import of_divisors
 from softxent.check.exponential import exponential
-from softxent.check.fitting import differences, fitted, narrow, scaled
+from softxent.check.fitting import differences, fitted, narrow, one_side, scaled
 from softxent.check.judging import coarser, judge
 from softxent.check.matching import Evidence, matched
 from softxent.check.mistakes import STEPS
@@ -47,13 +49,17 @@ def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
         found = matched(session.kind.name, evidence)
         if found is None and session.kind.name == "cross_entropy_grad" and session.way.reduction in ("sum", "mean"):
             found = matched(session.kind.name, _other_reduction(session, evidence))
-        found = found or _of_rows(session, evidence, findings) or narrow(session, evidence) or scaled(session, evidence)
+        found = found or _of_rows(session, evidence, findings) or of_divisors(session) or narrow(session, evidence)
         found = (
             found
+            or scaled(session, evidence)
             or differences(session, evidence)
             or tabulated(session)
             or exponential(session)
-            or session.circumstances.explain()
+            or one_side(session, evidence)
+            or session.circumstances.explain(
+                alone=any(f.property.startswith(("accuracy", "overflow")) for f in findings)
+            )
             or fitted(session, evidence)
         )
         if found is not None:
@@ -112,8 +118,11 @@ def probes(session: Session) -> list[Batch]:
 
 def _gather(session: Session) -> list[Evidence]:
     batches = probes(session)
+    reduced = session.kind.result == "scalar" and session.way.reduction != "none"
+    found = [] if not reduced else [e for b in batches if len(b) > 1 and (e := _whole(session, b)) is not None]
+    if reduced:  # a call of several rows is made row by row where it is not a whole one
+        batches = [b for b in batches if len(b) == 1]
     batches += _found(session)
-    found = []
     for batch, outcome in zip(batches, session.call(batches), strict=True):
         dtype = coarser(batch.first.dtype.name, outcome.dtype or "float64")
         blank = np.full(_shape(session, batch), np.nan)
@@ -122,6 +131,22 @@ def _gather(session: Session) -> list[Evidence]:
         wrong = judged.ratio > 1
         found.append(Evidence(batch, got, judged.exact.hi, judged.bound, wrong, outcome.value is None, dtype))
     return found
+
+
+def _whole(session: Session, batch: Batch) -> Evidence | None:
+    """Return the one result of several rows as evidence: mistakes that mix rows show in no row alone."""
+    outcome = session.call([batch], whole=True)[0]
+    if outcome.value is None or np.size(outcome.value) != 1:
+        return None
+    dtype = coarser(batch.first.dtype.name, outcome.dtype or "float64")
+    got = np.reshape(np.asarray(outcome.value, np.float64), 1)
+    rows = judge(session.kind, batch, np.full(len(batch), np.nan), dtype)
+    share = 1 / len(batch) if session.way.reduction == "mean" else 1.0
+    exact = rows.exact.hi.sum(keepdims=True) * share
+    bound = rows.bound.sum(keepdims=True) * share + len(batch) * ROUNDOFF[dtype] * np.abs(exact)
+    with np.errstate(all="ignore"):
+        wrong = ~(np.abs(got - exact) <= bound)
+    return Evidence(batch, got, exact, bound, wrong, False, dtype, whole=True)
 
 
 def _found(session: Session) -> list[Batch]:
@@ -320,6 +345,15 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
         # A function that is wrong below the threshold as well lacks more than the shift.
         if prefix == "overflow: threshold" and inaccurate:
             continue
+        # So does one that loses more than small losses, log(1 + x)'s only mistake.
+        if prefix == "accuracy, small losses" and any(f.property == "accuracy, head" for f in findings):
+            continue
+        # What is said of several rows holds where each is right alone.
+        if prefix == "reduction" and (inaccurate or any(f.property == "overflow" for f in findings)):
+            continue
+        several = next((f.case for f in findings if f.property == prefix == "reduction" and " rows of " in f.case), "")
+        if several:
+            return Diagnosis(name, step, f"It is right for one row, and neither the mean nor the sum with {several}.")
         if any(f.property.startswith(prefix) for f in findings):
             how = next((f.message for f in findings if prefix in (MORE_AXES, SOFT) and f.property == prefix), "")
             return Diagnosis(name, step, f"{sentence} {how[:1].upper()}{how[1:]}." if how else sentence)

@@ -14,7 +14,7 @@ from softxent.check.mistakes_stages import NARROW, narrowed
 from softxent.check.report import Diagnosis
 from softxent.check.session import Session
 
-__all__ = ["differences", "fitted", "narrow", "scaled"]
+__all__ = ["differences", "fitted", "narrow", "one_side", "scaled"]
 
 Float = npt.NDArray[np.float64]
 
@@ -25,6 +25,10 @@ SAMPLE = 20
 ROUNDINGS = 1000.0
 # Steps of differences and twice as much, the smallest first: what is a multiple for one is so for ten times as much.
 STEPS_OF_DIFFERENCES = (*sorted({m * 10.0**-k for k in range(2, 11) for m in (1.0, 2.0)} | {2.0**-26, 2.0**-17}),)
+# What infinity is replaced by.
+LARGEST_NUMBERS = [float(np.finfo(t).max) for t in (np.float16, np.float32, np.float64)]
+# Logits up to this are moderate: a branch that is wrong shows there, for either target.
+MODERATE = 6.0
 # A factor must hold in so many batches of different widths.
 WIDTHS = 3
 
@@ -37,7 +41,9 @@ def narrow(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
     got, exact = (np.concatenate([getattr(e, name).ravel() for e in wide]) for name in ("got", "exact"))
     if len(np.unique(got)) < SAMPLE:
         return None
-    some = np.abs(exact) > 1e-3
+    some = np.isfinite(exact) & (np.abs(exact) > 1e-3)
+    if not some.any():
+        return None
     error = float(np.median(np.abs(got[some] - exact[some]) / np.abs(exact[some])))
     for name, dtype in NARROW.items():
         if np.all(narrowed(got, dtype) == got) and error < ROUNDINGS * ROUNDOFF[name]:
@@ -107,6 +113,27 @@ def differences(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | N
     return None
 
 
+def one_side(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
+    """Return the branch that is wrong, of a function of single logits: those of one sign, or of one target."""
+    if session.kind.name not in ("sigmoid", "binary_cross_entropy"):
+        return None
+    usable = [e for e in evidence if not e.raised and not e.whole]
+    if not usable:
+        return None
+    z = np.concatenate([e.batch.first.ravel() for e in usable]).astype(np.float64)
+    wrong = np.concatenate([e.wrong.ravel() for e in usable])
+    sides = [("wrong for negative logits", "where the logit is negative", z < 0)]
+    sides += [("wrong for positive logits", "where the logit is positive", z > 0)]
+    if session.kind.extra == "target":
+        t = np.concatenate([np.asarray(e.batch.extra).ravel() for e in usable])
+        sides += [("wrong for one target", f"where the target is {k}", t == k) for k in (0, 1)]
+    moderate = (np.abs(z) < MODERATE) & (z != 0)
+    for name, where, side in sides:
+        if not wrong[~side & (z != 0)].any() and (side & moderate).sum() >= SAMPLE and wrong[side & moderate].all():
+            return Diagnosis(name, session.kind.formula, f"It is right elsewhere, and wrong {where}.")
+    return None
+
+
 def _probabilities(session: Session, e: Evidence) -> Float:
     if session.kind.first == "probabilities":
         return np.asarray(e.batch.first, np.float64)
@@ -118,8 +145,12 @@ def fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
     usable = _usable(evidence)
     if not usable:
         return None
-    if all(np.all(e.got[e.wrong] == 0) for e in usable):
-        most = max(float(np.abs(e.exact[e.wrong]).max()) for e in usable)
+    got = np.concatenate([e.got[e.wrong] for e in usable])
+    if np.isin(np.abs(got), LARGEST_NUMBERS).all():
+        said = f"What overflows or underflows comes as the largest number, {np.abs(got).max():.3g}, not as infinity."
+        return Diagnosis("NaN to number", session.kind.formula, said)
+    if np.all(got == 0):
+        most = max(float(np.abs(e.exact[e.wrong & np.isfinite(e.exact)]).max(initial=0.0)) for e in usable)
         return Diagnosis(
             "elements zeroed", session.kind.formula, f"It sets elements to 0 that are not: up to {most:.3g}."
         )

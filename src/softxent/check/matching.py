@@ -47,6 +47,7 @@ class Evidence:
     wrong: npt.NDArray[np.bool_]
     raised: bool
     dtype: str
+    whole: bool = False  # the one result of several rows: their mean or their sum
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Match:
     contradicted: float = 0.0  # the share of the right rows where the model is wrong
 
     @property
+    def fits(self) -> bool:
+        """Whether it explains enough."""
+        return self.explained >= EXPLAINED and self.agreed >= AGREED and self.contradicted <= CONTRADICTED
+
+    @property
     def score(self) -> float:
         """What is explained."""
         return self.explained + self.agreed
@@ -72,24 +78,25 @@ def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
     if not first:
         return None
     found: list[Match] = []
+    most = _most_misses(evidence)
     for mistake in mistakes_of(kind):
         for softmax in (shifted, naive):
-            if _match(mistake, softmax, first).explained < 0.5:
+            start = _match(mistake, softmax, first)
+            if start is None or start.explained < 0.5:
                 continue
-            match = _match(mistake, softmax, evidence)
-            fits = match.explained >= EXPLAINED and match.agreed >= AGREED and match.contradicted <= CONTRADICTED
-            if fits and _changes(mistake, softmax, evidence):
+            match = _match(mistake, softmax, evidence, most)
+            if match is not None and match.fits and _changes(mistake, softmax, evidence):
                 found.append(match)
     if not found:
         return None
-    most = max(m.score for m in found)
-    found = [m for m in found if m.score >= most - ABOUT]
+    best_score = max(m.score for m in found)
+    found = [m for m in found if m.score >= best_score - ABOUT]
     nearest = max(m.bits for m in found)
     found = [m for m in found if m.bits >= nearest - BITS]
-    most = max(m.score for m in found)
-    found = [m for m in found if m.score >= most - EQUAL]
-    most = max(m.exact for m in found)
-    first_of_best = next(m for m in found if m.exact >= most)
+    best_score = max(m.score for m in found)
+    found = [m for m in found if m.score >= best_score - EQUAL]
+    closest = max(m.exact for m in found)
+    first_of_best = next(m for m in found if m.exact >= closest)
     best = first_of_best.mistake
     others = dict.fromkeys(
         m.mistake.name for m in found if m.exact >= first_of_best.exact and m.mistake.name != best.name
@@ -125,44 +132,68 @@ def _changes(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> bo
     )
 
 
-def _match(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> Match:
+Misses = tuple[float, float, float]
+
+
+def _most_misses(evidence: Sequence[Evidence]) -> Misses:
+    """Return how many wrong rows, rows, and right rows a model may miss that still fits."""
+    wrong = right = total = 0
+    for e in evidence:
+        bad = int(e.wrong.reshape(len(e.got), -1).any(-1).sum())
+        wrong, total = wrong + bad, total + len(e.got)
+        right += 0 if e.raised else len(e.got) - bad
+    return (1 - EXPLAINED) * wrong + 1e-6, (1 - AGREED) * total + 1e-6, CONTRADICTED * right + 1e-6
+
+
+def _match(
+    mistake: Mistake, softmax: Any, evidence: Sequence[Evidence], most: Misses = (np.inf, np.inf, np.inf)
+) -> Match | None:
+    """Return how well a model explains; None as soon as it has missed too much to fit."""
     wrong = explained = agreeing = total = right = contradicting = 0
-    bits: list[float] = []
-    same = numbers = 0
+    compared = []
     for e in evidence:
         value = _values(mistake, softmax, e)
         with np.errstate(all="ignore"):
-            far = np.abs(e.got - value)
-            near = np.isfinite(value) & (far <= np.maximum(8 * e.bound, 0.02 * np.abs(value - e.exact)))
-            closer = np.log2(np.abs(value - e.exact) / far)
+            far, off = np.abs(e.got - value), np.abs(value - e.exact)
+            near = np.isfinite(value) & (far <= np.maximum(8 * e.bound, 0.02 * off))
         near |= (np.isnan(e.got) & ~np.isfinite(value)) | (~np.isfinite(e.got) & np.isnan(value)) | (e.got == value)
-        numbers += near.size
-        with np.errstate(all="ignore"):
-            same += int(((far <= ROUNDOFFS * ROUNDOFF[e.dtype] * np.abs(value)) | (near & ~np.isfinite(value))).sum())
+        compared.append((e, value, far, off, near))
         if e.raised:
             # What NumPy answers by inf or NaN in a row, plain Python answers by an exception for the whole call.
             near = np.broadcast_to(~np.isfinite(value).all(), value.shape)
-        for r in range(len(e.got)):
-            bad = e.wrong[r]
-            total += 1
-            fits = bool(np.all(near[r]))
-            agreeing += fits
-            if not (np.any(bad) or e.raised):
-                right += 1
-                contradicting += not fits
-            if np.any(bad):
-                wrong += 1
-                explained += bool(np.all(near[r][bad])) if np.ndim(bad) else fits
-                some = np.atleast_1d(closer[r])[np.atleast_1d(bad)]
-                bits.append(float(np.median(np.clip(np.nan_to_num(some, nan=MOST_BITS), 0.0, MOST_BITS))))
-    return Match(
-        mistake,
-        explained / max(1, wrong),
-        agreeing / max(1, total),
-        float(np.median(bits)) if bits else 0.0,
-        same / max(1, numbers),
-        contradicting / max(1, right),
+        n = len(e.got)
+        flat, bad = near.reshape(n, -1), e.wrong.reshape(n, -1)
+        fits, bad_rows = flat.all(-1), bad.any(-1)
+        total += n
+        agreeing += int(fits.sum())
+        if not e.raised:
+            right += int((~bad_rows).sum())
+            contradicting += int((~bad_rows & ~fits).sum())
+        wrong += int(bad_rows.sum())
+        explained += int((bad_rows & (flat | ~bad).all(-1)).sum())
+        if wrong - explained > most[0] or total - agreeing > most[1] or contradicting > most[2]:
+            return None
+    match = Match(
+        mistake, explained / max(1, wrong), agreeing / max(1, total), contradicted=contradicting / max(1, right)
     )
+    if not match.fits:
+        return match
+    bits, same = _closeness(compared)
+    return replace(match, bits=bits, exact=same)
+
+
+def _closeness(compared: Sequence[tuple[Evidence, Float, Float, Float, npt.NDArray[np.bool_]]]) -> tuple[float, float]:
+    """Return by how many bits a model is nearer than the truth, and the share of all numbers that are the model's."""
+    bits: list[float] = []
+    same = numbers = 0
+    with np.errstate(all="ignore"):
+        for e, value, far, off, near in compared:
+            numbers += near.size
+            same += int(((far <= ROUNDOFFS * ROUNDOFF[e.dtype] * np.abs(value)) | (near & ~np.isfinite(value))).sum())
+            closer = np.clip(np.nan_to_num(np.log2(off / far), nan=MOST_BITS), 0.0, MOST_BITS).reshape(len(e.got), -1)
+            bad = e.wrong.reshape(len(e.got), -1)
+            bits += [float(np.median(closer[r][bad[r]])) for r in np.flatnonzero(bad.any(-1))]
+    return float(np.median(bits)) if bits else 0.0, same / max(1, numbers)
 
 
 def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:
@@ -171,4 +202,8 @@ def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:
             value = np.asarray(mistake.model(e.batch.first, e.batch.extra, softmax), np.float64)
         except (ValueError, IndexError, TypeError):
             return np.full_like(e.got, NOWHERE)
+        if e.whole and value.shape == (len(e.batch),):
+            # Which of both a wrong function takes is not to be told from right ones.
+            either = np.array([[value.mean()], [value.sum()]])
+            value = either[int(np.argmin(np.nan_to_num(np.abs(either[:, 0] - e.got[0]), nan=np.inf)))]
     return value if value.shape == e.got.shape else np.full_like(e.got, NOWHERE)

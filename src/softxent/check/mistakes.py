@@ -129,6 +129,7 @@ def mistakes_of(kind: str) -> list[Mistake]:
     from softxent.check import (
         mistakes_derivative,
         mistakes_jacobian,
+        mistakes_kernels,
         mistakes_log,
         mistakes_loss,
         mistakes_shift,
@@ -150,5 +151,5 @@ def mistakes_of(kind: str) -> list[Mistake]:
     }
     if kind not in tables:
         return []
-    shifted_wrong = mistakes_shift.shifts_of(kind) if kind in SHIFTED else ()
-    return [*tables[kind](), *shifted_wrong, *mistakes_stages.stages_of(kind, STEPS[kind])]
+    of_sums = (*mistakes_shift.shifts_of(kind), *mistakes_kernels.of_kernels(kind)) if kind in SHIFTED else ()
+    return [*tables[kind](), *of_sums, *mistakes_stages.stages_of(kind, STEPS[kind])]

@@ -105,6 +105,19 @@ def cross_entropy_grad() -> Iterator[Mistake]:
     yield Mistake(
         "predicted label", step, "It subtracts 1 at the likeliest class.", lambda z, y, s: s(z) - hot(z, z.argmax(-1))
     )
+    for k in (0, -1):
+        yield Mistake(
+            "one class for every label",
+            step,
+            f"It subtracts 1 at class {'0' if k == 0 else 'C − 1'}, whatever the label is.",
+            lambda z, y, s, k=k: s(z) - hot(z, np.full(len(z), k % z.shape[-1])),
+        )
+    yield Mistake(
+        "labels re-encoded",
+        step,
+        "It numbers the labels of each call anew, as np.unique's inverse does: 2 and 5 become 0 and 1.",
+        lambda z, y, s: s(z) - hot(z, np.unique(y, return_inverse=True)[1]),
+    )
     yield Mistake(
         "divided by C", base.STEP_MEAN, "It divides by N·C, not by N.", lambda z, y, s: g(z, y, s) / z.shape[-1]
     )

@@ -133,6 +133,19 @@ def log_softmax() -> Iterator[Mistake]:
         "It takes log1p(p − 1): the subtraction has lost what log1p would keep.",
         lambda z, _, s: np.log1p(s(z) - 1),
     )
+    for wide, said in ((False, "numbers"), (True, "float64's numbers")):
+        yield Mistake(
+            "NaN to number",
+            base.STEP_LOG,
+            f"Its logarithm underflows, and NaN and infinities are replaced by {said}.",
+            lambda z, _, s, w=wide: np.nan_to_num(np.log(s(z)).astype(np.float64 if w else z.dtype)),
+        )
+    yield Mistake(
+        "NaN to zero",
+        base.STEP_LOG,
+        "Its logarithm underflows, and NaN and infinities are replaced by 0.",
+        lambda z, _, s: np.nan_to_num(np.log(s(z)), posinf=0.0, neginf=0.0),
+    )
     yield from with_epsilon(lambda p: np.log(p), base.STEP_LOG)
     yield from base.narrow("log-softmax", lambda z, _, s: log_of(z, s), base.STEP_LOG)
     for dtype in (np.float16, np.float32):

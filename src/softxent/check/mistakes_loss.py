@@ -91,6 +91,19 @@ def cross_entropy() -> Iterator[Mistake]:
         "It takes the likeliest class, not the label.",
         lambda z, y, s: nll(z, z.argmax(-1), s),
     )
+    for k in (0, -1):
+        yield Mistake(
+            "one class for every label",
+            base.STEP_LOSS,
+            f"It takes class {'0' if k == 0 else 'C − 1'}, whatever the label is.",
+            lambda z, y, s, k=k: nll(z, np.full(len(z), k), s),
+        )
+    yield Mistake(
+        "labels re-encoded",
+        base.STEP_LOSS,
+        "It numbers the labels of each call anew, as np.unique's inverse does: 2 and 5 become 0 and 1.",
+        lambda z, y, s: nll(z, np.unique(y, return_inverse=True)[1], s),
+    )
     yield Mistake("wrong sign", base.STEP_LOSS, "It returns log p_y, without the minus.", lambda z, y, s: -nll(z, y, s))
     yield Mistake(
         "divided by C",
@@ -230,6 +243,18 @@ def cross_entropy() -> Iterator[Mistake]:
         base.STEP_LOG,
         "Its logarithm underflows, and NaN and infinities are replaced by numbers.",
         lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y))),
+    )
+    yield Mistake(
+        "NaN to number",
+        base.STEP_LOG,
+        "Its logarithm underflows, and NaN and infinities are replaced by float64's numbers.",
+        lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y)).astype(np.float64)),
+    )
+    yield Mistake(
+        "NaN to zero",
+        base.STEP_LOG,
+        "Its logarithm underflows, and NaN and infinities are replaced by 0.",
+        lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y)), posinf=0.0, neginf=0.0),
     )
     yield Mistake(
         "log(1 + x) for log1p",

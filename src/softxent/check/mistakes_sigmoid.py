@@ -34,6 +34,30 @@ def sigmoid() -> Iterator[Mistake]:
         "1 − 1/(1 + e^z) cancels for negative z: the tail is lost.",
         lambda z, _, _s: 1 - 1 / (1 + np.exp(z)),
     )
+
+    def branches(z: Any, above: Any, below: Any) -> Any:
+        e = np.exp(-np.abs(z))
+        return np.where(z >= 0, 1 / (1 + above * e), e / (1 + below * e))
+
+    for where, above, below in (("for negative z", 1, -1), ("for positive z", -1, 1), ("for either sign of z", -1, -1)):
+        yield Mistake(
+            "minus in the denominator",
+            base.STEP_SIGMOID,
+            f"It divides by 1 − e^−|z| {where}, not by 1 + e^−|z|.",
+            lambda z, _, _s, a=above, b=below: branches(z, z.dtype.type(a), z.dtype.type(b)),
+        )
+    yield Mistake(
+        "minus in the denominator",
+        base.STEP_SIGMOID,
+        "It divides by 1 − e^−z, not by 1 + e^−z.",
+        lambda z, _, _s: 1 / (1 - np.exp(-z)),
+    )
+    yield Mistake(
+        "absolute value",
+        base.STEP_SIGMOID,
+        "It is σ(−|z|): the numerator is e^−|z| for either sign of z.",
+        lambda z, _, _s: (lambda e: e / (1 + e))(np.exp(-np.abs(z))),
+    )
     yield Mistake("tanh", base.STEP_SIGMOID, "It computes tanh.", lambda z, _, _s: np.tanh(z))
     yield Mistake(
         "derivative",
@@ -160,6 +184,27 @@ def binary_cross_entropy() -> Iterator[Mistake]:
         "It takes log(1 + e^−|z|): small losses are rounded to 0, where log1p keeps them.",
         lambda z, t, _s: np.maximum(z, 0) - z * t + np.log(1 + np.exp(-np.abs(z))),
     )
+    for how, log_sum in (
+        ("log(1 + e^−tz),", lambda x: np.logaddexp(x.dtype.type(0), -x)),
+        ("log(1 + e^−tz), which overflows:", lambda x: np.log(1 + np.exp(-x))),
+        ("log1p(e^−tz), which overflows:", lambda x: np.log1p(np.exp(-x))),
+    ):
+        yield Mistake(
+            "targets of −1 and 1",
+            step,
+            f"It is {how} the formula for the targets −1 and 1; for the target 0 it gives log 2.",
+            lambda z, t, _s, f=log_sum: f(t * z),
+        )
+    yield Mistake(
+        "hinge", step, "It is a margin: max(0, 1 − (2t − 1) z).", lambda z, t, _s: np.maximum(0, 1 - (2 * t - 1) * z)
+    )
+    for wide, said in ((False, "numbers"), (True, "float64's numbers")):
+        yield Mistake(
+            "NaN to number",
+            step,
+            f"Its logarithms underflow, and NaN and infinities are replaced by {said}.",
+            lambda z, t, _s, w=wide: np.nan_to_num(logs(1 / (1 + np.exp(-z)), t).astype(np.float64 if w else z.dtype)),
+        )
     for most in (10.0, 15.0, 20.0, 30.0, 34.0, 50.0):
 
         def softplus(x: Any, most: float = most) -> Any:
