@@ -252,6 +252,12 @@ def cross_entropy() -> Iterator[Mistake]:
     )
     yield Mistake(
         "NaN to zero",
+        base.STEP_LOSS,
+        "It replaces NaN and infinite losses by 0: an impossible label costs nothing.",
+        lambda z, y, s: np.nan_to_num(nll(z, y, s), posinf=0.0, neginf=0.0),
+    )
+    yield Mistake(
+        "NaN to zero",
         base.STEP_LOG,
         "Its logarithm underflows, and NaN and infinities are replaced by 0.",
         lambda z, y, s: np.nan_to_num(-np.log(at(s(z), y)), posinf=0.0, neginf=0.0),
