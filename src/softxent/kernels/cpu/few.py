@@ -185,10 +185,8 @@ def _write_terms(out, oo, whole, rest, first, count, book, kept, skips):
     step = lanes * item_size(out)
     to = first * oo
     for slot in range(count):
-        factor, factor_lo = (
-            splat(zero, entry(book, FACTOR, slot, zero)),
-            splat(zero, entry(book, FACTOR_LO, slot, zero)),
-        )
+        factor = splat(zero, entry(book, FACTOR, slot, zero))
+        factor_lo = splat(zero, entry(book, FACTOR_LO, slot, zero))
         unit, result = splat(zero, entry(book, UNIT, slot, zero)), splat(zero, entry(book, SKIPPED_RESULT, slot, zero))
         skip = integer_splat(zero, np.int64(entry(book, SKIP, slot, lane_numbers(zero))))
         own = advanced(kept, slot * (whole + 1) * 2 * lanes * size_in_memory(zero))
@@ -289,7 +287,7 @@ def visit_few(z, zo, out, oo, n, ledger, member, step, rows, keeps, kept, skips,
     """Visit rows of few classes.
 
     keeps: whether terms are kept for the results, and kept where; skips: whether rows skip classes.
-    given: what these functions are given (no tuple holds them: Numba would call them by their addresses).
+    given: what these functions are given (no tuple holds them: Numba would call them by their addresses):
     begin(z, zo, whole, rest, first, count, book, given): notes SKIP, and what else depends on logits and labels;
     finish(zero, first, count, book, given): notes, or writes, what follows from a group's sums;
     deliver(z, zo, out, oo, whole, rest, first, count, book, kept, given): one of the above.

@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import signature
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from softxent.kernels.cpu.vector import Vector, broadcast, llvm_scalar
 
@@ -244,26 +244,23 @@ def upper_half(typing_context: Any, v: Any) -> Any:
     return _half(first=False)(typing_context, v)
 
 
-def lane_count(v):
+def _constant(value: int, argument: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(ir.IntType(64), value)
+
+    return types.int64(argument), codegen
+
+
+@intrinsic
+def lane_count(typing_context: Any, v: Any) -> Any:
     """How many lanes v has: a constant of the compiled kernel."""
-    raise TypeError("lane_count runs inside kernels only")
+    return _constant(v.lanes, v)
 
 
-@overload(lane_count, inline="always")
-def _lane_count(v):
-    lanes = v.lanes
-    return lambda v: lanes
-
-
-def size_in_memory(v):
+@intrinsic
+def size_in_memory(typing_context: Any, v: Any) -> Any:
     """How many bytes a lane of v takes: a constant of the compiled kernel."""
-    raise TypeError("size_in_memory runs inside kernels only")
-
-
-@overload(size_in_memory, inline="always")
-def _size_in_memory(v):
-    size = v.dtype.bitwidth // 8
-    return lambda v: size
+    return _constant(v.dtype.bitwidth // 8, v)
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from softxent.kernels.cpu.conversions import decode, encode
 from softxent.kernels.cpu.vector import Vector, lanes_of, llvm_scalar
@@ -163,15 +163,14 @@ def retyped(typing_context: Any, base: Any, like: Any) -> Any:
     return types.CPointer(like.dtype)(base, like), codegen
 
 
-def item_size(base):
+@intrinsic
+def item_size(typing_context: Any, base: Any) -> Any:
     """How many bytes an element has: a constant of the compiled kernel."""
-    raise TypeError("item_size runs inside kernels only")
 
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(_I64, size_of(base.dtype))
 
-@overload(item_size, inline="always")
-def _item_size(base):
-    size = size_of(base.dtype)
-    return lambda base: size
+    return types.int64(base), codegen
 
 
 @intrinsic
