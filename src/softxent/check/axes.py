@@ -46,13 +46,15 @@ def more_axes(session: Session) -> str:
         return ""
     axis_one = _over_axis_one(session, folded, value, size)
     factor = value.size == right.size and _multiple(value.ravel(), right.ravel())
-    # With axis=1, or divided by len(z), it is right by a contract of two axes; one that takes a row alone, and gives
-    # its result, counts its axes.
-    two_only = (axis_one or factor) and not _takes_one_row(session, rows)
     other_order = kind.extra == "label" and _other_order(session, rows, folded, value, size)
-    # Labels that are indexed, labels[:, None], broadcast against another axis: whoever wrote it meant two axes, as most
-    # who write a loss do. Labels in another order were flattened on purpose.
-    meant = other_order if kind.extra == "label" else not two_only
+    if kind.extra == "label":
+        # Labels that are indexed, labels[:, None], broadcast against another axis: whoever wrote it meant two axes, as
+        # most who write a loss do. Labels in another order were flattened on purpose.
+        meant = other_order
+    else:
+        # With axis=1, or divided by len(z), it is right by a contract of two axes; one that takes a row alone, and
+        # gives its result, counts its axes.
+        meant = not (axis_one or factor) or _takes_one_row(session, rows)
     finds = kind.name in ANY and value.shape == shape and meant
     got, wanted = f"shape {value.shape}, other numbers", "those of the six rows"
     if value.shape == shape:
@@ -86,14 +88,10 @@ def _multiple(value: Any, right: Any) -> bool:
 def _takes_one_row(session: Session, rows: Batch) -> bool:
     """Whether a row without a batch around it gives its result."""
     request = replace(session.way, batched=False)._request(session.kind, rows.rows(slice(0, 1)))
-    if session.kind.extra == "label" and session.way.labels == "index":
-        request["args"][1] = np.asarray(request["args"][1])
     value = session.caller.call([request], session.timeout)[0].get("value")
     if not isinstance(value, np.ndarray):
         return False
-    right = exact_batch(
-        session.kind.exact, rows.first[:1].astype(np.float64), None if rows.extra is None else rows.extra[:1]
-    )
+    right = exact_batch(session.kind.exact, rows.first[:1].astype(np.float64))
     return value.size == right[0].hi.size and np.allclose(plain(value).ravel(), right[0].hi.ravel(), rtol=1e-3)
 
 

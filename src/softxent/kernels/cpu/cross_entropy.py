@@ -80,7 +80,7 @@ def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight,
 
 
 @inner
-def _note_labels_of_tile(zero, row, labels, ignore_index, book):
+def _note_labels_at_once(zero, row, labels, ignore_index, book):
     """As _note_labels, for a whole vector of rows, without weights and scales; the logits come with the sums."""
     y = load(labels, row * 8, zero)
     write(book, SKIP, to_integers(zero, select(y == ignore_index, IGNORED, y)))
@@ -120,7 +120,7 @@ def _begin_few(z, zo, whole, rest, first, count, book, given):
             z, zo, zc, zc, one, first, count, labels, ignore_index, weight, weighted, scales, scaled, book
         )  # fmt: skip
         return
-    _note_labels_of_tile(zero, first, labels, ignore_index, book)
+    _note_labels_at_once(zero, first, labels, ignore_index, book)
     at = first * zo
     for slot in range(count):
         y = max(np.int64(entry(book, SKIP, slot, integer_splat(zero, 0))), 0)
@@ -206,7 +206,7 @@ def visit_label_rows(
                 foresee(z, zo, zc, zi, inner, n, ahead, count)
             whole = stride > 0 and count == lanes and not (weighted or scaled)
             if whole:
-                _note_labels_of_tile(zero, row, labels, ignore_index, book)
+                _note_labels_at_once(zero, row, labels, ignore_index, book)
             else:
                 _note_labels(
                     z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
