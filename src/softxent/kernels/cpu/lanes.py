@@ -15,6 +15,7 @@ __all__ = [
     "any_lane",
     "bits",
     "convert",
+    "doubled",
     "extract",
     "first_lane",
     "floats_to_integers",
@@ -242,6 +243,17 @@ def lower_half(typing_context: Any, v: Any) -> Any:
 def upper_half(typing_context: Any, v: Any) -> Any:
     """The second half of the lanes."""
     return _half(first=False)(typing_context, v)
+
+
+@intrinsic
+def doubled(typing_context: Any, v: Any) -> Any:
+    """Zeros, twice as many as v has lanes."""
+    twice = Vector(v.dtype, 2 * v.lanes)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(twice.llvm, [0.0] * twice.lanes)
+
+    return twice(v), codegen
 
 
 def _constant(value: int, argument: Any) -> Any:

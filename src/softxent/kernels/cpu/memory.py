@@ -230,13 +230,13 @@ def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 
 @intrinsic
 def stream(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """As store, past the caches, to an address that is a multiple of the vector's size: nobody reads it soon."""
+    """As store, past the caches, to an address that is a multiple of a vector's size: nobody reads it soon."""
     dtype = array.dtype
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         stored = encode(builder, dtype, arguments[2])
         pointer = address(context, builder, array, arguments[0], arguments[1], stored.type)
-        instruction = builder.store(stored, pointer, align=size_of(dtype) * value.lanes)
+        instruction = builder.store(stored, pointer, align=size_of(dtype) * lanes_of(dtype))
         instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
 
     return types.void(array, types.int64, value), codegen

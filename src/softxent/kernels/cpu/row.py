@@ -13,7 +13,16 @@ import numpy as np
 
 from softxent.kernels.cpu.frames import SETTLED, add_term, log_probability, scaled, settle, term
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import any_lane, convert, insert, lane_count, select
+from softxent.kernels.cpu.lanes import (
+    any_lane,
+    convert,
+    doubled,
+    insert,
+    lane_count,
+    lower_half,
+    select,
+    upper_half,
+)
 from softxent.kernels.cpu.memory import (
     item_size,
     like,
@@ -95,22 +104,63 @@ def row_find(z, at, n, value):
 
 
 @inlined
-def _keep(kept, kept_lo, v, lanes, hi, lo):
-    place = v * lanes * item_size(kept)
+def _keep(kept, kept_lo, j, hi, lo):
+    """Keep the terms of the classes from j on."""
+    place = j * item_size(kept)
     store(kept, place, hi)
     store(kept, kept_lo + place, lo)
 
 
 @inlined
-def _write_kept(results, j, zero):
-    """Write a vector of an earlier row's results from class j on."""
+def _write_kept(results, j, like_those):
+    """Write as many of an earlier row's results as like_those has lanes, from class j on."""
     kept, kept_lo, out, to, _, factor, factor_lo, unit, streams = results
     place = j * item_size(kept)
-    y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
+    hi, lo = load(kept, place, like_those), load(kept, kept_lo + place, like_those)
+    y = scaled(hi, lo, factor, factor_lo, unit)
     if streams:
         stream(out, to + j * item_size(out), y)
     else:
         store(out, to + j * item_size(out), y)
+
+
+@inlined
+def _add_two(s, e, hi, lo):
+    s, e = add_term(s, e, lower_half(hi), lower_half(lo))
+    return add_term(s, e, upper_half(hi), upper_half(lo))
+
+
+@inlined
+def _add_block(z, at, ahead, v, stop, s, e, shift, floor, magic, keeps, kept, kept_lo, writes, results, done):
+    """Add the terms of a row's vectors from v to stop, and write as many of an earlier row's results if it shall.
+
+    Two at a time, operation by operation: each of an exponential's operations waits for the one before.
+    """
+    zero = like(z)
+    two = doubled(zero)
+    lanes, size = lane_count(zero), item_size(z)
+    j, last = v * lanes, stop * lanes
+    while j + 2 * lanes <= last:
+        prefetch(z, ahead + j * size)
+        prefetch(z, ahead + (j + lanes) * size)
+        hi, lo = term(load(z, at + j * size, two), shift, floor, magic)
+        if keeps:
+            _keep(kept, kept_lo, j, hi, lo)
+        s, e = _add_two(s, e, hi, lo)
+        if writes:
+            _write_kept(results, done, two)
+            done += 2 * lanes
+        j += 2 * lanes
+    if j < last:
+        prefetch(z, ahead + j * size)
+        hi, lo = term(load(z, at + j * size, zero), shift, floor, magic)
+        if keeps:
+            _keep(kept, kept_lo, j, hi, lo)
+        s, e = add_term(s, e, hi, lo)
+        if writes:
+            _write_kept(results, done, zero)
+            done += lanes
+    return s, e, done
 
 
 @inner
@@ -124,38 +174,36 @@ def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo, re
     """
     zero = like(z)
     lanes = lane_count(zero)
-    step = lanes * item_size(z)
     lowest = zero - np.inf
     s, e = convert(np.float64, zero), zero
     full = n // lanes
     # A longer row would push out of the cache what is still wanted of this one.
-    foresees = n * item_size(z) <= _FORESEEN_BYTES
-    last = results[4] - lanes
+    soon = ahead if n * item_size(z) <= _FORESEEN_BYTES else at
     v = 0
     for part in range(2):
         # The vector that needs care: the skipped class's, then the last. Between them, all others.
         special = skip // lanes if part == 0 and skip >= 0 else full
         while v < special:
-            if foresees:
-                prefetch(z, ahead + v * step)
-            hi, lo = term(load(z, at + v * step, zero), shift, floor, magic)
-            if keeps:
-                _keep(kept, kept_lo, v, lanes, hi, lo)
-            s, e = add_term(s, e, hi, lo)
-            if done <= last:
-                _write_kept(results, done, zero)
-                done += lanes
-            v += 1
+            stop = min(special, (v | (SETTLED - 1)) + 1)
+            if keeps and done + (stop - v) * lanes <= results[4]:
+                s, e, done = _add_block(
+                    z, at, soon, v, stop, s, e, shift, floor, magic, True, kept, kept_lo, True, results, done
+                )  # fmt: skip
+            else:
+                s, e, done = _add_block(
+                    z, at, soon, v, stop, s, e, shift, floor, magic, keeps, kept, kept_lo, False, results, done
+                )  # fmt: skip
+            v = stop
             if v % SETTLED == 0:
                 s, e = settle(zero, s, e)
         count = min(n - v * lanes, lanes)
         if v == special and count > 0:
-            x = load_first(z, at + v * step, count, lowest)
+            x = load_first(z, at + v * lanes * item_size(z), count, lowest)
             if part == 0 and skip >= 0:
                 x = insert(x, skip - v * lanes, -np.inf)
             hi, lo = term(x, shift, floor, magic)
             if keeps:
-                _keep(kept, kept_lo, v, lanes, hi, lo)
+                _keep(kept, kept_lo, v * lanes, hi, lo)
             s, e = add_term(s, e, hi, lo)
             v += 1
             if v % SETTLED == 0 and v <= full:
@@ -193,24 +241,35 @@ def write_kept_row(results, j, zero):
         store_first(out, to + j * item_size(out), n - j, y)
 
 
+@inlined
+def _write_terms(z, at, out, to, j, like_those, shift, floor, magic, factor, factor_lo, unit, streams):
+    """Write as many of a row's results as like_those has lanes, from class j on, their terms computed again."""
+    place = j * item_size(z)
+    hi, lo = term(load(z, at + place, like_those), shift, floor, magic)
+    y = scaled(hi, lo, factor, factor_lo, unit)
+    if streams:
+        stream(out, to + place, y)
+    else:
+        store(out, to + place, y)
+
+
 @inner
 def write_row(z, at, ahead, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams):
     """As write_kept_row, for a row too long to keep its terms: computed again, and the next row is asked for."""
     zero = like(z)
-    lanes = lane_count(zero)
-    size = item_size(z)
+    lanes, size = lane_count(zero), item_size(z)
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
         hi, lo = term(load_first(z, at, j, zero), shift, floor, magic)
         store_first(out, to, j, scaled(hi, lo, factor, factor_lo, unit))
-    while j + lanes <= n:
-        hi, lo = term(load(z, at + j * size, zero), shift, floor, magic)
+    while j + 2 * lanes <= n:
         prefetch(z, ahead + j * size)
-        y = scaled(hi, lo, factor, factor_lo, unit)
-        if streams:
-            stream(out, to + j * size, y)
-        else:
-            store(out, to + j * size, y)
+        prefetch(z, ahead + (j + lanes) * size)
+        _write_terms(z, at, out, to, j, doubled(zero), shift, floor, magic, factor, factor_lo, unit, streams)
+        j += 2 * lanes
+    if j + lanes <= n:
+        prefetch(z, ahead + j * size)
+        _write_terms(z, at, out, to, j, zero, shift, floor, magic, factor, factor_lo, unit, streams)
         j += lanes
     if j < n:
         hi, lo = term(load_first(z, at + j * size, n - j, zero), shift, floor, magic)

@@ -12,7 +12,7 @@ with hi the table's number itself, so that only lo = hi · p has roundings: five
 (e^b − 1 − b)/b² at Chebyshev nodes: relative error of e^b 2^-31 (degree 2, float32) and 2^-65 (degree 6, float64).
 
 Eight entries are what a register of AVX2 holds (float32) and one of AVX-512 (float64): a look-up is one instruction. A
-row's exponentials then take 20 operations each in a chain of ten, where a polynomial over |r| ≤ ln2/2 takes 27 in a
+row's exponentials then take 19 operations each in a chain of ten, where a polynomial over |r| ≤ ln2/2 takes 27 in a
 chain of eighteen, which is what the CPU waits for. (Tang, "Table-driven implementation of the exponential function in
 IEEE floating-point arithmetic", 1989.)
 """
@@ -29,7 +29,7 @@ from numba.extending import intrinsic, overload
 from softxent.kernels.cpu.cpu import features
 from softxent.kernels.cpu.floats import fma
 from softxent.kernels.cpu.jit import inlined
-from softxent.kernels.cpu.vector import dtype_of
+from softxent.kernels.cpu.vector import broadcast, dtype_of
 
 __all__ = ["STEPS", "table_exp"]
 
@@ -69,11 +69,12 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _tables(wide: bool) -> tuple[list[int], list[int]]:
-    """The bits of T_j without the exponent's, and those of ρ_j."""
+    """The bits of T_j less those of j/8's place in the exponent and the significand, and those of ρ_j."""
     powers, unsigned, floating = (_POWERS_64, np.uint64, np.float64) if wide else (_POWERS_32, np.uint32, np.float32)
     heads = np.array([float.fromhex(head) for head, _ in powers], floating).view(unsigned)
     rests = np.array([rest for _, rest in powers], floating).view(unsigned)
-    return [int(b - heads[0]) for b in heads], [int(b) for b in rests]
+    eighth = 1 << ((52 if wide else 23) - 3)
+    return [int(b - heads[0]) - j * eighth for j, b in enumerate(heads)], [int(b) for b in rests]
 
 
 def _call(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
@@ -81,6 +82,15 @@ def _call(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
     if function is None:
         function = ir.Function(builder.module, ir.FunctionType(result, [a.type for a in arguments]), name)
     return builder.call(function, arguments)
+
+
+def _opaque(builder: Any, value: Any, register: str) -> Any:
+    """value, of which LLVM is not told that it is a constant: it stays in a register."""
+    kind = ir.FunctionType(value.type, [value.type])
+    result = builder.asm(kind, "", f"={register},0", [value], False)
+    for attribute in ("readnone", "nounwind"):
+        result.attributes.add(attribute)
+    return result
 
 
 def _part(builder: Any, v: Any, start: int, count: int) -> Any:
@@ -98,14 +108,14 @@ def _look_up_avx512(builder: Any, table: list[int], index: Any) -> Any:
     kind, floating = index.type, ir.VectorType(ir.FloatType(), 16)
     if kind.element == _I64:
         floating = ir.VectorType(ir.DoubleType(), 8)
-    entries = builder.bitcast(ir.Constant(kind, table * (kind.count // STEPS)), floating)
+    entries = _opaque(builder, builder.bitcast(ir.Constant(kind, table * (kind.count // STEPS)), floating), "v")
     name = "llvm.x86.avx512.permvar." + ("df.512" if kind.element == _I64 else "sf.512")
     return builder.bitcast(_call(builder, name, floating, [entries, index]), kind)
 
 
 def _look_up_words(builder: Any, words: list[int], index: Any) -> Any:
     eight = ir.VectorType(_I32, 8)
-    return _call(builder, "llvm.x86.avx2.permd", eight, [ir.Constant(eight, words), index])
+    return _call(builder, "llvm.x86.avx2.permd", eight, [_opaque(builder, ir.Constant(eight, words), "x"), index])
 
 
 def _look_up_avx2(builder: Any, table: list[int], index: Any) -> Any:
@@ -142,7 +152,10 @@ def _look_up_anywhere(builder: Any, table: list[int], index: Any) -> Any:
 
 
 def _look_up(builder: Any, table: list[int], index: Any) -> Any:
-    """The table's entries for the lowest three bits of each of index's lanes; 16 lanes of 32 bits or 8 of 64."""
+    """The table's entries for the lowest three bits of each of index's lanes; 16 or 32 of 32 bits, 8 or 16 of 64."""
+    half = index.type.count // 2
+    if half * (1 if index.type.element == _I32 else 2) == 16:
+        return _joined(builder, *(_look_up(builder, table, _part(builder, index, start, half)) for start in (0, half)))
     if "avx512f" in features():
         return _look_up_avx512(builder, table, index)
     if "avx2" in features():
@@ -156,12 +169,12 @@ def _powers(typing_context: Any, t: Any) -> Any:
     wide = t.dtype == types.float64
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element, significand, field = (_I64, 52, 0x7FF << 52) if wide else (_I32, 23, 0xFF << 23)
+        element, significand = (_I64, 52) if wide else (_I32, 23)
         kind = ir.VectorType(element, t.lanes)
         n = builder.bitcast(arguments[0], kind)
         heads, rests = _tables(wide)
+        # j/8 stands in the significand's first bits: the table takes it off.
         exponent = builder.shl(n, ir.Constant(kind, [significand - 3] * t.lanes))
-        exponent = builder.and_(exponent, ir.Constant(kind, [field] * t.lanes))
         head = builder.bitcast(builder.add(_look_up(builder, heads, n), exponent), t.llvm)
         rest = builder.bitcast(_look_up(builder, rests, n), t.llvm)
         return context.make_tuple(builder, signature.return_type, (head, rest))
@@ -169,25 +182,36 @@ def _powers(typing_context: Any, t: Any) -> Any:
     return types.UniTuple(t, 2)(t), codegen
 
 
+@intrinsic
+def held(typing_context: Any, like: Any, value: Any) -> Any:
+    """A constant in every lane of a vector of like's kind, which is not loaded anew wherever it is used."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        scalar = _opaque(builder, builder.bitcast(arguments[1], _I64 if like.dtype == types.float64 else _I32), "r")
+        return broadcast(builder, builder.bitcast(scalar, arguments[1].type), like.lanes)
+
+    return like(like, like.dtype), codegen
+
+
 @inlined
 def _table_exp_32(x, magic):
-    t = fma(x, _STEPS_PER_UNIT_32, magic)
+    t = fma(x, held(x, _STEPS_PER_UNIT_32), magic)
     n = t - magic
     hi, rest = _powers(t)
-    b = fma(-n, _STEP_32, x) + fma(n, _MINUS_STEP_LO_32, rest)
-    q = fma(fma(b, _Q2_32, _Q1_32), b, _Q0_32)
+    b = fma(n, held(x, -_STEP_32), x) + fma(n, held(x, _MINUS_STEP_LO_32), rest)
+    q = fma(fma(b, held(x, _Q2_32), held(x, _Q1_32)), b, held(x, _Q0_32))
     return hi, hi * fma(b * b, q, b)
 
 
 @inlined
 def _table_exp_64(x, magic):
-    t = fma(x, _STEPS_PER_UNIT_64, magic)
+    t = fma(x, held(x, _STEPS_PER_UNIT_64), magic)
     n = t - magic
     hi, rest = _powers(t)
-    b = fma(-n, _STEP_64, x) + fma(n, _MINUS_STEP_LO_64, rest)
+    b = fma(n, held(x, -_STEP_64), x) + fma(n, held(x, _MINUS_STEP_LO_64), rest)
     square = b * b
-    q = fma(fma(b, _Q3_64, _Q2_64), square, fma(b, _Q1_64, _Q0_64))
-    q = fma(fma(square, _Q6_64, fma(b, _Q5_64, _Q4_64)), square * square, q)
+    q = fma(fma(b, held(x, _Q3_64), held(x, _Q2_64)), square, fma(b, held(x, _Q1_64), held(x, _Q0_64)))
+    q = fma(fma(square, held(x, _Q6_64), fma(b, held(x, _Q5_64), held(x, _Q4_64))), square * square, q)
     return hi, hi * fma(square, q, b)
 
 
