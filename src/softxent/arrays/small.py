@@ -26,6 +26,7 @@ _MOST_CALLS = 256
 
 
 _Kept = TypeVar("_Kept")
+_ndarray, _empty = np.ndarray, np.empty  # looked up once
 
 
 class Call(NamedTuple):
@@ -188,19 +189,24 @@ def small_label_loss(
 
 def small_map(x: Any, axis: Any, kernel: str) -> np.ndarray | None:
     """Return softmax or log-softmax of a small array's rows. kernel: small_softmax or small_log_softmax."""
-    if type(x) is not np.ndarray or type(axis) is not int:
+    if type(x) is not _ndarray or type(axis) is not int:
         return None
     dtype = x.dtype
-    if not (dtype is _SINGLE or dtype is _DOUBLE):
+    if dtype is _SINGLE:
+        calls = thread_calls.single
+    elif dtype is _DOUBLE:
+        calls = thread_calls.double
+    else:
         return None
-    calls = thread_calls.single if dtype is _SINGLE else thread_calls.double
     key = x.shape, axis, kernel
-    call = calls.get(key) or thread_calls.keep(calls, key, _new_call(x.shape, dtype, axis, kernel, losses=False))
+    call = calls.get(key)
+    if call is None:
+        call = thread_calls.keep(calls, key, _new_call(x.shape, dtype, axis, kernel, losses=False))
     shape, run, matrix, numbers, _ = call
     if shape is None or not x.flags.carray:
         return None
-    result = np.empty(shape, dtype)
-    if x.ndim == 2:
+    result = _empty(shape, dtype)
+    if len(shape) == 2:
         run(x, result, numbers)
     else:
         run(x.reshape(matrix), result.reshape(matrix), numbers)

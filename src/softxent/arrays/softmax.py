@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.arrays.rows import Axis, Layout, as_floating, is_longdouble, native, output_array
-from softxent.arrays.small import small_map
 from softxent.arrays.visits import kernels, plan, strided, strided_like, threads_for, visit
 
 __all__ = ["map_rows", "sum_rows"]
@@ -30,10 +29,6 @@ def _with_class_axis_last(x: np.ndarray, layout: Layout, function: Callable[[np.
 
 def map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name: str) -> Any:
     """Return a kernel's result for every row: the shape and dtype of x."""
-    if out is None:
-        small = small_map(x, axis, "small_softmax" if kernel_name == "softmax" else "small_log_softmax")
-        if small is not None:
-            return small
     array = as_floating("x", x)
     layout = Layout.of(array.shape, axis, "x")
     if is_longdouble(array.dtype):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.arrays.rows import Axis
+from softxent.arrays.small import small_map
 from softxent.arrays.softmax import map_rows, sum_rows
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -46,6 +47,10 @@ def softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None)
     Anal. 41 (2021). Equals scipy.special.softmax but for its default axis (None there), for the accuracy of the tails,
     and for small integers, which SciPy subtracts in their own dtype.
     """
+    if out is None:
+        small = small_map(x, axis, "small_softmax")
+        if small is not None:
+            return small
     return map_rows(x, axis, out, "softmax")
 
 
@@ -76,6 +81,10 @@ def log_softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = N
     Source: as softmax. Equals scipy.special.log_softmax but for its default axis and for the accuracy of the largest
     class (scipy#19521).
     """
+    if out is None:
+        small = small_map(x, axis, "small_log_softmax")
+        if small is not None:
+            return small
     return map_rows(x, axis, out, "log_softmax")
 
 

@@ -13,6 +13,7 @@ from softxent.arrays.binary import evaluate_binary
 from softxent.arrays.linear import LinearProblem
 from softxent.arrays.loss import evaluate
 from softxent.arrays.products import jacobian_product
+from softxent.arrays.small import small_map
 from softxent.arrays.softmax import map_rows, sum_rows
 from softxent.options import LossOptions
 from softxent.torch.tensors import as_array, as_scalar, as_tensor, class_last, row_factors
@@ -37,7 +38,9 @@ _LINEAR_NAMES = ("input", "linear_weight", "target", "linear_bias")
 @with_torchs_threads
 def _map(x: Tensor, dim: int, kernel: str) -> Tensor:
     x, dim, moved = class_last(x, dim)
-    result = as_tensor(map_rows(as_array(x), dim, None, kernel))
+    array = as_array(x)
+    values = small_map(array, dim, f"small_{kernel}")
+    result = as_tensor(map_rows(array, dim, None, kernel) if values is None else values)
     return result.movedim(-1, 1) if moved else result
 
 
