@@ -81,6 +81,31 @@ def test_class_axis_anywhere(width, dtype, rng):
     assert_same_bits(loss.reshape(-1), want[3])
 
 
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("width", [8192, 12301, 66000])
+def test_long_rows_read_once(width, dtype, rng):
+    """A row whose maximum is not known when its sum begins has the bits of one whose maximum is."""
+    z, y = rows_of(rng, 30, width, dtype)
+    ramp = np.linspace(-200, 200, width)
+    for i, values in (
+        (20, ramp),  # every block has a larger maximum
+        (21, ramp[::-1]),
+        (22, 5 * ramp),  # by more than a power of two of float32 at once
+        (23, 30 * ramp),  # from frames that are not shifted to frames that are
+        (24, np.where(np.arange(width) < width // 2, -np.inf, ramp)),
+        (25, np.where(np.arange(width) < width - 1, -300, 300)),
+        (26, np.where(np.arange(width) == 5, 300, ramp)),
+        (27, ramp),
+    ):
+        z[i] = values.astype(z.dtype)
+    y[20:23], y[24:28] = width - 1, (width - 1, width - 1, 5, 100)  # the largest taken out, and one of the first block
+    want = (*results(z, y), softxent.cross_entropy(z, y, reduction="none"))
+    columns = np.asfortranarray(z)
+    for g, w in zip((*results(columns, y), softxent.cross_entropy(columns, y, reduction="none")), want, strict=True):
+        assert_same_bits(g, w)
+    assert_same_bits(want[3], want[5])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("width", [10, 61, 513])
 def test_any_batch(width, dtype, rng):

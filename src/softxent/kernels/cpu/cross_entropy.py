@@ -188,7 +188,7 @@ def visit_label_rows(
         return
     lanes = lane_count(zero)
     book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
-    group = rows_at_once(z, n, keeps) if want_grad and stride == 0 else lanes
+    group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     plain = not (weighted or scaled) and z_loss == 0.0
     late = waits(n, keeps, stride, zero)
     other_kept = second_half(kept, n, group, zero)
@@ -224,7 +224,7 @@ def visit_label_rows(
                 earlier, waiting = row, count
             elif want_grad:
                 write_results(
-                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams,
+                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, streams,
                     True,
                 )  # fmt: skip
                 if stride == 0:
@@ -235,7 +235,7 @@ def visit_label_rows(
     if waiting > 0:
         write_results(
             z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, other, keeps, other_kept, out, oo, oi,
-            earlier, streams, True,
+            streams, True,
         )  # fmt: skip
         _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
     if streams and want_grad:

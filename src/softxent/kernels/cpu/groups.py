@@ -39,6 +39,7 @@ from softxent.kernels.cpu.book import (
     SUM,
     SUM_LO,
     UNIT,
+    K,
     entry,
     note_sums,
     read,
@@ -61,6 +62,7 @@ from softxent.kernels.cpu.row import (
     write_log_row,
     write_row,
 )
+from softxent.kernels.cpu.running import running_sum, runs
 from softxent.kernels.cpu.tile import row_offset, tile_find, tile_max, tile_sum, write_log_tile, write_tile
 from softxent.kernels.cpu.vector import dtype_of
 
@@ -169,6 +171,24 @@ def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, 
 
 
 @inner
+def _running_sums(z, zo, zi, inner, n, first, count, book, ahead, results):
+    zero = like(z)
+    wide, numbers = convert(np.float64, zero), integer_splat(zero, 0)
+    for slot in range(count):
+        skip = np.int64(entry(book, SKIP, slot, numbers))
+        if skip != IGNORED:
+            at, soon = row_offset(first + slot, inner, zo, zi), row_offset(ahead + slot, inner, zo, zi)
+            m, shift, k, floor, magic, s, e = running_sum(z, at, soon, n, skip, results)
+            set_entry(book, MAXIMUM, slot, zero, m)
+            set_entry(book, SHIFT, slot, zero, shift)
+            set_entry(book, K, slot, zero, k)
+            set_entry(book, FLOOR, slot, zero, floor)
+            set_entry(book, MAGIC, slot, zero, magic)
+            set_entry(book, SUM, slot, wide, s)
+            set_entry(book, SUM_LO, slot, wide, e)
+
+
+@inner
 def _tile_statistics(tile, at, n, stride, book, keeps, kept):
     zero = like(tile)
     m = tile_max(tile, at, n, stride)
@@ -199,6 +219,11 @@ def statistics(
     zero = like(z)
     if stride > 0:
         _tile_statistics(tile, at, n, stride, book, keeps, kept)
+    elif not keeps and runs(z, n) and entry(book, SKIP, 0, integer_splat(zero, 0)) != LARGEST:
+        # Of the largest classes one can be left out only once the maximum is known.
+        row, _, waiting_book, waiting_kept = earlier
+        results = _results(zero, waiting_book, 0, 0 * n, waiting_kept, out, oo, oi, inner, row, streams)
+        _running_sums(z, zo, zi, inner, n, first, count, book, ahead, results)
     else:
         _row_maxima(z, zo, zi, inner, n, first, count, book)
         _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier)
@@ -243,12 +268,12 @@ def _note_plain_scaling(zero, book, f, f_lo, bad):
 
 @inner
 def write_results(
-    z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams, labelled
+    z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, out, oo, oi, streams, labelled
 ):
     """Write a group's results as noted: over its logits in the tile, or to out.
 
-    ahead: the first of the rows that are visited next; streams: whether out goes past the caches; labelled: whether in
-    a tile the skipped classes get the results noted for them, and rows that are ignored zeros.
+    streams: whether out goes past the caches; labelled: whether in a tile the skipped classes get the results noted for
+    them, and rows that are ignored zeros.
     """
     zero = like(z)
     numbers = integer_splat(zero, 0)
@@ -276,8 +301,7 @@ def write_results(
         return
     for slot in range(count):
         row = first + slot
-        from_, to = row_offset(row, inner, zo, zi), row_offset(row, inner, oo, oi)
-        soon = row_offset(ahead + slot, inner, zo, zi)
+        to = row_offset(row, inner, oo, oi)
         factor, factor_lo = entry(book, FACTOR, slot, zero), entry(book, FACTOR_LO, slot, zero)
         unit = entry(book, UNIT, slot, zero)
         if entry(book, SKIP, slot, numbers) == IGNORED:
@@ -288,12 +312,14 @@ def write_results(
         else:
             shift, floor = entry(book, SHIFT, slot, zero), entry(book, FLOOR, slot, zero)
             magic = entry(book, MAGIC, slot, zero)
-            write_row(z, from_, soon, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams)
+            write_row(
+                z, row_offset(row, inner, zo, zi), out, to, n, shift, floor, magic, factor, factor_lo, unit, streams
+            )
 
 
 @inner
 def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, ahead, streams):
-    """Write a group's (z − MAXIMUM) − (LOG + LOG_LO); the arguments are those of write_results."""
+    """Write a group's (z − MAXIMUM) − (LOG + LOG_LO); the arguments are those of statistics and write_results."""
     zero = like(z)
     wide = convert(np.float64, zero)
     if stride > 0:

@@ -39,6 +39,7 @@ from softxent.kernels.cpu.memory import (
 from softxent.kernels.cpu.turned import largest_lane, sum_of_lanes
 
 __all__ = [
+    "add_classes",
     "begin_kept_row",
     "fill_row",
     "row_find",
@@ -131,35 +132,47 @@ def _add_two(s, e, hi, lo):
 
 
 @inlined
-def _add_block(z, at, ahead, v, stop, s, e, shift, floor, magic, keeps, kept, kept_lo, writes, results, done):
-    """Add the terms of a row's vectors from v to stop, and write as many of an earlier row's results if it shall.
+def add_classes(
+    z, at, ahead, first, stop, n, skip, s, e, shift, floor, magic, keeps, kept, kept_lo, results, done
+):  # fmt: skip
+    """Add to s + e the classes from first, where a vector begins, to stop, n or where another ends; return as row_sum.
 
-    Two at a time, operation by operation: each of an exponential's operations waits for the one before.
+    z …: as row_sum has them; ahead: what is wanted soon, as many bytes from there on as the class is from `at`.
+    Two vectors at a time, operation by operation: each of an exponential's operations waits for the one before.
     """
     zero = like(z)
     two = doubled(zero)
     lanes, size = lane_count(zero), item_size(z)
-    j, last = v * lanes, stop * lanes
-    while j + 2 * lanes <= last:
-        prefetch(z, ahead + j * size)
-        prefetch(z, ahead + (j + lanes) * size)
-        hi, lo = term(load(z, at + j * size, two), shift, floor, magic)
-        if keeps:
-            _keep(kept, kept_lo, j, hi, lo)
-        s, e = _add_two(s, e, hi, lo)
-        if writes:
-            _write_kept(results, done, two)
-            done += 2 * lanes
-        j += 2 * lanes
-    if j < last:
-        prefetch(z, ahead + j * size)
-        hi, lo = term(load(z, at + j * size, zero), shift, floor, magic)
-        if keeps:
-            _keep(kept, kept_lo, j, hi, lo)
-        s, e = add_term(s, e, hi, lo)
-        if writes:
-            _write_kept(results, done, zero)
-            done += lanes
+    block = SETTLED * lanes
+    j = first
+    while j < stop:
+        limit = min(stop, (j // block + 1) * block)
+        end = skip // lanes * lanes if j <= skip < limit else limit
+        writes = keeps and done + end - j <= results[4]
+        while j + 2 * lanes <= end:
+            prefetch(z, ahead + j * size)
+            prefetch(z, ahead + (j + lanes) * size)
+            hi, lo = term(load(z, at + j * size, two), shift, floor, magic)
+            if keeps:
+                _keep(kept, kept_lo, j, hi, lo)
+            s, e = _add_two(s, e, hi, lo)
+            if writes:
+                _write_kept(results, done, two)
+                done += 2 * lanes
+            j += 2 * lanes
+        if j < limit:
+            # One that needs care: the skipped class's, one without another, or what is left of the row.
+            prefetch(z, ahead + j * size)
+            x = load_first(z, at + j * size, min(limit - j, lanes), zero - np.inf)
+            if j <= skip < j + lanes:
+                x = insert(x, skip - j, -np.inf)
+            hi, lo = term(x, shift, floor, magic)
+            if keeps:
+                _keep(kept, kept_lo, j, hi, lo)
+            s, e = add_term(s, e, hi, lo)
+            j += lanes
+        if j % block == 0 and j <= n:
+            s, e = settle(zero, s, e)
     return s, e, done
 
 
@@ -173,41 +186,12 @@ def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo, re
     where there are whole vectors of them.
     """
     zero = like(z)
-    lanes = lane_count(zero)
-    lowest = zero - np.inf
-    s, e = convert(np.float64, zero), zero
-    full = n // lanes
     # A longer row would push out of the cache what is still wanted of this one.
     soon = ahead if n * item_size(z) <= _FORESEEN_BYTES else at
-    v = 0
-    for part in range(2):
-        # The vector that needs care: the skipped class's, then the last. Between them, all others.
-        special = skip // lanes if part == 0 and skip >= 0 else full
-        while v < special:
-            stop = min(special, (v | (SETTLED - 1)) + 1)
-            if keeps and done + (stop - v) * lanes <= results[4]:
-                s, e, done = _add_block(
-                    z, at, soon, v, stop, s, e, shift, floor, magic, True, kept, kept_lo, True, results, done
-                )  # fmt: skip
-            else:
-                s, e, done = _add_block(
-                    z, at, soon, v, stop, s, e, shift, floor, magic, keeps, kept, kept_lo, False, results, done
-                )  # fmt: skip
-            v = stop
-            if v % SETTLED == 0:
-                s, e = settle(zero, s, e)
-        count = min(n - v * lanes, lanes)
-        if v == special and count > 0:
-            x = load_first(z, at + v * lanes * item_size(z), count, lowest)
-            if part == 0 and skip >= 0:
-                x = insert(x, skip - v * lanes, -np.inf)
-            hi, lo = term(x, shift, floor, magic)
-            if keeps:
-                _keep(kept, kept_lo, v * lanes, hi, lo)
-            s, e = add_term(s, e, hi, lo)
-            v += 1
-            if v % SETTLED == 0 and v <= full:
-                s, e = settle(zero, s, e)
+    s, e, done = add_classes(
+        z, at, soon, 0 * n, n, n, skip, convert(np.float64, zero), zero, shift, floor, magic, keeps, kept, kept_lo,
+        results, done,
+    )  # fmt: skip
     s, e = sum_of_lanes(s, e)
     return s, e, done
 
@@ -254,8 +238,8 @@ def _write_terms(z, at, out, to, j, like_those, shift, floor, magic, factor, fac
 
 
 @inner
-def write_row(z, at, ahead, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams):
-    """As write_kept_row, for a row too long to keep its terms: computed again, and the next row is asked for."""
+def write_row(z, at, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams):
+    """As write_kept_row, for a row too long to keep its terms: computed again."""
     zero = like(z)
     lanes, size = lane_count(zero), item_size(z)
     j = min(misalignment(out, to), n) if streams else 0
@@ -263,12 +247,9 @@ def write_row(z, at, ahead, out, to, n, shift, floor, magic, factor, factor_lo, 
         hi, lo = term(load_first(z, at, j, zero), shift, floor, magic)
         store_first(out, to, j, scaled(hi, lo, factor, factor_lo, unit))
     while j + 2 * lanes <= n:
-        prefetch(z, ahead + j * size)
-        prefetch(z, ahead + (j + lanes) * size)
         _write_terms(z, at, out, to, j, doubled(zero), shift, floor, magic, factor, factor_lo, unit, streams)
         j += 2 * lanes
     if j + lanes <= n:
-        prefetch(z, ahead + j * size)
         _write_terms(z, at, out, to, j, zero, shift, floor, magic, factor, factor_lo, unit, streams)
         j += lanes
     if j < n:

@@ -196,7 +196,7 @@ def visit_softmax(arguments):
                 earlier, waiting = row, count
             else:
                 write_results(
-                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, ahead, streams,
+                    z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, streams,
                     False,
                 )  # fmt: skip
         if stride > 0:
@@ -205,7 +205,7 @@ def visit_softmax(arguments):
     if waiting > 0:
         write_results(
             z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, other, keeps, other_kept, out, oo, oi,
-            earlier, streams, False,
+            streams, False,
         )  # fmt: skip
     if streams:
         fence()
@@ -331,7 +331,7 @@ def _visit_logsumexp(arguments):
     book = stack_lines(zero, BOOK_LINES)
     begin_book(zero, book, LARGEST)
     nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
-    group = lanes
+    group = lanes if stride > 0 else rows_at_once(z, n, False)
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
