@@ -13,7 +13,7 @@ import numpy as np
 
 from softxent.kernels.cpu.frames import frame, is_finite
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.lanes import convert, extract, from_bits, lane_count, select, size_in_memory
+from softxent.kernels.cpu.lanes import convert, extract, from_bits, lane_count, select
 from softxent.kernels.cpu.memory import item_size, like
 from softxent.kernels.cpu.row import add_classes, row_max
 from softxent.kernels.cpu.turned import sum_of_lanes
@@ -22,6 +22,7 @@ __all__ = ["BLOCK_VECTORS", "running_sum", "runs"]
 
 # A block: 16 KB of float32 or float64. Memory is asked for what lies two blocks further on.
 BLOCK_VECTORS = 256
+_STEPS = np.int64(1000)  # a power of two that float64 has
 
 
 @inner
@@ -39,13 +40,11 @@ def _frame(zero, m):
 
 @inner
 def _lowered(s, e, steps):
-    """(s, e) · 2^-steps, exactly."""
-    # A power of two that e's dtype has.
-    most = np.int64(100 if size_in_memory(e) == 4 else 1000)
+    """(s, e) · 2^-steps, exactly where a result can show it."""
     while steps > 0:
-        power = from_bits((1023 - min(steps, most)) << 52)
+        power = from_bits((1023 - min(steps, _STEPS)) << 52)
         s, e = s * power, e * power
-        steps -= most
+        steps -= _STEPS
     return s, e
 
 
@@ -70,7 +69,7 @@ def running_sum(z, at, ahead, n, skip, results):
             m = top
             shift, k, floor, magic = _frame(zero, m)
             if earlier > -np.inf:
-                if not is_finite(m) or shift != 0.0 or earlier_shift != 0.0:
+                if shift != 0.0 or earlier_shift != 0.0:
                     m = row_max(z, at, n)
                     shift, k, floor, magic = _frame(zero, m)
                     s, e = wide, zero
