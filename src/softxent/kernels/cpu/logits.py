@@ -73,6 +73,26 @@ def _difference(v, v_lo, top, top_lo, temperature):
 
 
 @kernel
+def _transform_single(x, softcap, temperature, top, z, z_lo, slope, curvature):
+    """A float32 row of transform_rows: float64 has the bits for it."""
+    unit = 2.0**-_UP / slope_unit(x)
+    for j in range(x.size):
+        raw = np.float64(x[j])
+        if softcap != 0.0 and math.isfinite(raw):
+            v, _, d, _, bend = _capped(raw, softcap, False)
+        else:
+            # −inf stays an impossible class: the cap is for logits that are numbers.
+            v, d, bend = raw, (2.0**_UP if softcap == 0.0 else 0.0), 0.0
+        q = (v - top) / temperature if math.isfinite(v) else v
+        z[j] = q
+        high = np.float64(z[j])
+        z_lo[j] = q - high if math.isfinite(high) else 0.0
+        slope[j] = d / temperature * unit
+        if curvature is not None:
+            curvature[j] = bend / temperature * unit
+
+
+@kernel
 def transform_rows(x, softcap, temperature, z, z_lo, slope, curvature, offset):
     """Write z + z_lo, and z' and z'' in units of slope_unit; z is shifted by its row's maximum, which goes to offset.
 
@@ -87,6 +107,10 @@ def transform_rows(x, softcap, temperature, z, z_lo, slope, curvature, offset):
         if math.isfinite(m):
             top, top_lo, _, _, _ = _capped(m, softcap, wide)
         offset[i] = top / temperature
+        if not wide:
+            bends = None if curvature is None else curvature[i]
+            _transform_single(x[i], softcap, temperature, top, z[i], z_lo[i], slope[i], bends)
+            continue
         for j in range(x.shape[1]):
             raw = np.float64(x[i, j])
             if math.isfinite(raw):
