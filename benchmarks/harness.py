@@ -27,8 +27,8 @@ from typing import Any  # noqa: E402  # the settings come first
 import numpy as np  # noqa: E402  # the settings come first
 
 Run = Callable[[], Any]
-# The least that a contender's turn takes, in seconds.
-TURN = 200e-6
+# The least that a contender's turn takes, in seconds: longer than the threads of the one before spin in wait of work.
+TURN = 3e-3
 PEERS = {
     "torch": "torch",
     "compiled": "torch",
@@ -78,15 +78,15 @@ def agree(name: str, got: Any, expected: np.ndarray, rtol: float = 2e-2) -> None
 
 def rounds(elements: int) -> int:
     """How many rounds: more for what is short."""
-    return 501 if elements < 10_000 else 21 if elements < 20_000_000 else 11
+    return 201 if elements < 10_000 else 21 if elements < 20_000_000 else 11
 
 
 def medians(runs: Mapping[str, Run], count: int) -> dict[str, float]:
     """The median time of each run in milliseconds, interleaved in a random order, after two runs to warm up.
 
     A turn begins with a run that is not timed: others' threads may still spin in wait of their next loop, and the
-    caches are full of what others left. A run that takes microseconds is repeated until its turn takes 200 µs. The
-    order is random, so that nobody always comes after the same one.
+    caches are full of what others left. A run is repeated until its turn takes 3 ms. The order is random, so that
+    nobody always comes after the same one.
     """
     repeats = {}
     for name, run in runs.items():
