@@ -10,9 +10,10 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
 from numba import types
+
+from softxent.kernels.cpu.cpu import features
 
 __all__ = ["decode", "decode_bfloat16", "decode_float16", "encode", "encode_bfloat16", "encode_float16"]
 
@@ -30,14 +31,7 @@ def _constant(like: Any, kind: Any, value: float) -> Any:
 _I16, _I32, _F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()
 
 
-def _has_instruction() -> bool:
-    try:
-        return platform.machine() in ("aarch64", "arm64") or bool(llvmlite.binding.get_host_cpu_features().get("f16c"))
-    except RuntimeError:  # LLVM does not know this CPU
-        return False
-
-
-_HAS_INSTRUCTION = _has_instruction()
+_HAS_INSTRUCTION = platform.machine() in ("aarch64", "arm64") or "f16c" in features()
 
 
 def decode_float16(b: Any, h: Any) -> Any:
