@@ -18,17 +18,17 @@ from softxent.kernels.cpu.memory import item_size, like
 from softxent.kernels.cpu.row import add_classes, row_max
 from softxent.kernels.cpu.turned import sum_of_lanes
 
-__all__ = ["BLOCK_VECTORS", "running_sum", "runs"]
+__all__ = ["running_sum", "runs"]
 
 # A block: 16 KB of float32 or float64. Memory is asked for what lies two blocks further on.
-BLOCK_VECTORS = 256
+_BLOCK_VECTORS = 256
 _STEPS = np.int64(1000)  # a power of two that float64 has
 
 
 @inner
 def runs(z, n):
     """Whether rows of n classes, visited one by one, are long enough."""
-    return n >= 2 * BLOCK_VECTORS * lane_count(like(z))
+    return n >= 2 * _BLOCK_VECTORS * lane_count(like(z))
 
 
 @inlined
@@ -56,7 +56,7 @@ def running_sum(z, at, ahead, n, skip, results):
     no power of two, all is begun again with the row's maximum. results: as row_sum has them, not looked at.
     """
     zero = like(z)
-    wide, size, block = convert(np.float64, zero), item_size(z), BLOCK_VECTORS * lane_count(zero)
+    wide, size, block = convert(np.float64, zero), item_size(z), _BLOCK_VECTORS * lane_count(zero)
     m = row_max(z, at, 0 * n)
     shift, k, floor, magic = _frame(zero, m)
     s, e = wide, zero
