@@ -5,7 +5,10 @@ Which way a call takes depends on its size and layout alone and is chosen for sp
 
 from __future__ import annotations
 
+import ctypes
 import inspect
+import mmap
+import sys
 import threading
 
 import numpy as np
@@ -82,9 +85,10 @@ def test_class_axis_anywhere(width, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", ALL)
-@pytest.mark.parametrize("width", [8192, 12301, 66000])
-def test_long_rows_read_once(width, dtype, rng):
-    """A row whose maximum is not known when its sum begins has the bits of one whose maximum is."""
+@pytest.mark.parametrize("beyond", [1, 4109])
+def test_long_rows_read_once(beyond, dtype, rng, monkeypatch, fresh_plans):
+    """A row of more than 1 MB, whose maximum is not known when its sum begins, has the bits of one whose maximum is."""
+    width = (1 << 20) // DTYPES[dtype].itemsize + beyond
     z, y = rows_of(rng, 30, width, dtype)
     ramp = np.linspace(-200, 200, width)
     for i, values in (
@@ -104,6 +108,51 @@ def test_long_rows_read_once(width, dtype, rng):
     for g, w in zip((*results(columns, y), softxent.cross_entropy(columns, y, reduction="none")), want, strict=True):
         assert_same_bits(g, w)
     assert_same_bits(want[3], want[5])
+    # Softmax and gradient, too, where terms are not kept.
+    monkeypatch.setattr(visits, "_KEPT_BYTES", 0)
+    visits.plan.cache_clear()
+    for g, w in zip(results(z, y), want, strict=False):
+        assert_same_bits(g, w)
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("width", [300, 9000])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_rows_looked_at_early(width, dtype, streamed, rng, monkeypatch, fresh_plans):
+    """A row's maximum is taken with an earlier row's sum: whatever group, piece and neighbours the rows have."""
+    if streamed:
+        monkeypatch.setattr(visits, "_STREAMED_BYTES", 0)
+    z, y = rows_of(rng, 75, width, dtype)
+    y[30:60] = np.where(rng.random(30) < 0.5, -100, y[30:60])  # next to rows that are not ignored, before and behind
+    y[60:68] = -100
+    alone = [results(z[i : i + 1], y[i : i + 1]) for i in range(len(z))]
+    want = [np.concatenate([one[k] for one in alone]) for k in range(5)]
+    for count in (2, 3, 16, 17, 33, 75):
+        for rows in (slice(0, count), slice(75 - count, 75), slice(count - 1, None, -1)):
+            for got, w in zip(results(z[rows], y[rows]), want, strict=True):
+                assert_same_bits(got, w[rows], what=f"{rows}")
+    monkeypatch.setattr("softxent.arrays.small._SMALL_ELEMENTS", 0)
+    monkeypatch.setattr(visits, "_LEAST_ELEMENTS", 1)
+    monkeypatch.setattr(visits, "_LEAST_BYTES_OF_OURS", 1)
+    monkeypatch.setattr(visits, "_PIECE_ELEMENTS", 1)
+    monkeypatch.setattr(scheduler, "_num_threads", 2)
+    forget_calls()
+    for pieces in (1000, 10, 2):
+        monkeypatch.setattr(visits, "_PIECES", pieces)
+        visits.plan.cache_clear()
+        for got, w in zip(results(z, y), want, strict=True):
+            assert_same_bits(got, w, what=f"{pieces} pieces")
+    given = z.copy()
+    assert_same_bits(softxent.cross_entropy_value_and_grad(given, y, reduction="none", out=given)[1], want[4])
+
+
+def test_rows_too_long_to_be_looked_at_early(rng):
+    """Their maxima are taken with nothing else, and by the sums of each row."""
+    z = rng.standard_normal((3, 600_000)) * 5
+    z[1, -1] = 40
+    columns = np.asfortranarray(z)
+    for function in (softxent.log_softmax, softxent.logsumexp):
+        assert_same_bits(function(z), function(columns))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
@@ -150,7 +199,7 @@ def test_kept_streamed_and_tiled_alike(width, dtype, rng, monkeypatch, fresh_pla
     z, y = rows_of(rng, 50, width, dtype)
     want = results(z, y)
     for changes in (
-        {"visits._KEPT_BYTES": 0},
+        {"visits._KEPT_BYTES": 0, "visits._KEPT_TILE_BYTES": 0},
         {"visits._STREAMED_BYTES": 0},
         {"visits._FEW_BYTES": 0, "visits._TILED_ROW_BYTES": 0},
         {"visits._FEW_BYTES": 0, "visits._TILED_ROW_BYTES": 1 << 20},
@@ -194,6 +243,38 @@ def test_groups_of_any_number_of_rows(width, dtype, rng):
             assert_same_bits(room[1:-1, 1:-2], want[0][some])
             room[1:-1, 1:-2] = 7
             assert (room == 7).all()
+
+
+def before_a_wall(nbytes):
+    """Bytes whose last is the last that may be touched."""
+    page = mmap.PAGESIZE
+    size = -(-nbytes // page) * page
+    memory = np.frombuffer(mmap.mmap(-1, size + page), np.uint8)
+    wall = ctypes.c_void_p(memory.ctypes.data + size)
+    assert ctypes.CDLL(None, use_errno=True).mprotect(wall, ctypes.c_size_t(page), 0) == 0
+    return memory[size - nbytes : size]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="mprotect is not there")
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("width", [7, 10, 61, 130, 300, 9000])
+def test_nothing_behind_the_arrays_is_touched(width, dtype, rng):
+    """The rows that are looked at early, and those that are written late, are rows of the arrays."""
+    y = rng.integers(0, width, 37)
+    z = (rng.standard_normal((37, width)) * 5).astype(DTYPES[dtype])
+    given, out = (before_a_wall(z.nbytes).view(z.dtype).reshape(z.shape) for _ in range(2))
+    given[...] = z
+    labels = before_a_wall(y.nbytes).view(y.dtype)
+    labels[...] = y
+    want = results(z, y)
+    for start in (0, 4, 20, 36):
+        for got, w in zip(results(given[start:], labels[start:]), want, strict=True):
+            assert_same_bits(got, w[start:])
+        assert_same_bits(softxent.softmax(given[start:], out=out[start:]), want[0][start:])
+        _, grad = softxent.cross_entropy_value_and_grad(
+            given[start:], labels[start:], reduction="none", out=out[start:]
+        )
+        assert_same_bits(grad, want[4][start:])
 
 
 def test_kernels_use_no_memory_but_their_own(rng):

@@ -29,8 +29,9 @@ _TILED_ROW_BYTES = 480
 # A tile's size: in the first-level cache where rows follow one another, in the second-level cache where it is worth
 # more that each class's piece is long.
 _TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
-# A row's terms, with their low parts, are kept up to this size; and those of a group of rows, if it has several.
-_KEPT_BYTES, _GROUP_BYTES = 512 << 10, 64 << 10
+# A row's terms, with their low parts, are kept up to this size: to fetch them from behind the second-level cache takes
+# less time than to compute them again. A tile's; and those of a group of rows, if it has several.
+_KEPT_BYTES, _KEPT_TILE_BYTES, _GROUP_BYTES = 2 << 20, 512 << 10, 64 << 10
 # What a thread should have to do before it is worth another thread; the least that a piece of rows holds, and how many
 # pieces there are for each thread where rows are many, so that all end together.
 _LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 64
@@ -129,15 +130,15 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
 
 
 def _kept(n: int, lanes: int, size: int, stride: int) -> tuple[bool, int]:
-    """Return whether the terms of a group of rows stay in the second-level cache, and how many numbers they are."""
+    """Return whether the terms of a group of rows are kept, and how many numbers they are."""
     padded = -(-n // lanes) * lanes
     if stride == FEW:
         return True, 4 * padded * lanes
     if stride > 0:
-        return n * lanes * 2 * size <= _KEPT_BYTES, 2 * n * lanes
+        return n * lanes * 2 * size <= _KEPT_TILE_BYTES, 2 * n * lanes
     rows = max(1, min(lanes, _GROUP_BYTES // (2 * n * size)))
-    # Twice: a group's results are written while the next group's terms are computed.
-    return n * 2 * size <= _KEPT_BYTES, 4 * padded * rows
+    # A vector more: where one does not begin with the row, it ends behind it.
+    return n * 2 * size <= _KEPT_BYTES, 2 * padded * rows + lanes
 
 
 @functools.cache

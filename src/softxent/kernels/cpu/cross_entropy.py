@@ -30,12 +30,11 @@ from softxent.kernels.cpu.book import (
 )
 from softxent.kernels.cpu.few import visit_few, write_skipping
 from softxent.kernels.cpu.groups import (
+    looks_ahead,
     next_rows,
     row_offset,
     rows_at_once,
-    second_half,
     statistics,
-    waits,
     write_results,
 )
 from softxent.kernels.cpu.jit import inlined, inner, kernel
@@ -56,6 +55,14 @@ from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, sha
 from softxent.kernels.cpu.tile import foresee, pack, unpack
 
 __all__ = ["label_rows", "visit_label_rows"]
+
+
+@inlined
+def _note_skipped(zero, row, count, labels, ignore_index, book):
+    """Note as SKIP the labels of a group."""
+    for slot in range(count):
+        y = load_scalar(labels, (row + slot) * 8)
+        set_entry(book, SKIP, slot, integer_splat(zero, 0), IGNORED if y == ignore_index else y)
 
 
 @inner
@@ -187,11 +194,10 @@ def visit_label_rows(
         )  # fmt: skip
         return
     lanes = lane_count(zero)
-    book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
+    before, book, after = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     plain = not (weighted or scaled) and z_loss == 0.0
-    late = waits(n, keeps, stride, zero)
-    other_kept = second_half(kept, n, group, zero)
+    late, looks, known = keeps and stride == 0, stride == 0 and looks_ahead(z, n), False
     earlier = waiting = 0 * rows  # an int64, as they stay: no kernel is compiled for the integer 0
     start = next_piece(ledger, member, step, rows)
     while start < rows:
@@ -201,9 +207,12 @@ def visit_label_rows(
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = next_rows(row, group, start, stop, following, rows)
+            next_row, next_count = next_rows(row, group, stop, following, step, rows)
             if stride > 0:
-                foresee(z, zo, zc, zi, inner, n, ahead, count)
+                foresee(z, zo, zc, zi, inner, n, next_row, next_count)
+            if not looks:
+                next_count = 0 * rows
+            _note_skipped(zero, next_row, next_count, labels, ignore_index, after)
             whole = stride > 0 and count == lanes and not (weighted or scaled)
             if whole:
                 _note_labels_at_once(zero, row, labels, ignore_index, book)
@@ -212,15 +221,14 @@ def visit_label_rows(
                     z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, scales, scaled, book
                 )
             statistics(
-                z, zo, zi, inner, n, row, count, tile, at, stride, book,
-                keeps, kept, ahead, out, oo, oi, streams, (earlier, waiting, other, other_kept),
+                z, zo, zi, inner, n, row, count, tile, at, stride, book, known,
+                keeps, kept, out, oo, oi, streams, (earlier, waiting, before), (next_row, next_count, after),
             )  # fmt: skip
             if waiting > 0:
-                _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
+                _write_labels(out, oo, oc, oi, inner, earlier, waiting, before)
             finish(zero, book, plain, z_loss, divisor, want_grad)
             _write_losses(zero, row, count, book, losses)
             if late:
-                book, other, kept, other_kept = other, book, other_kept, kept
                 earlier, waiting = row, count
             elif want_grad:
                 write_results(
@@ -229,15 +237,16 @@ def visit_label_rows(
                 )  # fmt: skip
                 if stride == 0:
                     _write_labels(out, oo, oc, oi, inner, row, count, book)
+            before, book, after, known = book, after, before, next_count > 0
         if stride > 0 and want_grad:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
     if waiting > 0:
         write_results(
-            z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, other, keeps, other_kept, out, oo, oi,
-            streams, True,
+            z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, before, keeps, kept, out, oo, oi, streams,
+            True,
         )  # fmt: skip
-        _write_labels(out, oo, oc, oi, inner, earlier, waiting, other)
+        _write_labels(out, oo, oc, oi, inner, earlier, waiting, before)
     if streams and want_grad:
         fence()
 

@@ -67,28 +67,31 @@ from softxent.kernels.cpu.tile import row_offset, tile_find, tile_max, tile_sum,
 from softxent.kernels.cpu.vector import dtype_of
 
 __all__ = [
+    "looks_ahead",
     "next_rows",
     "note_plain_scaling",
     "note_scaling",
     "row_offset",
     "rows_at_once",
-    "second_half",
     "statistics",
-    "waits",
     "write_log_results",
     "write_results",
 ]
 
 # What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
-_GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES, _KEPT_BYTES = 1 << 16, 1 << 18, 1 << 19
+_GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES = 1 << 16, 1 << 18
+# A row of more than half of this would push out of the caches what is still wanted of the one before.
+_LOOKED_AT_BYTES = 1 << 23
 
 
 @inlined
-def next_rows(row, group, start, stop, following, rows):
-    """The first of the rows that are visited after a group: in this piece, in the following one, or none but these."""
-    if row + 2 * group <= stop:
-        return row + group
-    return following if following + group <= rows else row
+def next_rows(row, group, stop, following, step, rows):
+    """(first, count): the rows that are visited after a group, in this piece or the following one; count 0 for none."""
+    if row + group < stop:
+        return row + group, min(group, stop - row - group)
+    if following < rows:
+        return following, min(group, step, rows - following)
+    return row, 0 * rows
 
 
 @inner
@@ -101,16 +104,9 @@ def rows_at_once(z, n, keeps):
 
 
 @inner
-def waits(n, keeps, stride, zero):
-    """Whether a group's results are written with the next group's sums: both groups' terms fit the cache."""
-    return keeps and stride == 0 and 4 * n * size_in_memory(zero) <= _KEPT_BYTES
-
-
-@inlined
-def second_half(kept, n, group, zero):
-    """Where the other group's terms are kept."""
-    lanes = lane_count(zero)
-    return advanced(kept, 2 * group * (-(-n // lanes) * lanes * size_in_memory(zero)))
+def looks_ahead(z, n):
+    """Whether the maxima of rows of n classes, visited one by one, are taken with an earlier group's sums."""
+    return 2 * n * item_size(z) <= _LOOKED_AT_BYTES
 
 
 @inlined
@@ -122,51 +118,56 @@ def _place(n, slot, zero, kept):
 
 
 @inner
-def _row_maxima(z, zo, zi, inner, n, first, count, book):
+def _note_maxima(z, zo, zi, inner, n, first, count, book):
     # All rows' maxima before any row's sum: a sum would wait for its maximum, a maximum waits for nothing.
     zero = like(z)
     for slot in range(count):
         if entry(book, SKIP, slot, integer_splat(zero, 0)) != IGNORED:
             set_entry(book, MAXIMUM, slot, zero, row_max(z, row_offset(first + slot, inner, zo, zi), n))
-    write_frames(zero, book, read(book, MAXIMUM, zero))
 
 
 @inlined
-def _results(zero, book, slot, n, kept, out, oo, oi, inner, row, streams):
-    """What softxent.kernels.cpu.row's write_kept_row takes for a row of a group."""
+def _results(zero, book, slot, n, size, kept, out, oo, oi, inner, row, streams):
+    """What softxent.kernels.cpu.row's write_kept_row takes for a row of a group; size: n, or 0 for no such row."""
     place, distance = _place(n, slot, zero, kept)
     factor, factor_lo = entry(book, FACTOR, slot, zero), entry(book, FACTOR_LO, slot, zero)
     unit, to = entry(book, UNIT, slot, zero), row_offset(row + slot, inner, oo, oi)
-    return place, distance, out, to, n, factor, factor_lo, unit, streams
+    return place, distance, out, to, size, factor, factor_lo, unit, streams
 
 
 @inner
-def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier):
+def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, out, oo, oi, streams, earlier, coming):
     zero = like(z)
     wide, numbers = convert(np.float64, zero), integer_splat(zero, 0)
-    row, waiting, waiting_book, waiting_kept = earlier
-    for slot in range(max(count, waiting)):
+    row, waiting, waiting_book = earlier
+    next_row, next_count, next_book = coming
+    for slot in range(max(count, waiting, next_count)):
         size = 0
         if slot < waiting:
             if entry(waiting_book, SKIP, slot, numbers) == IGNORED:
                 fill_row(out, row_offset(row + slot, inner, oo, oi), n, 0.0)
             else:
                 size = n
-        results = _results(zero, waiting_book, slot, size, waiting_kept, out, oo, oi, inner, row, streams)
+        results = _results(zero, waiting_book, slot, n, size, kept, out, oo, oi, inner, row, streams)
         done = begin_kept_row(results, zero)
+        looks = slot < next_count and entry(next_book, SKIP, slot, numbers) != IGNORED  # what is not wanted is not read
+        ahead = row_offset(next_row + slot, inner, zo, zi)
         skip = np.int64(entry(book, SKIP, slot, numbers)) if slot < count else IGNORED
         if skip != IGNORED:
-            at, soon = row_offset(first + slot, inner, zo, zi), row_offset(ahead + slot, inner, zo, zi)
+            at = row_offset(first + slot, inner, zo, zi)
             if skip == LARGEST:
                 skip = row_find(z, at, n, entry(book, MAXIMUM, slot, zero))
             shift, floor = entry(book, SHIFT, slot, zero), entry(book, FLOOR, slot, zero)
             magic = entry(book, MAGIC, slot, zero)
-            place, distance = _place(n, slot, zero, kept)
-            s, e, done = row_sum(
-                z, at, soon, n, skip, shift, floor, magic, keeps, place, distance, results, done
-            )  # fmt: skip
+            s, e, m, done = row_sum(
+                z, at, ahead if looks else at, looks, n, skip, shift, floor, magic, keeps, results, done
+            )
             set_entry(book, SUM, slot, wide, s)
             set_entry(book, SUM_LO, slot, wide, e)
+            if looks:
+                set_entry(next_book, MAXIMUM, slot, zero, m)
+        elif looks:
+            set_entry(next_book, MAXIMUM, slot, zero, row_max(z, ahead, n))
         write_kept_row(results, done, zero)
 
 
@@ -208,25 +209,27 @@ def _tile_statistics(tile, at, n, stride, book, keeps, kept):
 
 @inner
 def statistics(
-    z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, ahead, out, oo, oi, streams, earlier
+    z, zo, zi, inner, n, first, count, tile, at, stride, book, known, keeps, kept, out, oo, oi, streams, earlier, coming
 ):
     """Note MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is noted.
 
-    at: where the rows are in the tile; ahead: the first of the rows that are visited next. A row that holds a NaN has a
-    sum that is NaN, if the NaN is not skipped. earlier: (row, count, book, kept) of an earlier group, whose results are
-    written to out meanwhile: memory takes them while this group's terms are computed.
+    at: where the rows are in the tile; known: whether MAXIMUM is noted. A row that holds a NaN has a sum that is NaN,
+    if the NaN is not skipped. earlier: (row, count, book) of an earlier group, whose results are written to out
+    meanwhile, from terms where this group's are kept; coming: (row, count, book) of the group that is visited next, of
+    which MAXIMUM is noted. So memory is read and written while this group's terms are computed.
     """
     zero = like(z)
     if stride > 0:
         _tile_statistics(tile, at, n, stride, book, keeps, kept)
     elif not keeps and runs(z, n) and entry(book, SKIP, 0, integer_splat(zero, 0)) != LARGEST:
         # Of the largest classes one can be left out only once the maximum is known.
-        row, _, waiting_book, waiting_kept = earlier
-        results = _results(zero, waiting_book, 0, 0 * n, waiting_kept, out, oo, oi, inner, row, streams)
-        _running_sums(z, zo, zi, inner, n, first, count, book, ahead, results)
+        results = _results(zero, book, 0, n, 0 * n, kept, out, oo, oi, inner, first, streams)
+        _running_sums(z, zo, zi, inner, n, first, count, book, coming[0], results)
     else:
-        _row_maxima(z, zo, zi, inner, n, first, count, book)
-        _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, ahead, out, oo, oi, streams, earlier)
+        if not known:
+            _note_maxima(z, zo, zi, inner, n, first, count, book)
+        write_frames(zero, book, read(book, MAXIMUM, zero))
+        _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, out, oo, oi, streams, earlier, coming)
     wide = convert(np.float64, zero)
     note_sums(zero, book, read(book, SUM, wide), read(book, SUM_LO, wide))
 
@@ -307,7 +310,7 @@ def write_results(
         if entry(book, SKIP, slot, numbers) == IGNORED:
             fill_row(out, to, n, 0.0)
         elif keeps:
-            results = _results(zero, book, slot, n, kept, out, oo, oi, inner, first, streams)
+            results = _results(zero, book, slot, n, n, kept, out, oo, oi, inner, first, streams)
             write_kept_row(results, begin_kept_row(results, zero), zero)
         else:
             shift, floor = entry(book, SHIFT, slot, zero), entry(book, FLOOR, slot, zero)
@@ -318,7 +321,7 @@ def write_results(
 
 
 @inner
-def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, ahead, streams):
+def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book, out, oo, oi, streams):
     """Write a group's (z − MAXIMUM) − (LOG + LOG_LO); the arguments are those of statistics and write_results."""
     zero = like(z)
     wide = convert(np.float64, zero)
@@ -337,6 +340,5 @@ def write_log_results(z, zo, zi, inner, n, first, count, tile, at, stride, book,
             np.float64(entry(book, MAXIMUM, slot, zero)),
             entry(book, LOG, slot, wide),
             entry(book, LOG_LO, slot, wide),
-            row_offset(ahead + slot, inner, zo, zi),
             streams,
         )

@@ -1,8 +1,12 @@
 """One row with its classes along the lanes: for many classes, contiguous in memory.
 
 Class c belongs to lane c mod LANES, a vector of classes at a time; what is left at the end is a vector filled up with
-−inf. A row is visited three times, of which only the first reaches beyond the second-level cache: maximum, sum, result.
-The terms of the sum are kept, with the bits beyond the dtype that the result needs, if they fit that cache too.
+−inf. A row is visited three times, of which only the first reaches beyond the caches: maximum, sum, result. The terms
+of the sum are kept, with the bits beyond the dtype that the result needs, unless they would not fit the caches too.
+
+Three rows are under way in one loop, so that memory is read and written all the time while terms are computed: one's
+terms are added, the maximum of a later one is taken, and an earlier one's results are written. Its terms lie where
+those of the row that is summed are kept: each vector is taken just before it is overwritten.
 
 z, out: pointers; at, to: the row's byte offsets; n: how many classes.
 """
@@ -50,8 +54,8 @@ __all__ = [
     "write_row",
 ]
 
-# The row that comes next is asked for while a row is summed up to this size, and while its result is written beyond.
-_FORESEEN_BYTES = 1 << 18
+# Memory is asked for so long before it is looked at: of less than 4 KB some comes too late.
+_FAR_BYTES = 8192
 
 
 @inlined
@@ -105,14 +109,6 @@ def row_find(z, at, n, value):
 
 
 @inlined
-def _keep(kept, kept_lo, j, hi, lo):
-    """Keep the terms of the classes from j on."""
-    place = j * item_size(kept)
-    store(kept, place, hi)
-    store(kept, kept_lo + place, lo)
-
-
-@inlined
 def _write_kept(results, j, like_those):
     """Write as many of an earlier row's results as like_those has lanes, from class j on."""
     kept, kept_lo, out, to, _, factor, factor_lo, unit, streams = results
@@ -126,74 +122,107 @@ def _write_kept(results, j, like_those):
 
 
 @inlined
+def _write_kept_end(results, j, zero):
+    """Write what an earlier row's results are from class j on, less than a vector."""
+    kept, kept_lo, out, to, n, factor, factor_lo, unit, _ = results
+    place = j * item_size(kept)
+    y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
+    store_first(out, to + j * item_size(out), n - j, y)
+
+
+@inlined
+def _keep(results, j, hi, lo):
+    """Keep the terms of the classes from j on, where those of an earlier row have been."""
+    kept, kept_lo = results[:2]
+    place = j * item_size(kept)
+    store(kept, place, hi)
+    store(kept, kept_lo + place, lo)
+
+
+@inlined
 def _add_two(s, e, hi, lo):
     s, e = add_term(s, e, lower_half(hi), lower_half(lo))
     return add_term(s, e, upper_half(hi), upper_half(lo))
 
 
 @inlined
-def add_classes(
-    z, at, ahead, first, stop, n, skip, s, e, shift, floor, magic, keeps, kept, kept_lo, results, done
-):  # fmt: skip
-    """Add to s + e the classes from first, where a vector begins, to stop, n or where another ends; return as row_sum.
+def add_classes(z, at, ahead, looks, first, stop, n, skip, s, e, shift, floor, magic, keeps, results, done):
+    """Add to s + e the classes from first, where a vector begins, to stop, n or where another ends.
 
-    z …: as row_sum has them; ahead: what is wanted soon, as many bytes from there on as the class is from `at`.
+    ahead: what is wanted later, as many bytes from there on as the class is from `at`: it is asked for, or, if looks is
+    true, looked at. z …: as row_sum has them. Return s, e, a vector of what the maximum of `ahead` is, and done.
     Two vectors at a time, operation by operation: each of an exponential's operations waits for the one before.
     """
     zero = like(z)
-    two = doubled(zero)
+    two, lowest = doubled(zero), zero - np.inf
     lanes, size = lane_count(zero), item_size(z)
     block = SETTLED * lanes
+    m, m_alone = two - np.inf, lowest
+    # While whole vectors of the earlier row are left they are written; `done` is never before j.
+    writes = keeps and done < results[4]
+    whole = results[4] - (done - first) if writes else n
     j = first
     while j < stop:
         limit = min(stop, (j // block + 1) * block)
-        end = skip // lanes * lanes if j <= skip < limit else limit
-        writes = keeps and done + end - j <= results[4]
+        end = min(skip // lanes * lanes if j <= skip < limit else limit, whole)
         while j + 2 * lanes <= end:
-            prefetch(z, ahead + j * size)
-            prefetch(z, ahead + (j + lanes) * size)
+            if looks:
+                prefetch(z, ahead + _FAR_BYTES + j * size)
+                prefetch(z, ahead + _FAR_BYTES + (j + lanes) * size)
+                m = larger(load(z, ahead + j * size, two), m)
+            else:
+                prefetch(z, ahead + j * size)
+                prefetch(z, ahead + (j + lanes) * size)
             hi, lo = term(load(z, at + j * size, two), shift, floor, magic)
-            if keeps:
-                _keep(kept, kept_lo, j, hi, lo)
-            s, e = _add_two(s, e, hi, lo)
             if writes:
                 _write_kept(results, done, two)
                 done += 2 * lanes
+            if keeps:
+                _keep(results, j, hi, lo)
+            s, e = _add_two(s, e, hi, lo)
             j += 2 * lanes
         if j < limit:
-            # One that needs care: the skipped class's, one without another, or what is left of the row.
-            prefetch(z, ahead + j * size)
-            x = load_first(z, at + j * size, min(limit - j, lanes), zero - np.inf)
+            # One that needs care: the skipped class's, one without another, or what is left of either row.
+            count = min(limit - j, lanes)
+            if looks:
+                m_alone = larger(load_first(z, ahead + j * size, count, lowest), m_alone)
+            else:
+                prefetch(z, ahead + j * size)
+            x = load_first(z, at + j * size, count, lowest)
             if j <= skip < j + lanes:
                 x = insert(x, skip - j, -np.inf)
             hi, lo = term(x, shift, floor, magic)
+            if writes:
+                if done + lanes <= results[4]:
+                    _write_kept(results, done, zero)
+                elif done < results[4]:
+                    _write_kept_end(results, done, zero)
+                done += lanes
             if keeps:
-                _keep(kept, kept_lo, j, hi, lo)
+                _keep(results, j, hi, lo)
             s, e = add_term(s, e, hi, lo)
             j += lanes
         if j % block == 0 and j <= n:
             s, e = settle(zero, s, e)
-    return s, e, done
+    return s, e, larger(larger(lower_half(m), upper_half(m)), m_alone), done
 
 
 @inner
-def row_sum(z, at, ahead, n, skip, shift, floor, magic, keeps, kept, kept_lo, results, done):
-    """Return (s, e, done), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
+def row_sum(z, at, ahead, looks, n, skip, shift, floor, magic, keeps, results, done):
+    """Return (s, e, m, done), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
 
-    ahead: the byte offset of a row of z that is wanted soon: while terms are computed memory has nothing else to do.
-    kept: where the terms are written if keeps is true, rounded up to whole vectors, and kept_lo bytes behind them their
-    low parts. results: as write_kept_row has it, an earlier row's, whose classes from `done` on are written on the way,
-    where there are whole vectors of them.
+    looks: whether the row at `ahead` is looked at on the way, and m is its maximum: memory would have nothing to do
+    while terms are computed. keeps: whether the terms are kept, rounded up to whole vectors, and their low parts.
+    results: as write_kept_row has it, an earlier row's, whose classes from `done` on are written on the way if keeps is
+    true; its terms lie where this row's are kept.
     """
     zero = like(z)
-    # A longer row would push out of the cache what is still wanted of this one.
-    soon = ahead if n * item_size(z) <= _FORESEEN_BYTES else at
-    s, e, done = add_classes(
-        z, at, soon, 0 * n, n, n, skip, convert(np.float64, zero), zero, shift, floor, magic, keeps, kept, kept_lo,
-        results, done,
+    s, e, m, done = add_classes(
+        z, at, ahead, looks, 0 * n, n, n, skip, convert(np.float64, zero), zero, shift, floor, magic, keeps, results,
+        done,
     )  # fmt: skip
     s, e = sum_of_lanes(s, e)
-    return s, e, done
+    return s, e, largest_lane(m), done
 
 
 @inner
@@ -211,18 +240,15 @@ def begin_kept_row(results, zero):
 def write_kept_row(results, j, zero):
     """Write a row's results from class j on: the terms that row_sum kept times the row's factor.
 
-    results: (kept, kept_lo, out, to, n, factor, factor_lo, unit, streams), streams whether out goes past the caches; n
-    is 0 where there is no such row.
+    results: (kept, kept_lo, out, to, n, factor, factor_lo, unit, streams): the terms, and how many bytes behind them
+    their low parts; n is 0 where there is no such row; streams: whether out goes past the caches.
     """
-    kept, kept_lo, out, to, n, factor, factor_lo, unit, _ = results
-    lanes = lane_count(zero)
+    lanes, n = lane_count(zero), results[4]
     while j + lanes <= n:
         _write_kept(results, j, zero)
         j += lanes
     if j < n:
-        place = j * item_size(kept)
-        y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
-        store_first(out, to + j * item_size(out), n - j, y)
+        _write_kept_end(results, j, zero)
 
 
 @inlined
@@ -258,19 +284,16 @@ def write_row(z, at, out, to, n, shift, floor, magic, factor, factor_lo, unit, s
 
 
 @inner
-def write_log_row(z, at, out, to, n, m, log_s, log_s_lo, ahead, streams):
+def write_log_row(z, at, out, to, n, m, log_s, log_s_lo, streams):
     """out_c = (z_c − m) − (log_s + log_s_lo)."""
     zero = like(z)
     lanes = lane_count(zero)
     size = item_size(z)
-    foresees = n * size > _FORESEEN_BYTES
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
         store_first(out, to, j, log_probability(load_first(z, at, j, zero), m, log_s, log_s_lo))
     while j + lanes <= n:
         x = load(z, at + j * size, zero)
-        if foresees:
-            prefetch(z, ahead + j * size)
         y = log_probability(x, m, log_s, log_s_lo)
         if streams:
             stream(out, to + j * size, y)

@@ -1,10 +1,9 @@
 """A long row that is read from memory once: its maximum and its sum, block by block.
 
-A row's sum needs its maximum first. Where a row does not stay in the first-level cache, that is to read it twice, and
-while the maximum is looked for nothing is computed. Here a block's maximum is taken, then its sum, in the frame of the
-largest logit so far. When a block has a larger one, the sum so far is multiplied by 2^(k − k'), exactly, so that it has
-the bits of a sum in one frame. (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018, multiply by
-e^(m − m'), which rounds.)
+A row's sum needs its maximum first. Where a row does not stay in the caches, that is to read it from memory twice. Here
+a block's maximum is taken, then its sum, in the frame of the largest logit so far. When a block has a larger one, the
+sum so far is multiplied by 2^(k − k'), exactly, so that it has the bits of a sum in one frame. (Milakov and Gimelshein,
+"Online normalizer calculation for softmax", 2018, multiply by e^(m − m'), which rounds.)
 """
 
 from __future__ import annotations
@@ -22,13 +21,15 @@ __all__ = ["running_sum", "runs"]
 
 # A block: 16 KB of float32 or float64. Memory is asked for what lies two blocks further on.
 _BLOCK_VECTORS = 256
+# A shorter row stays in the caches until its sum, if its maximum was taken with an earlier row's.
+_LEAST_BYTES = 1 << 20
 _STEPS = np.int64(1000)  # a power of two that float64 has
 
 
 @inner
 def runs(z, n):
     """Whether rows of n classes, visited one by one, are long enough."""
-    return n >= 2 * _BLOCK_VECTORS * lane_count(like(z))
+    return n * item_size(z) > _LEAST_BYTES
 
 
 @inlined
@@ -79,8 +80,8 @@ def running_sum(z, at, ahead, n, skip, results):
                     # What is below the floor counts nothing; a NaN stays one.
                     s, e = _lowered(s, e, np.int64(k - earlier_k)) if earlier > floor else (s * 0.0, e * 0.0)
         soon = at + 2 * block * size if start + 2 * block < n else ahead - (n - 2 * block) * size
-        s, e, _ = add_classes(
-            z, at, soon, start, stop, n, skip, s, e, shift, floor, magic, False, results[0], 0 * n, results, 0 * n
+        s, e, _, _ = add_classes(
+            z, at, soon, False, start, stop, n, skip, s, e, shift, floor, magic, False, results, 0 * n
         )
         start = stop
     s, e = sum_of_lanes(s, e)

@@ -48,13 +48,12 @@ from softxent.kernels.cpu.few import (
 from softxent.kernels.cpu.floats import fma, two_sum
 from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
 from softxent.kernels.cpu.groups import (
+    looks_ahead,
     next_rows,
     note_plain_scaling,
     row_offset,
     rows_at_once,
-    second_half,
     statistics,
-    waits,
     write_log_results,
     write_results,
 )
@@ -168,12 +167,11 @@ def visit_softmax(arguments):
         return
     zero = like(z)
     lanes = lane_count(zero)
-    book, other = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
-    for one in (book, other):
+    before, book, after = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
+    for one in (before, book, after):
         begin_book(zero, one, NONE)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
-    late = waits(n, keeps, stride, zero)
-    other_kept = second_half(kept, n, group, zero)
+    late, looks, known = keeps and stride == 0, stride == 0 and looks_ahead(z, n), False
     earlier = waiting = 0 * rows  # an int64, as they stay: no kernel is compiled for the integer 0
     start = next_piece(ledger, member, step, rows)
     while start < rows:
@@ -183,29 +181,31 @@ def visit_softmax(arguments):
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = next_rows(row, group, start, stop, following, rows)
+            next_row, next_count = next_rows(row, group, stop, following, step, rows)
             if stride > 0:
-                foresee(z, zo, zc, zi, inner, n, ahead, count)
+                foresee(z, zo, zc, zi, inner, n, next_row, next_count)
+            if not looks:
+                next_count = 0 * rows
             statistics(
-                z, zo, zi, inner, n, row, count, tile, at, stride, book,
-                keeps, kept, ahead, out, oo, oi, streams, (earlier, waiting, other, other_kept),
+                z, zo, zi, inner, n, row, count, tile, at, stride, book, known,
+                keeps, kept, out, oo, oi, streams, (earlier, waiting, before), (next_row, next_count, after),
             )  # fmt: skip
             _note_quotients(zero, book)
             if late:
-                book, other, kept, other_kept = other, book, other_kept, kept
                 earlier, waiting = row, count
             else:
                 write_results(
                     z, zo, zi, inner, n, row, count, tile, at, stride, book, keeps, kept, out, oo, oi, streams,
                     False,
                 )  # fmt: skip
+            before, book, after, known = book, after, before, next_count > 0
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
     if waiting > 0:
         write_results(
-            z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, other, keeps, other_kept, out, oo, oi,
-            streams, False,
+            z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, before, keeps, kept, out, oo, oi, streams,
+            False,
         )  # fmt: skip
     if streams:
         fence()
@@ -239,10 +239,12 @@ def visit_log_softmax(arguments):
         return
     tile = share(tile, ledger, TILE, member)
     lanes = lane_count(zero)
-    book = stack_lines(zero, BOOK_LINES)
-    begin_book(zero, book, LARGEST)
-    nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
+    book, after = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
+    for one in (book, after):
+        begin_book(zero, one, LARGEST)
+    nothing = retyped(book, zero)
     group = lanes if stride > 0 else rows_at_once(z, n, False)
+    looks, known = stride == 0 and looks_ahead(z, n), False
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
@@ -251,16 +253,19 @@ def visit_log_softmax(arguments):
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = next_rows(row, group, start, stop, following, rows)
+            next_row, next_count = next_rows(row, group, stop, following, step, rows)
             if stride > 0:
-                foresee(z, zo, zc, zi, inner, n, ahead, count)
+                foresee(z, zo, zc, zi, inner, n, next_row, next_count)
+            if not looks:
+                next_count = 0 * rows
             statistics(
-                z, zo, zi, inner, n, row, count, tile, at, stride, book,
-                False, book, ahead, out, oo, oi, streams, nothing,
+                z, zo, zi, inner, n, row, count, tile, at, stride, book, known,
+                False, nothing, out, oo, oi, streams, (row, 0 * rows, book), (next_row, next_count, after),
             )  # fmt: skip
             log, log_lo = _logarithms_alone(zero, book)
             _write_logarithms(zero, book, log, log_lo)
-            write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, ahead, streams)
+            write_log_results(z, zo, zi, inner, n, row, count, tile, at, stride, book, out, oo, oi, streams)
+            book, after, known = after, book, next_count > 0
         if stride > 0:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
         start = following
@@ -328,10 +333,12 @@ def _visit_logsumexp(arguments):
         return
     tile = share(tile, ledger, TILE, member)
     lanes = lane_count(zero)
-    book = stack_lines(zero, BOOK_LINES)
-    begin_book(zero, book, LARGEST)
-    nothing = (np.int64(0), np.int64(0), book, retyped(book, zero))  # no earlier group waits for its results
+    book, after = stack_lines(zero, BOOK_LINES), stack_lines(zero, BOOK_LINES)
+    for one in (book, after):
+        begin_book(zero, one, LARGEST)
+    nothing = retyped(book, zero)
     group = lanes if stride > 0 else rows_at_once(z, n, False)
+    looks, known = stride == 0 and looks_ahead(z, n), False
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
@@ -340,14 +347,17 @@ def _visit_logsumexp(arguments):
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
             count, at = min(group, stop - row), (row - start) * item_size(z)
-            ahead = next_rows(row, group, start, stop, following, rows)
+            next_row, next_count = next_rows(row, group, stop, following, step, rows)
             if stride > 0:
-                foresee(z, zo, zc, zi, inner, n, ahead, count)
+                foresee(z, zo, zc, zi, inner, n, next_row, next_count)
+            if not looks:
+                next_count = 0 * rows
             statistics(
-                z, zo, zi, inner, n, row, count, tile, at, stride, book,
-                False, book, ahead, z, zo, zi, False, nothing,
+                z, zo, zi, inner, n, row, count, tile, at, stride, book, known,
+                False, nothing, z, zo, zi, False, (row, 0 * rows, book), (next_row, next_count, after),
             )  # fmt: skip
             _finish_logsumexp(zero, row, count, book, given)
+            book, after, known = after, book, next_count > 0
         start = following
 
 
