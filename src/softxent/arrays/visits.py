@@ -35,7 +35,7 @@ _KEPT_BYTES, _KEPT_TILE_BYTES, _GROUP_BYTES = 2 << 20, 512 << 10, 64 << 10
 # What a thread should have to do before it is worth another thread; the least that a piece of rows holds, and how many
 # pieces there are for each thread where rows are many, so that all end together.
 _LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 64
-# Less than this is not worth a thread of ours, which has to wake and to get Python's lock; PyTorch's spin.
+# Less than this is not worth a thread of ours, which may have to be woken; PyTorch's spin for longer.
 _LEAST_BYTES_OF_OURS = 1 << 20
 # Results of more bytes than this go past the caches: nothing of them would be left there.
 _STREAMED_BYTES = 24 << 20
@@ -157,6 +157,7 @@ def kernels() -> Any:
         limited_threads=scheduler.limited_threads,
         run=scheduler.run,
         team=scheduler.team,
+        pool=scheduler.pool,
         torchs_team=openmp.torchs_team,
         ledger=scheduler.ledger,
         scratch=scheduler.scratch,
@@ -192,8 +193,9 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     # The caller's buffers for every thread: a thread that is not Python's own has nowhere to keep one.
     tiles, terms = scratch("tiles", threads * size, dtype), scratch("terms", threads * kept, working)
     team = kernels().team()
-    ledger = kernels().ledger(threads, size, kept, team, parts)
-    if team is not None:
+    pool = None if team is not None else kernels().pool()
+    ledger = kernels().ledger(threads, size, kept, team, parts, pool)
+    if team is not None or pool is not None:
         work(ledger, step, rows, tiles, stride, streams, keeps, terms)
         return
     kernels().run(lambda _: work(ledger, step, rows, tiles, stride, streams, keeps, terms), range(threads))

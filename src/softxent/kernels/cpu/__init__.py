@@ -8,7 +8,7 @@ binary          sigmoid, binary cross-entropy                    linear         
 gemm, gemm_…    matrix products of our own                       blas                    and BLAS's, for other CPUs
 row, few, tile  how rows are visited; groups, book: together     turned, transpose       vectors folded, and transposed
 blocks          a whole matrix at once, for solvers              half                    float16 and bfloat16 in and out
-scheduler       blocks to threads                                team, openmp            PyTorch's threads, where it is
+scheduler       blocks to threads                                team, pool, openmp      kernels in threads that wait
 """
 
 from softxent.kernels.cpu.blocks import hard_label_block

@@ -1,4 +1,4 @@
-"""Hands work to a pool of threads; the kernels run without the GIL.
+"""Hands work to threads; the kernels run without the GIL.
 
 Blocks are cut by shape alone, or hold rows of which each depends on itself alone, and every result lands in a place of
 its own, so neither the number of threads nor their order can change a bit. The calling thread works too: a pool that is
@@ -19,8 +19,9 @@ import numpy as np
 
 from softxent.errors import OptionError
 from softxent.kernels.cpu.openmp import Team, torchs_team_of_main
+from softxent.kernels.cpu.pool import Pool, pools_work_here
 
-__all__ = ["get_num_threads", "ledger", "limited_threads", "run", "scratch", "set_num_threads", "team"]
+__all__ = ["get_num_threads", "ledger", "limited_threads", "pool", "run", "scratch", "set_num_threads", "team"]
 
 Block = TypeVar("Block")
 
@@ -58,6 +59,7 @@ _lock = threading.Lock()
 _queue: Tickets | None = None
 _workers = 0
 _num_threads: int | None = None
+_pool: Pool | None = None
 _local = threading.local()
 
 
@@ -106,21 +108,26 @@ def team() -> Team | None:
 
 def set_num_threads(num_threads: int) -> None:
     """Let large calls use num_threads threads from now on. Results do not depend on it."""
-    global _num_threads, _queue, _workers
+    global _num_threads, _queue, _workers, _pool
     if num_threads < 1:
         raise OptionError(f"num_threads must be at least 1; got {num_threads}")
     with _lock:
         _num_threads = num_threads
         old, count = _queue, _workers
         _queue, _workers = None, 0
+        if _pool is not None:
+            _pool.close()
+            _pool = None
         for _ in range(count if old is not None else 0):
             old.put(None)  # type: ignore[union-attr]  # there are workers only where there is a queue
 
 
 def _forget_workers() -> None:
-    # A forked child has the queue but none of its threads, and the lock as it happened to be.
-    global _queue, _workers, _lock, _local
-    _queue, _workers = None, 0
+    # A forked child has the queue and the pool but none of their threads, and the lock as it happened to be.
+    global _queue, _workers, _pool, _lock, _local
+    if _pool is not None:
+        _pool.forget()
+    _queue, _workers, _pool = None, 0, None
     _lock = threading.Lock()
     _local = threading.local()
 
@@ -183,14 +190,27 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
             raise ticket.error
 
 
-def ledger(members: int, tile: int, kept: int, others: Team | None, parts: int = 1) -> np.ndarray:
+def pool() -> Pool | None:
+    """Return the threads that wait for kernels' calls; None for one thread, or where they are handed blocks."""
+    global _pool
+    if get_num_threads() == 1 or not pools_work_here():
+        return None
+    with _lock:
+        if _pool is None:
+            _pool = Pool(_num_threads or 1)
+        return _pool
+
+
+def ledger(
+    members: int, tile: int, kept: int, others: Team | None, parts: int = 1, own: Pool | None = None
+) -> np.ndarray:
     """Return what the threads of one call share (softxent.kernels.cpu.team): tile, kept: each one's numbers there.
 
     members: 0 for a call in one thread; parts: in how many the rows are cut.
     """
     parallel, size, number = (0, 0, 0) if others is None else (others.address, others.size, others.number)
     numbers = np.zeros(16 + 8 * parts, np.int64)
-    numbers[2:9] = members, parallel, size, tile, kept, number, parts
+    numbers[2:10] = members, parallel, size, tile, kept, number, parts, 0 if own is None else own.address
     return numbers
 
 

@@ -1,13 +1,15 @@
-"""A kernel's visit in every thread of an OpenMP team, without a step in Python.
+"""A kernel's visit in every thread of an OpenMP team or of a pool of ours, without a step in Python.
 
 A call of Python's from each thread has to hand the GIL around, which takes 20 to 50 µs a thread: as long as 2000 rows
 of ten classes. Here the kernel itself calls GOMP_parallel, the function that compiled OpenMP loops call
-(softxent.kernels.cpu.openmp finds it), with a function that visits rows until there are none.
+(softxent.kernels.cpu.openmp finds it), or softxent.kernels.cpu.pool's launch, with a function that visits rows until
+there are none.
 
 What the threads of one call share is a ledger, int64: the next row of a call in one thread, the next member's number,
-how many members there may be, GOMP_parallel's address (0 where threads of Python's call the kernel, each for itself),
-its team's size, how many numbers of a tile and of kept terms belong to each, omp_get_thread_num's address, and in how
-many parts the rows are cut; and from LINE on, a line of the cache for each part, its next row.
+how many members there may be, GOMP_parallel's address or 0, its team's size, how many numbers of a tile and of kept
+terms belong to each, omp_get_thread_num's address, in how many parts the rows are cut, and the address of what a pool
+shares, or 0 (without both, threads of Python's call the kernel, each for itself); and from LINE on, a line of the cache
+for each part, its next row.
 
 Where there is a part for each member, it visits its own first, the same one in every call, as those who made the logits
 mostly have: what lies in the other core's cache costs more than what has left the caches. Then it helps others. Where
@@ -25,7 +27,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from softxent.kernels.cpu.jit import inlined, inner
-from softxent.kernels.cpu.memory import advanced, item_size, load_scalar, store_scalar, take
+from softxent.kernels.cpu.memory import advanced, item_size, load_scalar, pointer_at, store_scalar, take
+from softxent.kernels.cpu.pool import call_at, launch
 
 __all__ = [
     "KEPT",
@@ -34,6 +37,7 @@ __all__ = [
     "NUMBER",
     "PARALLEL",
     "PARTS",
+    "POOL",
     "TEAM",
     "TILE",
     "in_team",
@@ -43,10 +47,10 @@ __all__ = [
 ]
 
 # Places in a ledger.
-MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, PARTS = map(np.int64, range(2, 9))
+MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, PARTS, POOL = map(np.int64, range(2, 10))
 LINE = 16
 
-_I8P, _I32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+_I8P, _I32, _I64 = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
 
 
 @intrinsic
@@ -95,11 +99,12 @@ def share(buffer, ledger, line, member):
 
 
 @intrinsic
-def _run(typing_context: Any, function: Any, parallel: Any, size: Any, arguments: Any) -> Any:
+def _member(typing_context: Any, function: Any, arguments: Any) -> Any:
+    """(address, data): function(arguments) as a C function's address and that of what it takes."""
     signature = function.get_call_type(typing_context, (arguments,), {})
 
-    def codegen(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        _, parallel_value, size_value, packed = values
+    def codegen(context: Any, builder: Any, answer: Any, values: Any) -> Any:
+        _, packed = values
         compiled = function.dispatcher.overloads[signature.args]
         context.add_linking_libs((compiled.library,))
         kind = ir.FunctionType(ir.VoidType(), [_I8P])
@@ -111,20 +116,34 @@ def _run(typing_context: Any, function: Any, parallel: Any, size: Any, arguments
         context.call_internal_no_propagate(inside, compiled.fndesc, signature, [given])
         inside.ret_void()
 
-        place = builder.bitcast(cgutils.alloca_once_value(builder, packed), _I8P)
-        alone = builder.icmp_signed("==", parallel_value, ir.Constant(parallel_value.type, 0))
-        with builder.if_else(alone) as (by_itself, together):
-            with by_itself:
-                builder.call(member, [place])
-            with together:
-                launcher = ir.FunctionType(ir.VoidType(), [kind.as_pointer(), _I8P, _I32, _I32])
-                launch = builder.inttoptr(parallel_value, launcher.as_pointer())
-                builder.call(launch, [member, place, builder.trunc(size_value, _I32), ir.Constant(_I32, 0)])
+        place = cgutils.alloca_once_value(builder, packed)
+        addresses = [builder.ptrtoint(pointer, _I64) for pointer in (member, place)]
+        return context.make_tuple(builder, answer.return_type, addresses)
 
-    return types.void(function, types.int64, types.int64, arguments), codegen
+    return types.UniTuple(types.int64, 2)(function, arguments), codegen
+
+
+@intrinsic
+def _parallel(typing_context: Any, parallel: Any, member: Any, data: Any, size: Any) -> Any:
+    """Call GOMP_parallel, whose address is `parallel`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, member, data, size = arguments
+        kind = ir.FunctionType(ir.VoidType(), [_I64, _I64, _I32, _I32])
+        launcher = builder.inttoptr(address, kind.as_pointer())
+        builder.call(launcher, [member, data, builder.trunc(size, _I32), ir.Constant(_I32, 0)])
+
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
 @inlined
 def in_team(function, ledger, arguments):
-    """Call function(arguments) in each thread of the ledger's team, or here if it has none. arguments: a tuple."""
-    _run(function, load_scalar(ledger, 8 * PARALLEL), load_scalar(ledger, 8 * TEAM), arguments)
+    """Call function(arguments) in each thread of the ledger's team or pool, or here alone. arguments: a tuple."""
+    parallel, pool = load_scalar(ledger, 8 * PARALLEL), load_scalar(ledger, 8 * POOL)
+    member, data = _member(function, arguments)
+    if parallel != 0:
+        _parallel(parallel, member, data, load_scalar(ledger, 8 * TEAM))
+    elif pool == 0:
+        call_at(member, data)
+    else:
+        launch(pointer_at(pool, ledger), member, data, load_scalar(ledger, 8 * MEMBERS) - 1)
