@@ -58,3 +58,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         options = {key: value for key, value in row.items() if key not in ("logits", "label")}
         explain(row["logits"], row["label"], **options).save(folder / f"{name}.html")
     return {name: folder / f"{name}.html" for name in ROWS}
+
+
+@pytest.fixture
+def fresh_plans():
+    """Forget the plans before and after a test that changes what they depend on."""
+    from softxent.arrays import visits
+    from softxent.arrays.small import forget_calls
+
+    visits.plan.cache_clear()
+    forget_calls()
+    yield
+    visits.plan.cache_clear()
+    forget_calls()
