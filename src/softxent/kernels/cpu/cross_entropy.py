@@ -50,6 +50,7 @@ from softxent.kernels.cpu.memory import (
     stack_lines,
     store,
     store_scalar,
+    stream_scalar,
 )
 from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
 from softxent.kernels.cpu.tile import foresee, pack, unpack
@@ -96,14 +97,18 @@ def _note_labels_at_once(zero, row, labels, ignore_index, book):
 
 
 @inner
-def _write_labels(out, oo, oc, oi, inner, row, count, book):
-    """Write the gradients at a group's labels, which are not in a tile."""
+def _write_labels(out, oo, oc, oi, inner, row, count, book, streams):
+    """Write the gradients at a group's labels, which are not in a tile; past the caches if the others go there."""
     zero = like(out)
     for slot in range(count):
         y = np.int64(entry(book, SKIP, slot, integer_splat(zero, 0)))
         if y != IGNORED:
             value = entry(book, SKIPPED_RESULT, slot, zero)
-            store_scalar(out, row_offset(row + slot, inner, oo, oi) + y * oc, value)
+            to = row_offset(row + slot, inner, oo, oi) + y * oc
+            if streams:
+                stream_scalar(out, to, value)
+            else:
+                store_scalar(out, to, value)
 
 
 @inlined
@@ -225,7 +230,7 @@ def visit_label_rows(
                 keeps, kept, out, oo, oi, streams, (earlier, waiting, before), (next_row, next_count, after),
             )  # fmt: skip
             if waiting > 0:
-                _write_labels(out, oo, oc, oi, inner, earlier, waiting, before)
+                _write_labels(out, oo, oc, oi, inner, earlier, waiting, before, streams)
             finish(zero, book, plain, z_loss, divisor, want_grad)
             _write_losses(zero, row, count, book, losses)
             if late:
@@ -236,7 +241,7 @@ def visit_label_rows(
                     True,
                 )  # fmt: skip
                 if stride == 0:
-                    _write_labels(out, oo, oc, oi, inner, row, count, book)
+                    _write_labels(out, oo, oc, oi, inner, row, count, book, streams)
             before, book, after, known = book, after, before, next_count > 0
         if stride > 0 and want_grad:
             unpack(tile, stride, out, oo, oc, oi, inner, n, start, stop - start)
@@ -246,7 +251,7 @@ def visit_label_rows(
             z, zo, zi, inner, n, earlier, waiting, tile, np.int64(0), stride, before, keeps, kept, out, oo, oi, streams,
             True,
         )  # fmt: skip
-        _write_labels(out, oo, oc, oi, inner, earlier, waiting, before)
+        _write_labels(out, oo, oc, oi, inner, earlier, waiting, before, streams)
     if streams and want_grad:
         fence()
 

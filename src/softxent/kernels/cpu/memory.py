@@ -41,6 +41,7 @@ __all__ = [
     "store_first",
     "store_scalar",
     "stream",
+    "stream_scalar",
     "take",
 ]
 
@@ -240,6 +241,21 @@ def stream(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
         instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
 
     return types.void(array, types.int64, value), codegen
+
+
+@intrinsic
+def stream_scalar(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
+    """As store_scalar, past the caches if the CPU can: x86 cannot with two bytes."""
+    dtype = array.dtype
+    bits = ir.IntType(8 * size_of(dtype))  # it can with integers
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        stored = builder.bitcast(encode(builder, dtype, arguments[2]), bits)
+        pointer = address(context, builder, array, arguments[0], arguments[1], bits)
+        instruction = builder.store(stored, pointer, align=size_of(dtype))
+        instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
+
+    return types.void(array, types.int64, _working(dtype)), codegen
 
 
 @intrinsic

@@ -21,6 +21,7 @@ from softxent.kernels.cpu.lanes import (
     any_lane,
     convert,
     doubled,
+    extract,
     insert,
     lane_count,
     lower_half,
@@ -39,6 +40,7 @@ from softxent.kernels.cpu.memory import (
     store_first,
     store_scalar,
     stream,
+    stream_scalar,
 )
 from softxent.kernels.cpu.turned import largest_lane, sum_of_lanes
 
@@ -122,12 +124,26 @@ def _write_kept(results, j, like_those):
 
 
 @inlined
+def _write_first(out, to, count, y, streams):
+    """Write the first count lanes of a row's results, where a row begins or ends within a cache line.
+
+    Past the caches if the others go there: else the line would have to be read from memory, and whatever is stored
+    later would wait for it. What two rows write to one line meets before it leaves the CPU.
+    """
+    if streams and item_size(out) > 2:
+        for i in range(count):
+            stream_scalar(out, to + i * item_size(out), extract(y, i))
+    else:
+        store_first(out, to, count, y)
+
+
+@inlined
 def _write_kept_end(results, j, zero):
     """Write what an earlier row's results are from class j on, less than a vector."""
-    kept, kept_lo, out, to, n, factor, factor_lo, unit, _ = results
+    kept, kept_lo, out, to, n, factor, factor_lo, unit, streams = results
     place = j * item_size(kept)
     y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
-    store_first(out, to + j * item_size(out), n - j, y)
+    _write_first(out, to + j * item_size(out), n - j, y, streams)
 
 
 @inlined
@@ -232,7 +248,7 @@ def begin_kept_row(results, zero):
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
         y = scaled(load(kept, 0, zero), load(kept, kept_lo, zero), factor, factor_lo, unit)
-        store_first(out, to, j, y)
+        _write_first(out, to, j, y, streams)
     return j
 
 
@@ -271,7 +287,7 @@ def write_row(z, at, out, to, n, shift, floor, magic, factor, factor_lo, unit, s
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
         hi, lo = term(load_first(z, at, j, zero), shift, floor, magic)
-        store_first(out, to, j, scaled(hi, lo, factor, factor_lo, unit))
+        _write_first(out, to, j, scaled(hi, lo, factor, factor_lo, unit), streams)
     while j + 2 * lanes <= n:
         _write_terms(z, at, out, to, j, doubled(zero), shift, floor, magic, factor, factor_lo, unit, streams)
         j += 2 * lanes
@@ -280,7 +296,7 @@ def write_row(z, at, out, to, n, shift, floor, magic, factor, factor_lo, unit, s
         j += lanes
     if j < n:
         hi, lo = term(load_first(z, at + j * size, n - j, zero), shift, floor, magic)
-        store_first(out, to + j * size, n - j, scaled(hi, lo, factor, factor_lo, unit))
+        _write_first(out, to + j * size, n - j, scaled(hi, lo, factor, factor_lo, unit), streams)
 
 
 @inner
@@ -291,7 +307,7 @@ def write_log_row(z, at, out, to, n, m, log_s, log_s_lo, streams):
     size = item_size(z)
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
-        store_first(out, to, j, log_probability(load_first(z, at, j, zero), m, log_s, log_s_lo))
+        _write_first(out, to, j, log_probability(load_first(z, at, j, zero), m, log_s, log_s_lo), streams)
     while j + lanes <= n:
         x = load(z, at + j * size, zero)
         y = log_probability(x, m, log_s, log_s_lo)
@@ -302,7 +318,8 @@ def write_log_row(z, at, out, to, n, m, log_s, log_s_lo, streams):
         j += lanes
     if j < n:
         place = j * size
-        store_first(out, to + place, n - j, log_probability(load_first(z, at + place, n - j, zero), m, log_s, log_s_lo))
+        y = log_probability(load_first(z, at + place, n - j, zero), m, log_s, log_s_lo)
+        _write_first(out, to + place, n - j, y, streams)
 
 
 @inner
