@@ -40,6 +40,14 @@ def number(pool, place):
     return int(pool._numbers[place // 8])
 
 
+def wait_until_asleep(pool):
+    """Wait until both helpers sleep."""
+    last = time.monotonic() + 20
+    while number(pool, pools._SLEEPERS) < 2:
+        assert time.monotonic() < last
+        time.sleep(0.001)
+
+
 def test_helpers_take_part(pool, z):
     """Those that spin join at once; no call waits for those that do not come."""
     want = softxent.softmax(z)
@@ -68,12 +76,11 @@ def test_they_sleep_and_wake(pool, z):
     want = softxent.softmax(z)
     joined = 0
     for _ in range(20):
-        time.sleep(0.02)
-        assert number(pool, pools._SLEEPERS) == 2
+        wait_until_asleep(pool)
         assert_same_bits(softxent.softmax(z), want)
         joined += number(pool, pools._DONE)
     assert joined > 0
-    time.sleep(0.02)
+    wait_until_asleep(pool)
     start = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - start < 0.1

@@ -39,7 +39,7 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
 
     def work(_: int) -> None:
         tile = scratch("tile", max(1, -(-num_classes // lanes) * lanes * stride), logits.dtype)
-        kept = scratch("kept", 4 * (num_classes + lanes) * lanes, logits.dtype)
+        kept = scratch("kept", 2 * (num_classes + lanes) * lanes, logits.dtype)
         # ignore_index −1 matches no label.
         label_rows(
             *place, *place, 1, num_classes, shared, step, num_rows, tile, stride, False,
