@@ -7,10 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softxent.errors import DTypeError, OptionError
+from softxent.errors import OptionError
 from softxent.options import LossOptions, loss_options
 from softxent.torch import compiled
-from softxent.torch.arguments import check_devices, class_dim, floating, reduction_of
+from softxent.torch.arguments import (
+    check_devices,
+    check_target,
+    class_dim,
+    floating,
+    labels_of,
+    modifiers_of,
+    reduction_of,
+    tensor,
+)
 from softxent.torch.dispatch import differentiates_forward, traced, transforms
 from softxent.torch.expressions import loss_expression, transformed
 from softxent.torch.loss_functions import loss_of
@@ -53,7 +62,7 @@ def cross_entropy(
         ignore_index: rows with this index label count nothing, whatever their logits are.
         reduction: "mean" divides by Σ weight_y over the rows not ignored (index labels) or by the number of rows
             (probabilities); "sum"; "none".
-        label_smoothing: in [0, 1].
+        label_smoothing: in [0, 1]. This and the next three are constants: a tensor that requires a gradient is refused.
         z_loss: at least 0; pulls logsumexp towards 0 and is not scaled by the class weights.
         softcap: above 0, or None. Applied before the temperature.
         temperature: above 0.
@@ -100,15 +109,17 @@ def cross_entropy(
         reduction = reduction_of(size_average, reduce, reduction)
     floating("input", input)
     dim = class_dim(input)
-    if not isinstance(target, Tensor):
-        raise DTypeError(f"target must be a torch.Tensor; got {type(target).__name__}")
-    modifiers: tuple[Any, ...] = (ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    modifiers = modifiers_of(ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    target = labels_of(target, modifiers[0])
+    if weight is not None:
+        tensor("weight", weight)
     if traced(input):
         loss = _traced(input, target, weight, dim, modifiers)
         return (loss, _lse(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
     options = loss_options(None, *modifiers)
+    check_target(target, input.shape, dim)
     if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
-        check_devices(input, target, weight, dim)
+        check_devices(input, input.shape, dim, weight, target=target)
     if not inplace:
         loss = loss_of(input, target, weight, options, dim)
         return (loss, _lse(input, dim, options)) if return_lse else loss

@@ -21,6 +21,7 @@ from torch.autograd import Function
 
 from softxent.errors import GradientError
 from softxent.options import LossOptions
+from softxent.torch import cpu
 from softxent.torch.dispatch import (
     applied,
     backend,
@@ -32,7 +33,7 @@ from softxent.torch.dispatch import (
 )
 from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened
 
-__all__ = ["begin_loss", "logits_gradient", "loss_of"]
+__all__ = ["begin_loss", "checked_labels", "logits_gradient", "loss_of"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -45,6 +46,7 @@ def loss_of(
     if (not indices and target.is_floating_point() and is_differentiated(target)) or (
         weight is not None and is_differentiated(weight)
     ):
+        target = checked_labels(target, logits.shape[dim], options)
         return loss_expression(logits, target, weight, options, dim)
     if transforms():
         # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
@@ -53,6 +55,31 @@ def loss_of(
     wanted = logits.requires_grad and torch.is_grad_enabled()
     how = options, dim, wanted, overwrites and wanted  # one argument: each that is no tensor costs 60 ns
     return _apply_loss(logits, target, weight, how)  # type: ignore[no-any-return]
+
+
+def checked_labels(target: Tensor, num_classes: int, options: LossOptions) -> Tensor:
+    """Return labels of which each is a class or to be ignored, for an expression: no kernel looks at them there.
+
+    On devices that would have to be waited for nothing is looked at, and the expression gives NaN.
+    """
+    if target.is_floating_point() or not target.is_cpu:
+        return target
+    return applied(_CheckedLabels, target, num_classes, options.ignore_index)  # type: ignore[no-any-return]
+
+
+class _CheckedLabels(Function):
+    @staticmethod
+    def forward(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+        cpu.check_labels(target, num_classes, ignore_index)
+        return target.view_as(target)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], target: Tensor, num_classes: int, ignore_index: int) -> Any:
+        return _CheckedLabels.apply(target, num_classes, ignore_index), in_dims[0]
 
 
 def _rowwise(options: LossOptions) -> LossOptions:
