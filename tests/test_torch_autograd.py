@@ -150,8 +150,14 @@ def test_inplace_is_refused_where_it_would_hurt(rng):
     leaf, target = problem(rng)
     with pytest.raises(OptionError, match="leaf"):
         sxt.cross_entropy(leaf, target, inplace=True)
+    with pytest.raises(OptionError, match="leaf"):
+        sxt.cross_entropy(leaf.view(6, 5), target, inplace=True)
     with pytest.raises(OptionError, match="contiguous"):
-        sxt.cross_entropy((leaf * 1.0)[:, ::2], target.clamp(max=2), inplace=True)
+        sxt.cross_entropy((leaf * 1.0).T, target[:5], inplace=True)
+    for part in ((leaf * 1.0)[:4], (leaf * 1.0)[None, :-1].flatten(0, 1), (leaf * 1.0).split(3)[0]):
+        with pytest.raises(OptionError, match=r"a part of a tensor of shape .* input\.clone"):
+            sxt.cross_entropy(part, target[: len(part)], inplace=True)
+        sxt.cross_entropy(part.clone(), target[: len(part)], inplace=True).backward()
     with pytest.raises(OptionError, match="exclude each other"):
         sxt.cross_entropy(leaf * 1.0, target, inplace=True, return_lse=True)
     z = leaf * 1.0
@@ -162,6 +168,19 @@ def test_inplace_is_refused_where_it_would_hurt(rng):
         before = leaf.clone()
         sxt.cross_entropy(leaf, target, inplace=True)
         assert torch.equal(leaf, before), "nothing to compute a gradient for: nothing is overwritten"
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Linear(3, 5), torch.nn.Linear(3, 5, bias=False)], ids=["bias", "none"])
+def test_inplace_on_a_layers_outputs(layer, rng):
+    """What a layer gives for sequences may be a view of all of its product, and is flattened by one more view."""
+    x, target = torch.tensor(rng.normal(0.0, 1.0, (2, 3, 3)).astype(np.float32)), problem(rng)[1]
+    grads = []
+    for inplace in (False, True):
+        outputs = layer(x)
+        sxt.cross_entropy(outputs.view(-1, 5), target, inplace=inplace).backward()
+        grads.append(layer.weight.grad.clone())
+        layer.weight.grad = None
+    assert torch.equal(*grads)
 
 
 def test_nothing_outlives_the_graph(rng):

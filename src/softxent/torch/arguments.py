@@ -45,14 +45,14 @@ def tensor(name: str, value: Any) -> Tensor:
 def floating(name: str, value: Any) -> Tensor:
     """Return value, a tensor of real floating numbers, one beside the other."""
     if not isinstance(value, Tensor):
-        tensor(name, value)
+        value = tensor(name, value)
     if value.dtype not in _FLOATING:
         raise DTypeError(f"{name} must be float16, bfloat16, float32 or float64; got {value.dtype}. Use {name}.float()")
     if value.layout is not torch.strided or value.is_nested:
         use = f"{name}.values(), its rows one after the other" if value.is_nested else f"{name}.to_dense()"
         kind = "a nested tensor" if value.is_nested else value.layout
         raise DTypeError(f"{name} must be a dense tensor; got {kind}. Use {use}")
-    return value
+    return value  # type: ignore[no-any-return]  # mypy forgets what isinstance said
 
 
 def labels_of(target: Any, ignore_index: int) -> Tensor:

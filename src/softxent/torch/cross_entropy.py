@@ -67,7 +67,8 @@ def cross_entropy(
         softcap: above 0, or None. Applied before the temperature.
         temperature: above 0.
         return_lse: return (loss, logsumexp(z) of every row), both differentiable.
-        inplace: let the gradient take the logits' memory. They are lost, and one backward pass is all there can be.
+        inplace: let the gradient take the logits' memory, which may be a view of all of a tensor, and not of a part.
+            Both are lost, and one backward pass is all there can be.
 
     Returns:
         The loss: float64 for float64 logits, else float32; without dimensions, or for reduction="none" of input's shape
@@ -149,7 +150,13 @@ def _check_overwriting(input: Tensor, target: Tensor) -> None:
         )
     if not (input.requires_grad and torch.is_grad_enabled()):
         return  # there is no gradient to write
-    if input.is_leaf:
+    whole = input if input._base is None else input._base
+    if whole.is_leaf:
         raise OptionError("inplace=True would overwrite a leaf that requires a gradient: a parameter of yours")
+    if whole.numel() != input.numel():
+        raise OptionError(
+            f"inplace=True would overwrite a part of a tensor of shape {tuple(whole.shape)}, which input of shape "
+            f"{tuple(input.shape)} is a view of: leave it out, or use input.clone()"
+        )
     if not input.is_contiguous():
         raise OptionError("inplace=True needs contiguous logits; leave it out, or use input.contiguous()")
