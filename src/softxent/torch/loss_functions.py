@@ -110,9 +110,14 @@ def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
     return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
-def _taken(ctx: Any) -> Tensor:
-    """Return the gradient that came with the loss, which from now on is the taker's."""
-    gradient: Tensor = ctx.gradient
+def _underflows(gradient: Tensor, cotangent: Tensor) -> bool:
+    """Whether the cotangent brings up what a finished gradient has lost: below 6e-5 float16 has few digits left."""
+    return gradient.dtype is torch.float16 and not bool((cotangent.abs() <= 1.0).all())
+
+
+def _taken(ctx: Any) -> Tensor | None:
+    """Return the gradient that came with the loss, if it is still there; from now on it is the taker's."""
+    gradient: Tensor | None = ctx.gradient
     ctx.gradient = None
     return gradient
 
@@ -122,9 +127,17 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
     if ctx.overwrites:
         return _overwritten(ctx, cotangent)
     if not recorded(cotangent):
-        if ctx.gradient is not None and _is_harmless(cotangent, ctx.gradient.dtype):
-            return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
-        logits, target, weight = ctx.saved_tensors
+        kept = _taken(ctx)
+        if kept is not None and _is_harmless(cotangent, kept.dtype):
+            return kept.mul_(_spread(cotangent, ctx.dim))
+        try:
+            logits, target, weight = ctx.saved_tensors
+        except RuntimeError as error:
+            # What was given has been changed since: the gradient as of then is rounded once more, or not to be had.
+            if kept is None or "modified by an inplace operation" not in str(error) or _underflows(kept, cotangent):
+                raise
+            return kept.mul_(_spread(cotangent, ctx.dim))
+        del kept  # its memory is the next gradient's
         compute = backend(logits).loss_gradient
         return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
     logits, target, weight = ctx.saved_tensors
@@ -300,7 +313,8 @@ def _overwritten(ctx: Any, cotangent: Tensor) -> Tensor:
         )
     if torch.is_grad_enabled():
         raise GradientError("with inplace=True the logits are gone: for create_graph=True leave inplace=True out")
-    return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
+    gradient, ctx.gradient = ctx.gradient, None
+    return gradient.mul_(_spread(cotangent, ctx.dim))  # type: ignore[no-any-return]
 
 
 def _with_batch(tensor: Tensor, in_dim: int | None, size: int) -> Tensor:
