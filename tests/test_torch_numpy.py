@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from torch_cases import COMBINATIONS, tensors
@@ -150,6 +152,70 @@ def test_memory_is_shared(dtype):
     assert back.data_ptr() == tensor.data_ptr()
     assert torch.equal(back, tensor.T)
     assert as_array(torch.tensor(1.5, dtype=DTYPES[dtype])).shape == ()
+
+
+def test_memory_lives_as_long_as_an_array_of_it():
+    """An array keeps its tensor alive, a copy that was made on the way too; of no elements it needs no memory."""
+    kept, weak = [], []
+    for tensor in (torch.full((40, 30), 7.0), torch.full((40, 30), 7.0).T, torch._neg_view(torch.full((40, 30), -7.0))):
+        kept.append(as_array(tensor)[1:])
+        weak.append(weakref.ref(tensor))
+    del tensor
+    for _ in range(20):
+        torch.full((40, 30), 3.0)
+    assert [bool((array == 7.0).all()) for array in kept] == [True] * 3
+    kept.clear()
+    assert [w() for w in weak] == [None] * 3
+    for shape in ((0, 3), (3, 0), (0,)):
+        assert as_array(torch.empty(shape)).shape == shape
+
+
+def test_what_has_no_array():
+    """A tensor that has no memory, or numbers that NumPy has not, are refused and not read."""
+    with pytest.raises(softxent.DTypeError, match="float8_e5m2 cannot be read here"):
+        as_array(torch.zeros(3).to(torch.float8_e5m2))
+    hollow = torch.Tensor._make_wrapper_subclass(Hollow, (2, 3), dtype=torch.float32)
+    with pytest.raises(softxent.DTypeError, match="Hollow"):
+        as_array(hollow)
+    with pytest.raises(softxent.DTypeError, match="Hollow"):
+        sxt.cross_entropy(torch.zeros(2, 3), hollow)
+
+
+class Hollow(torch.Tensor):
+    """A tensor whose numbers are elsewhere, as a DTensor's are."""
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, arguments=(), options=None):
+        """Refuse every operation."""
+        return NotImplemented
+
+
+@every_dtype
+def test_callers_memory_stays_theirs(dtype):
+    """No argument's memory is marked as of a fixed size: its owner may resize it, as PyTorch's sharded layers do."""
+    z, w, b = (torch.rand(shape).to(DTYPES[dtype]) for shape in ((6, 5), (5, 5), (5,)))
+    soft, y, none = torch.rand(6, 5).to(z.dtype), torch.randint(0, 5, (6,)), torch.empty(0, 5, dtype=z.dtype)
+    calls = (
+        lambda x: sxt.cross_entropy(x, y),
+        lambda x: sxt.cross_entropy(x, y.int(), b.float(), z_loss=0.1, reduction="none"),
+        lambda x: sxt.cross_entropy(x, soft, label_smoothing=0.1),
+        lambda x: sxt.cross_entropy(x.T.contiguous().T, y, weight=b),
+        lambda x: sxt.linear_cross_entropy(x, w, y, linear_bias=b),
+        lambda x: sxt.binary_cross_entropy_with_logits(x, soft, b, pos_weight=b),
+        lambda x: sxt.softmax(x, 1),
+        lambda x: sxt.log_softmax(x, 0),
+        lambda x: sxt.logsumexp(x, 1),
+        lambda x: sxt.softmax(torch.cat([none, x]), 1),
+    )
+    for i, call in enumerate(calls):
+        x = z.clone().requires_grad_()
+        value = call(x)
+        cotangent = torch.rand_like(value)
+        for create in (False, True):
+            torch.autograd.grad(value, x, cotangent, retain_graph=True, create_graph=create)
+        for tensor in (x, y, w, b, soft, none, cotangent):
+            assert tensor.untyped_storage().resizable(), f"call {i}"
+            tensor.detach().resize_(1000)
 
 
 def test_negated_views():

@@ -15,12 +15,14 @@ from softxent.arrays.loss import evaluate
 from softxent.arrays.products import jacobian_product
 from softxent.arrays.small import small_map
 from softxent.arrays.softmax import map_rows, sum_rows
+from softxent.arrays.targets import checked_index_labels
 from softxent.options import LossOptions
-from softxent.torch.tensors import as_array, as_scalar, as_tensor, class_last, row_factors
+from softxent.torch.tensors import as_array, as_scalar, as_tensor, lies_class_last, row_factors
 from softxent.torch.threads import with_torchs_threads
 
 __all__ = [
     "binary_loss",
+    "check_labels",
     "linear_loss",
     "log_softmax",
     "logsumexp",
@@ -35,13 +37,30 @@ _NAMES = ("input", "target")
 _LINEAR_NAMES = ("input", "linear_weight", "target", "linear_bias")
 
 
+def _in_rows(dim: int, logits: Tensor, *others: Tensor) -> tuple[list[np.ndarray], int]:
+    """Return logits and what goes along with them as arrays, and their class axis.
+
+    The axis is dim, at least 0; or −1, where the classes are moved last because only so the logits are contiguous: then
+    all that has the logits' dimensions is moved with them, and `_as_given` moves the result back, which so takes their
+    layout.
+    """
+    if not lies_class_last(logits, dim):
+        return [as_array(t) for t in (logits, *others)], dim
+    moved = [t.movedim(dim, -1) if t.ndim == logits.ndim else t for t in (logits, *others)]
+    return [as_array(t) for t in moved], -1
+
+
+def _as_given(result: np.ndarray, axis: int, dim: int) -> Tensor:
+    """Return a result with classes along axis as a tensor with them along dim."""
+    tensor = as_tensor(result)
+    return tensor.movedim(-1, dim) if axis < 0 else tensor
+
+
 @with_torchs_threads
 def _map(x: Tensor, dim: int, kernel: str) -> Tensor:
-    x, dim, moved = class_last(x, dim)
-    array = as_array(x)
-    values = small_map(array, dim, f"small_{kernel}")
-    result = as_tensor(map_rows(array, dim, None, kernel) if values is None else values)
-    return result.movedim(-1, 1) if moved else result
+    (array,), axis = _in_rows(dim, x)
+    values = small_map(array, axis, f"small_{kernel}")
+    return _as_given(map_rows(array, axis, None, kernel) if values is None else values, axis, dim)
 
 
 def softmax(x: Tensor, dim: int) -> Tensor:
@@ -63,7 +82,13 @@ def logsumexp(x: Tensor, dim: int) -> Tensor:
 @with_torchs_threads
 def softmax_vjp(p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
     """Return p ⊙ (v − ⟨p, v⟩) along dim."""
-    return as_tensor(jacobian_product(as_array(p), as_array(cotangent), dim, "grad_output"))
+    (p_array, v), axis = _in_rows(dim, p, cotangent)
+    return _as_given(jacobian_product(p_array, v, axis, "grad_output"), axis, dim)
+
+
+def check_labels(target: Tensor, num_classes: int, ignore_index: int) -> None:
+    """Check that every label is a class or ignore_index."""
+    checked_index_labels(as_array(target), num_classes, ignore_index, None, "target")
 
 
 def _with_weight(options: LossOptions, weight: Tensor | None) -> LossOptions:
@@ -81,11 +106,10 @@ def loss(
     overwrite: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
-    z, axis, moved = class_last(logits, dim)
-    array = as_array(z)
+    (z, y), axis = _in_rows(dim, logits, target)
     value, grad = evaluate(
-        array, as_array(target), _with_weight(options, weight), axis=axis, from_logits=True, want_grad=want_grad,
-        out=array if overwrite else None, names=_NAMES,
+        z, y, _with_weight(options, weight), axis=axis, from_logits=True, want_grad=want_grad,
+        out=z if overwrite else None, names=_NAMES,
     )  # fmt: skip
     if options.reduction == "none":
         result = as_tensor(value)
@@ -95,8 +119,7 @@ def loss(
         return result, None
     if overwrite:
         return result, logits.detach()
-    gradient = as_tensor(grad)
-    return result, gradient.movedim(-1, dim) if moved else gradient
+    return result, _as_given(grad, axis, dim)
 
 
 @with_torchs_threads
@@ -104,14 +127,13 @@ def loss_gradient(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
 ) -> Tensor:
     """Return the gradient times the cotangent of the loss, a scalar or one for each row, rounded once."""
-    z, axis, moved = class_last(logits, dim)
+    (z, y), axis = _in_rows(dim, logits, target)
     rows = logits.numel() // max(logits.shape[dim], 1) if logits.ndim else 1
     _, grad = evaluate(
-        as_array(z), as_array(target), _with_weight(options, weight), axis=axis, from_logits=True, want_grad=True,
+        z, y, _with_weight(options, weight), axis=axis, from_logits=True, want_grad=True,
         row_scale=row_factors(cotangent, rows), names=_NAMES,
     )  # fmt: skip
-    gradient = as_tensor(grad)
-    return gradient.movedim(-1, dim) if moved else gradient
+    return _as_given(grad, axis, dim)
 
 
 @with_torchs_threads
@@ -119,11 +141,11 @@ def loss_product(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, tangent: Tensor
 ) -> Tensor:
     """Return the Hessian of the loss (of the rows' losses) times a tangent of the logits' shape."""
+    (z, y, v), axis = _in_rows(dim, logits, target, tangent)
     _, product = evaluate(
-        as_array(logits), as_array(target), _with_weight(options, weight), axis=dim, from_logits=True,
-        tangent=as_array(tangent), names=_NAMES,
+        z, y, _with_weight(options, weight), axis=axis, from_logits=True, tangent=v, names=_NAMES
     )  # fmt: skip
-    return as_tensor(product)
+    return _as_given(product, axis, dim)
 
 
 @with_torchs_threads

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import sys
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_array", "as_scalar", "as_tensor", "class_last", "row_factors"]
+from softxent.errors import DTypeError
+
+__all__ = ["as_array", "as_scalar", "as_tensor", "lies_class_last", "row_factors"]
 
 
 @functools.cache
@@ -20,14 +24,45 @@ def _bfloat16() -> np.dtype[Any]:
     return dtype
 
 
+_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
+    getattr(torch, name): np.dtype(name)
+    for name in (
+        "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32",
+        "float64", "complex64", "complex128",
+    )
+}  # fmt: skip
+
+
+class _Memory(ctypes.c_char * sys.maxsize):  # type: ignore[misc]  # a class that is made by an expression
+    """A tensor's memory, as long as an array's shape and strides say, with the tensor that keeps it alive."""
+
+    tensor: Tensor
+
+
 def as_array(tensor: Tensor) -> np.ndarray:
-    """Return a CPU tensor's memory as an array of its shape and strides."""
-    tensor = tensor.detach()
+    """Return a CPU tensor's memory as an array of its shape and strides, which keeps the tensor alive.
+
+    Tensor.numpy() would mark the memory as of a fixed size for good, and it is its owner who says what becomes of it:
+    PyTorch's fully sharded layers resize theirs.
+    """
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
-    if tensor.dtype is torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(_bfloat16())
-    return tensor.numpy()
+    dtype = _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        if tensor.dtype is not torch.bfloat16:
+            raise DTypeError(f"a tensor of {tensor.dtype} cannot be read here: convert it with .float() or .long()")
+        dtype = _bfloat16()
+    address = tensor.data_ptr()
+    if not address:
+        if tensor.numel():
+            raise DTypeError(f"a tensor without memory of its own cannot be read here; got {type(tensor).__name__}")
+        return np.empty(tensor.shape, dtype)
+    memory = _Memory.from_address(address)
+    memory.tensor = tensor
+    if tensor.is_contiguous():
+        return np.ndarray(tensor.shape, dtype, memory)
+    size = dtype.itemsize
+    return np.ndarray(tensor.shape, dtype, memory, 0, [step * size for step in tensor.stride()])
 
 
 def as_tensor(array: Any) -> Tensor:
@@ -40,18 +75,12 @@ def as_tensor(array: Any) -> Tensor:
 
 def as_scalar(value: float, wide: bool) -> Tensor:
     """Return a loss as a tensor without dimensions: float64 for float64 logits, else float32."""
-    return torch.scalar_tensor(value, dtype=torch.float64 if wide else torch.float32)
+    return torch.scalar_tensor(value, dtype=torch.float64 if wide else torch.float32, device="cpu")
 
 
-def class_last(tensor: Tensor, dim: int) -> tuple[Tensor, int, bool]:
-    """Return (tensor, dim, False), or (with its classes moved last, −1, True) where only so it is contiguous.
-
-    Results take the layout of what they are computed from, as PyTorch's channels-last tensors want it.
-    """
-    if tensor.is_contiguous() or tensor.ndim < 3:
-        return tensor, dim, False
-    moved = tensor.movedim(dim, -1)
-    return (moved, -1, True) if moved.is_contiguous() else (tensor, dim, False)
+def lies_class_last(tensor: Tensor, dim: int) -> bool:
+    """Whether a tensor is contiguous only with its class dimension moved last, as channels-last images are."""
+    return tensor.ndim > 2 and not tensor.is_contiguous() and tensor.movedim(dim, -1).is_contiguous()
 
 
 def row_factors(cotangent: Tensor, rows: int) -> np.ndarray:
