@@ -79,43 +79,43 @@ class Explanation:
 
     def to_text(self, width: int = 80) -> str:
         """Return plain text of at most so many columns."""
-        from softxent.explain.render_terminal import as_text
+        from softxent.explain.render.terminal import as_text
 
         return as_text(self, width)
 
     def to_markdown(self) -> str:
         """Return Markdown, with formulas as LaTeX between dollars."""
-        from softxent.explain.render_markdown import as_markdown
+        from softxent.explain.render.markdown import as_markdown
 
         return as_markdown(self)
 
     def to_latex(self, *, standalone: bool = True) -> str:
         """Return LaTeX: a document that compiles, or its body."""
-        from softxent.explain.render_latex import as_latex
+        from softxent.explain.render.latex import as_latex
 
         return as_latex(self, standalone=standalone)
 
     def to_html(self) -> str:
         """Return a static fragment of HTML with MathML: no scripts, so that any notebook viewer keeps it."""
-        from softxent.explain.render_html import as_html
+        from softxent.explain.render.html import as_html
 
         return as_html(self)
 
     def to_page(self) -> str:
         """Return the interactive page: one HTML file that needs no network."""
-        from softxent.explain.render_page import as_page
+        from softxent.explain.page.build import as_page
 
         return as_page(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a dict of JSON's types; numbers as text with 40 digits, and as floats."""
-        from softxent.explain.render_json import as_json
+        from softxent.explain.render.json import as_json
 
         return as_json(self)
 
     def save(self, path: str | Path) -> None:
         """Write the page to a file; the file is the old one or the new one whole."""
-        from softxent.explain.render_page import write_page
+        from softxent.explain.page.build import write_page
 
         write_page(self, Path(path))
 

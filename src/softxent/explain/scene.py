@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from softxent.explain.algorithms import run
 from softxent.explain.formats import FORMATS
-from softxent.explain.formula import Lookup
+from softxent.explain.formulas.formula import Lookup
 from softxent.explain.problem import Problem
 from softxent.explain.values import Values
 

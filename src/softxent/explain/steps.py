@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from softxent.explain.formula import Formula, Node
+from softxent.explain.formulas.formula import Formula, Node
 from softxent.explain.problem import Problem
 from softxent.explain.values import Values
 

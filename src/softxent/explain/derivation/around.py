@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from softxent.explain.derivation.columns import word
 from softxent.explain.exact import ONE, exp, log1p, precisely, short, show
-from softxent.explain.formula import Formula, Node, add, call, div, eq, mul, neg, num, sub, sym
+from softxent.explain.formulas.formula import Formula, Node, add, call, div, eq, mul, neg, num, sub, sym
 from softxent.explain.steps import Scene, Step, Table
 
 __all__ = ["around"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from softxent.explain.exact import show
-from softxent.explain.formula import Formula, Node, lines
+from softxent.explain.formulas.formula import Formula, Node, lines
 from softxent.explain.scene import lookup_in
 from softxent.explain.steps import Scene, Table
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from softxent.explain.derivation.columns import by_class, numbers
 from softxent.explain.exact import precisely, show
-from softxent.explain.formula import Formula, add, call, div, eq, mul, neg, num, over, sub, sym
+from softxent.explain.formulas.formula import Formula, add, call, div, eq, mul, neg, num, over, sub, sym
 from softxent.explain.steps import Scene, Step
 
 __all__ = ["loss"]

@@ -11,22 +11,23 @@ from typing import Any
 
 from softxent.explain.explanation import Explanation
 from softxent.explain.images import as_figures
-from softxent.explain.page_data import page_data
-from softxent.explain.render_html import as_html
+from softxent.explain.page.data import page_data
+from softxent.explain.render.html import as_html
 from softxent.files import replacing
 
 __all__ = ["as_page", "write_page"]
 
-# One idea a file, in the order in which they need each other.
+# In the order in which they need each other.
 SCRIPTS = (
-    "numbers", "softmax", "formats", "exact", "formula", "mathml", "latex", "state", "dom", "bars", "jacobian", "graph",
-    "derivation", "descent", "break", "copy", "main",
+    "arithmetic/numbers", "arithmetic/softmax", "arithmetic/formats", "arithmetic/exact", "formulas/formula",
+    "formulas/mathml", "formulas/latex", "parts/state", "parts/dom", "parts/bars", "parts/jacobian", "parts/graph",
+    "parts/derivation", "parts/descent", "parts/break", "parts/copy", "parts/main",
 )  # fmt: skip
 
 
 def as_page(explanation: Explanation) -> str:
     """Return the page."""
-    folder = files("softxent.explain") / "page"
+    folder = files("softxent.explain.page")
     scripts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     pieces = {
         "LANG": explanation.words.html,

@@ -7,9 +7,9 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from softxent.explain.explanation import Explanation
-from softxent.explain.prose import prose
+from softxent.explain.formulas.text import text
+from softxent.explain.render.prose import prose
 from softxent.explain.steps import Step, Table
-from softxent.explain.text import text
 
 __all__ = ["as_json"]
 

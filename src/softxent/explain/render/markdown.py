@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from softxent.explain.explanation import Explanation
-from softxent.explain.formula import Node
+from softxent.explain.formulas.formula import Node
+from softxent.explain.formulas.latex import latex
 from softxent.explain.languages import Language
-from softxent.explain.latex import latex
-from softxent.explain.prose import cells, prose, summary
+from softxent.explain.render.prose import cells, prose, summary
 from softxent.explain.steps import Step, Table
 
 __all__ = ["as_markdown", "escape"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softxent.explain.explanation import Explanation
-from softxent.explain.formula import Node
+from softxent.explain.formulas.formula import Node
+from softxent.explain.formulas.latex import escape, latex
 from softxent.explain.languages import Language
-from softxent.explain.latex import escape, latex
-from softxent.explain.prose import cells, prose, summary
+from softxent.explain.render.prose import cells, prose, summary
 from softxent.explain.steps import Step, Table
 
 __all__ = ["as_latex"]

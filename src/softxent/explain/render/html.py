@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from html import escape
 
 from softxent.explain.explanation import Explanation
-from softxent.explain.formula import Node
+from softxent.explain.formulas.formula import Node
+from softxent.explain.formulas.mathml import mathml
 from softxent.explain.images import as_figures
 from softxent.explain.languages import Language
-from softxent.explain.mathml import mathml
-from softxent.explain.prose import cells, prose, summary
+from softxent.explain.render.prose import cells, prose, summary
 from softxent.explain.steps import Step, Table
 
 __all__ = ["as_html"]

@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from softxent.explain.explanation import Explanation
-from softxent.explain.formula import Node
+from softxent.explain.formulas.formula import Node
+from softxent.explain.formulas.text import text
 from softxent.explain.images import as_text_images
 from softxent.explain.languages import Language
-from softxent.explain.prose import cells, prose
+from softxent.explain.render.prose import cells, prose
 from softxent.explain.steps import Step, Table
-from softxent.explain.text import text
 
 __all__ = ["as_text", "show_explanation"]
 
