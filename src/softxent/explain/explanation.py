@@ -1,4 +1,4 @@
-"""Explanation: what explain returns, a derivation that shows itself wherever it is looked at."""
+"""explain, and what it returns: a derivation that shows itself wherever it is looked at."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 from softxent.errors import OptionError
 from softxent.explain.derivation import STEP_IDS, derivation
 from softxent.explain.images import Images
-from softxent.explain.languages import LANGUAGES, Language, language
-from softxent.explain.problem import Problem, problem
-from softxent.explain.steps import Step
-from softxent.explain.values import Values
+from softxent.explain.languages import LANGUAGES, language
+from softxent.explain.problem import problem
+from softxent.explain.view import View
 
 __all__ = ["DEPTHS", "Explanation", "explain"]
 
@@ -21,38 +20,16 @@ DEPTHS = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Explanation:
-    """A derivation with one row's numbers.
+class Explanation(View):
+    """A derivation with one row's numbers, in every format.
 
     Attributes:
         problem: the row as it was given.
         values: its quantities, exact, as Decimals.
-        all_steps: every step.
-        depth: how much of it is shown: 1 for the thread, 2 with what belongs beside it, 3 for everything.
-        step: the id of the only step that is shown, or None.
-        language: "en" or "zh".
+        all_steps, steps: every step, and those that are shown.
+        depth, step, language: as in explain.
         images: what the network looks at, where the logits come from a model.
     """
-
-    problem: Problem
-    values: Values
-    all_steps: tuple[Step, ...]
-    depth: int = 2
-    step: str | None = None
-    language: str = "en"
-    images: Images | None = None
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The steps that are shown."""
-        if self.step is not None:
-            return tuple(step for step in self.all_steps if step.id == self.step)
-        return tuple(step for step in self.all_steps if step.depth <= self.depth)
-
-    @property
-    def words(self) -> Language:
-        """The language's tables."""
-        return language(self.language)
 
     @property
     def probabilities(self) -> tuple[float, ...]:

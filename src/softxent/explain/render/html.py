@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from softxent.explain.explanation import Explanation
 from softxent.explain.formulas.formula import Node
 from softxent.explain.formulas.mathml import mathml
-from softxent.explain.images import as_figures
-from softxent.explain.languages import Language
-from softxent.explain.render.prose import cells, prose, summary
-from softxent.explain.steps import Step, Table
+from softxent.explain.render.blocks import Sheet, walk
+from softxent.explain.render.pictures import as_figures
+from softxent.explain.render.prose import summary
+from softxent.explain.view import View
 
 __all__ = ["as_html"]
 
@@ -31,53 +30,41 @@ _STYLE = """
 """.strip()
 
 
-def as_html(explanation: Explanation) -> str:
+def as_html(view: View) -> str:
     """Return the fragment."""
-    words = explanation.words
-    parts = [
-        f'<div class="softxent-explain" lang="{words.html}"><style>{_STYLE}</style>',
-        f"<h3>{escape(words.words['title'])}</h3><p>{escape(summary(explanation))}</p>",
+    said = view.words.words
+    lines = [
+        f'<div class="softxent-explain" lang="{view.words.html}"><style>{_STYLE}</style>',
+        f"<h3>{escape(said['title'])}</h3><p>{escape(summary(view))}</p>",
+        *walk(view, _LOOKS),
+        *([] if view.images is None else [as_figures(view)]),
+        f"<p><small>{escape(said['exactness'])}</small></p></div>",
     ]
-    for number, step in enumerate(explanation.steps, 1):
-        parts.extend(_step(step, number, words))
-    if explanation.images is not None:
-        parts.append(as_figures(explanation.images, explanation.problem.names, words))
-    parts.append(f"<p><small>{escape(words.words['exactness'])}</small></p></div>")
-    return "\n".join(parts)
+    return "\n".join(lines)
 
 
-def _step(step: Step, number: int, words: Language) -> Iterator[str]:
-    said = prose(step, words)
-    yield f"<section><h4>{number}. {escape(said.title)}</h4>"
-    for formula in step.formulas:
-        yield mathml(formula.form, block=True)
-    yield f"<p>{escape(said.why)}</p>"
-    for note in said.notes:
-        yield f"<p><strong>{escape(note)}</strong></p>"
-    for line in step.numbers:
-        yield mathml(line, block=True)
-    for table in step.tables:
-        yield table_html(table, words)
-    if said.error is not None:
-        yield f"<p><small>{escape(said.error)}</small></p>"
-    yield "</section>"
+def _display(formula: Node) -> Iterator[str]:
+    yield mathml(formula, block=True)
 
 
-def _head(node: Node, words: Language) -> str:
-    if node[0] == "word":
-        return escape(words.words[node[1]])
-    if node[0] == "eq" and node[1][0] == "word":
-        return f"{escape(words.words[node[1][1]])} = {mathml(node[2])}"
-    return mathml(node)
-
-
-def table_html(table: Table, words: Language) -> str:
-    """Return a table."""
-    caption = f"<caption>{_head(table.caption, words)}</caption>" if table.caption is not None else ""
-    head = "".join(f'<th scope="col">{_head(node, words)}</th>' for node in table.header)
+def _table(sheet: Sheet) -> Iterator[str]:
+    caption = "" if sheet.caption is None else f"<caption>{sheet.caption.write(escape, mathml)}</caption>"
+    head = "".join(f'<th scope="col">{head.write(escape, mathml)}</th>' for head in sheet.heads)
     body = ""
-    for i, row in enumerate(table.rows):
-        first, *rest = map(escape, cells(table, row, words))
-        mark = ' class="marked"' if i == table.marked else ""
+    for i, row in enumerate(sheet.rows):
+        first, *rest = map(escape, row)
+        mark = ' class="marked"' if i == sheet.table.marked else ""
         body += f'<tr{mark}><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>'
-    return f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    yield f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+_LOOKS = (
+    ("heading", lambda title: [f"<section><h4>{escape(title)}</h4>"]),
+    ("formulas", _display),
+    ("why", lambda text: [f"<p>{escape(text)}</p>"]),
+    ("notes", lambda text: [f"<p><strong>{escape(text)}</strong></p>"]),
+    ("numbers", _display),
+    ("tables", _table),
+    ("error", lambda text: [f"<p><small>{escape(text)}</small></p>"]),
+    ("gap", lambda _: ["</section>"]),
+)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softxent.explain.explanation import Explanation
 from softxent.explain.formulas.formula import Node
 from softxent.explain.formulas.latex import escape, latex
-from softxent.explain.languages import Language
-from softxent.explain.render.prose import cells, prose, summary
-from softxent.explain.steps import Step, Table
+from softxent.explain.render.blocks import Head, Sheet, walk
+from softxent.explain.render.prose import summary
+from softxent.explain.view import View
 
 __all__ = ["as_latex"]
 
@@ -30,42 +29,17 @@ _XELATEX = r"""% !TeX program = xelatex
 """
 
 
-def as_latex(explanation: Explanation, *, standalone: bool = True) -> str:
+def as_latex(view: View, *, standalone: bool = True) -> str:
     """Return a document, or only what stands between begin and end of it."""
-    words = explanation.words
-    body = [rf"\section*{{{escape(words.words['title'])}}}", escape(summary(explanation)), ""]
-    body += [escape(words.words["exactness"]), ""]
-    part = ""
-    for number, step in enumerate(explanation.steps, 1):
-        if step.part != part:
-            part = step.part
-            body.append(rf"\section*{{{escape(words.words[f'part-{part}'])}}}")
-        body += _step(step, number, words)
-    inside = "\n".join(body) + "\n"
+    said = view.words.words
+    top = [rf"\section*{{{escape(said['title'])}}}", escape(summary(view)), "", escape(said["exactness"]), ""]
+    inside = "\n".join([*top, *walk(view, _LOOKS)]) + "\n"
     if not standalone:
         return inside
     # What is left beyond Latin-1 once the signs of mathematics are commands: CJK, Greek or Cyrillic names.
     wide = any(ord(character) > 0xFF for character in inside)
     head = (_XELATEX if wide else _PDFLATEX) + _COMMON
     return f"{head}\\begin{{document}}\n{inside}\\end{{document}}\n"
-
-
-def _step(step: Step, number: int, words: Language) -> Iterator[str]:
-    said = prose(step, words)
-    yield rf"\subsection*{{{number}. {escape(said.title)}}}"
-    for formula in step.formulas:
-        yield from _display(formula.form)
-    yield escape(said.why)
-    for note in said.notes:
-        yield rf"\emph{{{escape(note)}}}"
-    yield ""
-    for line in step.numbers:
-        yield from _display(line)
-    for table in step.tables:
-        yield from _table(table, words)
-    if said.error is not None:
-        yield rf"{{\small {escape(said.error)}}}"
-    yield ""
 
 
 def _display(node: Node) -> Iterator[str]:
@@ -80,23 +54,21 @@ def _display(node: Node) -> Iterator[str]:
     yield r"\end{align*}"
 
 
-def _head(node: Node, words: Language) -> str:
-    if node[0] == "word":
-        return escape(words.words[node[1]])
-    if node[0] == "eq" and node[1][0] == "word":
-        return f"{escape(words.words[node[1][1]])} $= {latex(node[2])}$"
-    return f"${latex(node)}$"
+def _head(head: Head) -> str:
+    if head.words and head.formula is not None:
+        return f"{escape(head.words)} $= {latex(head.formula)}$"
+    return head.write(escape, lambda formula: f"${latex(formula)}$")
 
 
-def _table(table: Table, words: Language) -> Iterator[str]:
+def _table(sheet: Sheet) -> Iterator[str]:
     yield r"\begin{center}\footnotesize"
-    if table.caption is not None:
-        yield rf"{_head(table.caption, words)}\\[2pt]"
-    yield rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}\toprule"
-    yield " & ".join(_head(node, words) for node in table.header) + r" \\ \midrule"
-    for i, row in enumerate(table.rows):
-        texts = [_cell(value) for value in cells(table, row, words)]
-        if i == table.marked:
+    if sheet.caption is not None:
+        yield rf"{_head(sheet.caption)}\\[2pt]"
+    yield rf"\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}\toprule"
+    yield " & ".join(map(_head, sheet.heads)) + r" \\ \midrule"
+    for i, row in enumerate(sheet.rows):
+        texts = [_cell(value) for value in row]
+        if i == sheet.table.marked:
             texts[0] = rf"\textbf{{{texts[0]}}}"
         yield " & ".join(texts) + r" \\"
     yield r"\bottomrule\end{tabular}\end{center}"
@@ -110,3 +82,17 @@ def _cell(value: str) -> str:
         # A line of a table must not begin with a bracket: \\ would take it for its argument.
         return f"{{{escape(value)}}}"
     return f"${latex(('num', value))}$" if value not in ("nan", "inf", "-inf") else value
+
+
+_LOOKS = (
+    ("part", lambda name: [rf"\section*{{{escape(name)}}}"]),
+    ("heading", lambda title: [rf"\subsection*{{{escape(title)}}}"]),
+    ("formulas", _display),
+    ("why", lambda text: [escape(text)]),
+    ("notes", lambda text: [rf"\emph{{{escape(text)}}}"]),
+    ("gap", lambda _: [""]),
+    ("numbers", _display),
+    ("tables", _table),
+    ("error", lambda text: [rf"{{\small {escape(text)}}}"]),
+    ("gap", lambda _: [""]),
+)

@@ -10,89 +10,61 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from softxent.explain.explanation import Explanation
-from softxent.explain.formulas.formula import Node
 from softxent.explain.formulas.text import text
-from softxent.explain.images import as_text_images
-from softxent.explain.languages import Language
-from softxent.explain.render.prose import cells, prose
-from softxent.explain.steps import Step, Table
+from softxent.explain.render.blocks import Sheet, walk
+from softxent.explain.render.pictures import as_text_images
+from softxent.explain.view import View
 
 __all__ = ["as_text", "show_explanation"]
 
-INDENT = 3
+# How far a step's lines are set in, and how much further the second line of a long formula.
+INDENT, HANG = 3, 3
 NAME_WIDTH = 18
 
+_BLANK = (Text(), 0, 0)
 
-def show_explanation(explanation: Explanation, console: Console) -> None:
+
+def show_explanation(view: View, console: Console) -> None:
     """Print the steps."""
-    words, problem = explanation.words, explanation.problem
-    if explanation.images is not None:
-        for line in as_text_images(explanation.images, problem.names, problem.focus, problem.rival, words):
-            console.print(Text(line, no_wrap=True), soft_wrap=True)
-    part = ""
-    for number, step in enumerate(explanation.steps, 1):
-        if step.part != part:
-            part = step.part
-            console.print(Text(words.words[f"part-{part}"], style="bold magenta"))
-            console.print()
-        _show_step(step, number, words, console)
-        console.print()
+    for row in as_text_images(view):
+        console.print(Text(row, no_wrap=True), soft_wrap=True)
+    looks = (
+        ("part", lambda name: [(Text(name, style="bold magenta"), 0, 0), _BLANK]),
+        ("heading-id", lambda both: [(Text.assemble((both[0], "bold"), (f" · {both[1]}", "dim")), 0, 0)]),
+        ("formulas", lambda formula: [(Text(text(formula), style="cyan"), INDENT, HANG)]),
+        ("with-numbers", lambda said: [(Text(said, style="dim"), INDENT, 0)]),
+        ("numbers", lambda formula: [(Text(text(formula)), INDENT, HANG)]),
+        ("tables", lambda sheet: [(line, INDENT, 0) for line in _table(sheet, console.width - INDENT)]),
+        ("picture", lambda rows: [(Text(row, style="yellow", no_wrap=True), INDENT, 0) for row in rows]),
+        ("why", lambda said: [(Text(said), INDENT, 0)]),
+        ("notes", lambda said: [(Text(said, style="bold"), INDENT, 0)]),
+        ("error", lambda said: [(Text(said, style="dim"), INDENT, 0)]),
+        ("gap", lambda _: [_BLANK]),
+    )
+    for line, indent, hang in walk(view, looks):
+        _print(console, line, indent, hang)
 
 
-def as_text(explanation: Explanation, width: int = 80) -> str:
+def as_text(view: View, width: int = 80) -> str:
     """Return the steps as plain text."""
     file = io.StringIO()
-    show_explanation(explanation, Console(file=file, width=width, color_system=None, force_terminal=False))
+    show_explanation(view, Console(file=file, width=width, color_system=None, force_terminal=False))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _show_step(step: Step, number: int, words: Language, console: Console) -> None:
-    said = prose(step, words)
-    title = Text.assemble((f"{number}. {said.title}", "bold"), (f" · {step.id}", "dim"))
-    console.print(title)
-    for formula in step.formulas:
-        _indented(console, Text(text(formula.form), style="cyan"), hang=3)
-    if step.numbers:
-        _indented(console, Text(words.words["with-numbers"], style="dim"))
-        for numbers in step.numbers:
-            _indented(console, Text(text(numbers)), hang=3)
-    for table in step.tables:
-        for line in _table(table, words, console.width - INDENT):
-            _indented(console, line)
-    for row in _picture(step, words):
-        _indented(console, Text(row, style="yellow", no_wrap=True, overflow="crop"))
-    _indented(console, Text(said.why))
-    for note in said.notes:
-        _indented(console, Text(note, style="bold"))
-    if said.error is not None:
-        _indented(console, Text(said.error, style="dim"))
-
-
-def _picture(step: Step, words: Language) -> Iterator[str]:
-    if step.id == "push-pull":
-        yield f"    {words.words['pushes']}  │  {words.words['pulls']}"
-    yield from step.picture
-
-
-def _indented(console: Console, line: Text, hang: int = 0) -> None:
+def _print(console: Console, line: Text, indent: int, hang: int) -> None:
     """Print a line set in; a long one is broken at its spaces, and a formula's further lines are set in more."""
-    if line.no_wrap:
-        console.print(Padding(line, (0, 0, 0, INDENT), expand=False), soft_wrap=True)
+    if not line:  # Padding would print no line at all
+        console.print()
         return
-    width = console.width - INDENT
+    if line.no_wrap:
+        console.print(Padding(line, (0, 0, 0, indent), expand=False), soft_wrap=True)
+        return
+    width = console.width - indent
     pieces = [line] if line.cell_len <= width else line.wrap(console, width - hang)
     for i, piece in enumerate(pieces):
         piece.rstrip()
-        console.print(Padding(piece, (0, 0, 0, INDENT + (hang if i else 0)), expand=False))
-
-
-def _head(node: Node, words: Language) -> str:
-    if node[0] == "word":
-        return words.words[node[1]]
-    if node[0] == "eq" and node[1][0] == "word":
-        return f"{words.words[node[1][1]]} = {text(node[2])}"
-    return text(node)
+        console.print(Padding(piece, (0, 0, 0, indent + (hang if i else 0)), expand=False))
 
 
 def _clip(name: str, width: int) -> str:
@@ -111,14 +83,13 @@ def _pad(value: str, width: int, right: bool) -> str:
     return space + value if right else value + space
 
 
-def _table(table: Table, words: Language, width: int) -> Iterator[Text]:
+def _table(sheet: Sheet, width: int) -> Iterator[Text]:
     """Yield the table's lines; one line a number where it is too wide."""
-    heads = [_head(node, words) for node in table.header]
+    table, heads = sheet.table, [head.write(str, text) for head in sheet.heads]
     room = NAME_WIDTH if table.header[0] == ("word", "class") else width
-    texts = [cells(table, row, words) for row in table.rows]
-    rows = [[_clip(row[0], room), *row[1:]] for row in texts]
-    if table.caption is not None:
-        yield Text(_head(table.caption, words), style="italic")
+    rows = [[_clip(row[0], room), *row[1:]] for row in sheet.rows]
+    if sheet.caption is not None:
+        yield Text(sheet.caption.write(str, text), style="italic")
     columns = [max(cell_len(heads[k]), *(cell_len(row[k]) for row in rows)) for k in range(len(heads))]
     if sum(columns) + 2 * (len(columns) - 1) > width:
         yield from _stacked(heads, rows, table.marked, width)
