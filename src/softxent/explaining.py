@@ -225,8 +225,8 @@ def _print(explanation: Any, extra: FromFile | None) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from softxent.explain.prose import summary
-    from softxent.explain.render_terminal import show_explanation
+    from softxent.explain.render.prose import summary
+    from softxent.explain.render.terminal import show_explanation
 
     # NO_COLOR is taken at its word: no bold and no italics either.
     console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")

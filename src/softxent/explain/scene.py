@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from decimal import Decimal
 
 from softxent.explain.algorithms import run
 from softxent.explain.formats import FORMATS
-from softxent.explain.formula import Lookup
+from softxent.explain.formulas.formula import Lookup
 from softxent.explain.problem import Problem
 from softxent.explain.values import Values
 
-__all__ = ["lookup_in", "textbook_errors"]
+__all__ = ["Scene", "lookup_in", "textbook_errors"]
 
 _VECTORS = {
     "x": "x", "z": "z", "d": "d", "e": "e", "a": "a", "q": "q", "y": "y", "h": "h",
     "L/a": "by_a", "L/z": "by_z", "L/x": "g", "g": "g",
 }  # fmt: skip
 _SCALARS = {"m": "m", "S": "S", "L": "L", "Y": "Y", "T": "T", "η": "eta"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the steps are made from: the row, its exact values, and the errors of float64."""
+
+    problem: Problem
+    values: Values
+    errors: dict[str, float]
+
+    @property
+    def unit(self) -> bool:
+        """Whether the targets sum to 1, but for the rounding of the labels themselves."""
+        return abs(float(self.values.Y) - 1) <= 1e-9
 
 
 def lookup_in(values: Values, extra: dict[str, Decimal] | None = None) -> Lookup:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from softxent.explain.formula import Formula, Node
-from softxent.explain.problem import Problem
-from softxent.explain.values import Values
+from softxent.explain.formulas.formula import Formula, Node
 
-__all__ = ["Scene", "Step", "Table"]
+__all__ = ["Step", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +55,3 @@ class Step:
     fields: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     picture: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What the steps are made from: the row, its exact values, and the errors of float64."""
-
-    problem: Problem
-    values: Values
-    errors: dict[str, float]
-
-    @property
-    def unit(self) -> bool:
-        """Whether the targets sum to 1, but for the rounding of the labels themselves."""
-        return abs(float(self.values.Y) - 1) <= 1e-9

@@ -9,8 +9,8 @@ from softxent.explain.derivation.forward import forward
 from softxent.explain.derivation.loss import loss
 from softxent.explain.derivation.numerics import numerics
 from softxent.explain.problem import Problem
-from softxent.explain.scene import textbook_errors
-from softxent.explain.steps import Scene, Step
+from softxent.explain.scene import Scene, textbook_errors
+from softxent.explain.steps import Step
 from softxent.explain.values import values_of
 
 __all__ = ["STEP_IDS", "derivation"]

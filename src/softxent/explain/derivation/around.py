@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from softxent.explain.derivation.columns import word
 from softxent.explain.exact import ONE, exp, log1p, precisely, short, show
-from softxent.explain.formula import Formula, Node, add, call, div, eq, mul, neg, num, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, Node, add, call, div, eq, mul, neg, num, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 
 __all__ = ["around"]
 

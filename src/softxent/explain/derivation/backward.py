@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from softxent.explain.derivation.columns import by_class, numbers, word
 from softxent.explain.exact import ZERO, precisely, short, show
-from softxent.explain.formula import Formula, d, div, eq, mul, neg, num, over, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, d, div, eq, mul, neg, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 from softxent.explain.values import derive
 
 __all__ = ["backward"]

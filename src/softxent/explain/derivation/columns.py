@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from softxent.explain.exact import show
-from softxent.explain.formula import Formula, Node, lines
-from softxent.explain.scene import lookup_in
-from softxent.explain.steps import Scene, Table
+from softxent.explain.formulas.formula import Formula, Node, lines
+from softxent.explain.scene import Scene, lookup_in
+from softxent.explain.steps import Table
 
 __all__ = ["by_class", "numbers", "word"]
 

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from softxent.explain.derivation.columns import by_class, numbers, word
 from softxent.explain.exact import ZERO, exact, precisely, short, show, total
-from softxent.explain.formula import Formula, Node, add, call, div, eq, mul, num, over, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, Node, add, call, div, eq, mul, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 from softxent.explain.values import derive
 
 __all__ = ["bar", "forward"]

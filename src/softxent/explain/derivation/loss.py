@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from softxent.explain.derivation.columns import by_class, numbers
 from softxent.explain.exact import precisely, show
-from softxent.explain.formula import Formula, add, call, div, eq, mul, neg, num, over, sub, sym
-from softxent.explain.steps import Scene, Step
+from softxent.explain.formulas.formula import Formula, add, call, div, eq, mul, neg, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step
 
 __all__ = ["loss"]
 

@@ -10,8 +10,9 @@ from softxent.explain.algorithms import ALGORITHMS, run
 from softxent.explain.derivation.columns import word
 from softxent.explain.exact import ONE, exact, exp, precisely, short, show
 from softxent.explain.formats import FORMATS
-from softxent.explain.formula import Formula, div, eq, neg, num, over, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, div, eq, neg, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 from softxent.explain.values import Values, derive
 
 __all__ = ["floats", "numerics", "ulps"]

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 
 from softxent.explain.exact import short
-from softxent.explain.explanation import Explanation
 from softxent.explain.languages import Language
-from softxent.explain.steps import Step, Table
+from softxent.explain.steps import Step
+from softxent.explain.view import View
 
-__all__ = ["Prose", "cells", "prose", "summary"]
+__all__ = ["Prose", "prose", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,14 @@ def prose(step: Step, words: Language) -> Prose:
     )
 
 
-def cells(table: Table, row: tuple[str, ...], words: Language) -> list[str]:
-    """Return a row's texts; those that begin with @ are words of the language, but a class's name is what it is."""
-    named = table.header[0] == ("word", "class")
-    return [
-        words.words[value[1:]] if value[:1] == "@" and value[1:] in words.words and not (named and k == 0) else value
-        for k, value in enumerate(row)
-    ]
-
-
-def summary(explanation: Explanation) -> str:
+def summary(view: View) -> str:
     """Return the line that stands above everything."""
-    problem = explanation.problem
+    problem = view.problem
     return _filled(
-        explanation.words.words["summary"],
+        view.words.words["summary"],
         {
             "classes": str(problem.num_classes),
-            "loss": short(explanation.values.L, 10),
+            "loss": short(view.values.L, 10),
             "label": problem.names[problem.focus],
         },
     )

@@ -9,44 +9,39 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from softxent.explain.explanation import Explanation
-from softxent.explain.images import as_figures
-from softxent.explain.page_data import page_data
-from softxent.explain.render_html import as_html
+from softxent.explain.page.data import page_data
+from softxent.explain.render.html import as_html
+from softxent.explain.render.pictures import as_figures
+from softxent.explain.view import View
 from softxent.files import replacing
 
 __all__ = ["as_page", "write_page"]
 
-# One idea a file, in the order in which they need each other.
+# In the order in which they need each other.
 SCRIPTS = (
-    "numbers", "softmax", "formats", "exact", "formula", "mathml", "latex", "state", "dom", "bars", "jacobian", "graph",
-    "derivation", "descent", "break", "copy", "main",
+    "arithmetic/numbers", "arithmetic/softmax", "arithmetic/formats", "arithmetic/exact", "formulas/formula",
+    "formulas/mathml", "formulas/latex", "parts/state", "parts/dom", "parts/bars", "parts/jacobian", "parts/graph",
+    "parts/derivation", "parts/descent", "parts/break", "parts/copy", "parts/main",
 )  # fmt: skip
 
 
-def as_page(explanation: Explanation) -> str:
+def as_page(view: View) -> str:
     """Return the page."""
-    folder = files("softxent.explain") / "page"
+    folder = files("softxent.explain.page")
     scripts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     pieces = {
-        "LANG": explanation.words.html,
-        "TITLE": escape(explanation.words.words["title"]),
+        "LANG": view.words.html,
+        "TITLE": escape(view.words.words["title"]),
         "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
-        "DATA": embedded(page_data(explanation)),
+        "DATA": embedded(page_data(view)),
         "SCRIPT": f'"use strict";\n(() => {{\n{scripts}\n}})();',
-        "STATIC": as_html(replace(explanation, images=None, step=None, depth=1)),
-        "IMAGES": _images(explanation),
+        "STATIC": as_html(replace(view, images=None, step=None, depth=1)),
+        "IMAGES": as_figures(view),
     }
     template = (folder / "template.html").read_text(encoding="utf-8")
     # Split once, so that nothing in a piece is taken for a place of another.
     parts = template.split("%%")
     return "".join(pieces[part] if k % 2 else part for k, part in enumerate(parts))
-
-
-def _images(explanation: Explanation) -> str:
-    if explanation.images is None:
-        return ""
-    return as_figures(explanation.images, explanation.problem.names, explanation.words)
 
 
 def embedded(data: Any) -> str:
@@ -61,7 +56,7 @@ def embedded(data: Any) -> str:
     return text
 
 
-def write_page(explanation: Explanation, path: Path) -> None:
+def write_page(view: View, path: Path) -> None:
     """Write the page; the file is the old one or the new one whole."""
     with replacing(path) as file:
-        file.write(as_page(explanation).encode())
+        file.write(as_page(view).encode())

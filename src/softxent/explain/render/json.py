@@ -6,10 +6,10 @@ import math
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
-from softxent.explain.explanation import Explanation
-from softxent.explain.prose import prose
+from softxent.explain.formulas.text import text
+from softxent.explain.render.prose import prose
 from softxent.explain.steps import Step, Table
-from softxent.explain.text import text
+from softxent.explain.view import View
 
 __all__ = ["as_json"]
 
@@ -18,9 +18,9 @@ _VECTORS = ("x", "z", "d", "e", "a", "log_a", "y", "by_a", "by_z", "g")
 _SCALARS = ("m", "S", "Y", "L", "T", "eta")
 
 
-def as_json(explanation: Explanation) -> dict[str, Any]:
+def as_json(view: View) -> dict[str, Any]:
     """Return everything that a program could want of a derivation."""
-    problem, values = explanation.problem, explanation.values
+    problem, values = view.problem, view.values
     quantities: dict[str, Any] = {name: [_number(v) for v in getattr(values, name)] for name in _VECTORS}
     quantities |= {name: _number(getattr(values, name)) for name in _SCALARS}
     quantities["jacobian"] = [[_number(v) for v in row] for row in values.J]
@@ -28,14 +28,14 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
     return {
         "format": "softxent.explain",
         "version": 1,
-        "language": explanation.language,
+        "language": view.language,
         "names": list(problem.names),
         "label": problem.label,
         "loss": _float(values.L),
         "probabilities": [_float(v) for v in values.a],
         "gradient": [_float(v) for v in values.g],
         "values": quantities,
-        "steps": [_step(step, explanation) for step in explanation.steps],
+        "steps": [_step(step, view) for step in view.steps],
     }
 
 
@@ -50,8 +50,8 @@ def _number(value: Decimal) -> dict[str, Any]:
     return {"float": _float(value), "digits": str(digits).lower()}
 
 
-def _step(step: Step, explanation: Explanation) -> dict[str, Any]:
-    said = prose(step, explanation.words)
+def _step(step: Step, view: View) -> dict[str, Any]:
+    said = prose(step, view.words)
     return {
         "id": step.id,
         "part": step.part,

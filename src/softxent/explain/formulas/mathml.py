@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from softxent.explain.formula import Node
-from softxent.explain.printer import Printer
+from softxent.explain.formulas.formula import Node
+from softxent.explain.formulas.printer import Printer
 
 __all__ = ["mathml"]
 

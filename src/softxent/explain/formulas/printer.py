@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from softxent.explain.formula import Node
+from softxent.explain.formulas.formula import Node
 
 __all__ = ["ATOM", "CHAIN", "POWER", "PRODUCT", "SUM", "Printer"]
 

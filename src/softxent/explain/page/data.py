@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from softxent.explain.exact import precisely, show
-from softxent.explain.explanation import Explanation
 from softxent.explain.languages import LANGUAGES
 from softxent.explain.steps import Step, Table
+from softxent.explain.view import View
 
 __all__ = ["PRESETS", "page_data"]
 
@@ -32,9 +32,9 @@ PRESETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
 )
 
 
-def page_data(explanation: Explanation) -> dict[str, Any]:
+def page_data(view: View) -> dict[str, Any]:
     """Return the page's data, of JSON's types; infinities are text."""
-    problem, v = explanation.problem, explanation.values
+    problem, v = view.problem, view.values
     with precisely():
         entropy = [show(v.entropy)]
     return {
@@ -47,7 +47,7 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
             "eps": problem.label_smoothing,
             "T": _number(problem.temperature),
             "eta": problem.learning_rate,
-            "lang": explanation.language,
+            "lang": view.language,
         },
         "exact": {
             "x": _texts(v.x), "z": _texts(v.z), "m": [show(v.m)], "d": _texts(v.d), "e": _texts(v.e), "S": [show(v.S)],
@@ -55,8 +55,8 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
             "ln a": _texts(v.log_a), "L/a": _texts(v.by_a), "L/z": _texts(v.by_z), "L/x": _texts(v.g),
             "H(y)": entropy, "a/z": [_texts(row) for row in v.J] if len(v.J) <= SMALL else [],
         },
-        "depth": explanation.depth,
-        "steps": [_step(step) for step in explanation.all_steps],
+        "depth": view.depth,
+        "steps": [_step(step) for step in view.all_steps],
         "presets": [{"key": key, "x": [_number(x) for x in row], "t": t} for key, row, t in PRESETS],
         "languages": {
             code: {

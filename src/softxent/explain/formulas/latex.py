@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from softxent.explain.formula import Node
-from softxent.explain.printer import Printer
+from softxent.explain.formulas.formula import Node
+from softxent.explain.formulas.printer import Printer
 
 __all__ = ["escape", "latex"]
 
