@@ -84,7 +84,7 @@ LAYERS = {
     "torch": {"errors", "options", "kernels", "arrays"},
     "jax": {"errors", "options", "kernels", "arrays"},
     "tensorflow": {"errors", "options", "kernels", "arrays"},
-    "data": {"errors", "options"},
+    "data": {"errors", "options", "files"},
     "check": {"errors", "options", "reference"},
     "files": {"errors"},
     "explain": {"errors", "options", "reference", "files"},
@@ -95,7 +95,9 @@ LAYERS = {
     "model_file": {"errors", "data", "files"},
     "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
     "predictions": {"errors", "data", "files", "model_file", "numpy"},
-    "report": {"errors", "training", "sklearn"},
+    "report": {"errors", "data", "training", "sklearn"},
+    "starting": set(),
+    "streams": {"errors", "starting"},
 }
 # Top-level packages that a layer may import besides the standard library and NumPy.
 PACKAGES = {
