@@ -86,7 +86,7 @@ LAYERS = {
     "tensorflow": {"errors", "options", "kernels", "arrays"},
     "data": {"errors", "options", "files"},
     "check": {"errors", "options", "reference"},
-    "files": {"errors"},
+    "files": {"errors", "starting"},
     "explain": {"errors", "options", "reference", "files"},
     "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
     "explaining_arguments": set(),
@@ -95,7 +95,7 @@ LAYERS = {
     "model_file": {"errors", "data", "files"},
     "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
     "predictions": {"errors", "data", "files", "model_file", "numpy"},
-    "report": {"errors", "data", "training", "sklearn"},
+    "report": {"errors", "data", "starting", "training", "sklearn"},
     "starting": set(),
     "streams": {"errors", "starting"},
 }

@@ -14,7 +14,7 @@ from softxent.explaining import Request
 from softxent.explaining import run as run_explain
 from softxent.explaining_arguments import ExplainCommand
 from softxent.starting import leave_at_interrupt
-from softxent.streams import guard_streams, note, one_clear_line, print_json
+from softxent.streams import guard_streams, interruptible, note, one_clear_line, print_json
 
 __all__ = ["app", "main"]
 
@@ -237,7 +237,7 @@ def check(
 
     Exit code 0: no finding; 1: findings; 2: the check could not be run.
     """
-    with one_clear_line():
+    with one_clear_line(), interruptible():  # it has processes to end
         from softxent.check.command import run_check
 
         code = run_check(

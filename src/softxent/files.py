@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from softxent.errors import DataError
+from softxent.starting import TidyingUp
 
 __all__ = ["replacing", "text_encoding", "undecodable"]
 
@@ -85,7 +86,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with TidyingUp(lambda: os.unlink(name)), os.fdopen(handle, "wb") as file:
             yield file
         # mkstemp's files are for their owner alone; a result has the permissions of any new file.
         mask = os.umask(0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from softxent.data.labels import label_name
+from softxent.starting import TidyingUp
 from softxent.training import Training
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None] | None]:
         TextColumn("loss {task.fields[loss]:.5f}  gradient {task.fields[gradient]:.1e}"),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar, TidyingUp(bar.stop):
         task = bar.add_task("fitting", total=None, loss=math.nan, gradient=math.nan)
 
         def update(progress: Progress) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from softxent.errors import SoftxentError
-from softxent.starting import INTERRUPTED, interruptible
+from softxent.starting import INTERRUPTED, leave
 
-__all__ = ["guard_streams", "note", "one_clear_line", "print_json", "refuse"]
+__all__ = ["guard_streams", "interruptible", "note", "one_clear_line", "print_json", "refuse"]
 
 REFUSED = 2
 
@@ -38,11 +39,23 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def one_clear_line() -> Iterator[None]:
-    """Turn what softxent refuses into one line on stderr and exit code 2, and Ctrl-C into a quiet 130."""
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt in here."""
+    if signal.getsignal(signal.SIGINT) is not leave:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with interruptible():
-            yield
+        yield
+    finally:
+        signal.signal(signal.SIGINT, leave)
+
+
+@contextmanager
+def one_clear_line() -> Iterator[None]:
+    """Turn what softxent refuses into one line on stderr and exit code 2, and KeyboardInterrupt into a quiet 130."""
+    try:
+        yield
     except SoftxentError as error:
         raise refuse(str(error)) from error
     except MemoryError as error:

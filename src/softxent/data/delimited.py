@@ -17,6 +17,13 @@ from softxent.files import text_encoding, undecodable
 __all__ = ["Delimited"]
 
 DELIMITERS = (",", ";", "\t", "|")
+# How files begin that are no text, and what to do with them.
+FOREIGN = {
+    b"\x1f\x8b": "is packed with gzip; give it a name that ends in .gz",
+    b"PK\x03\x04": "is a zip archive or an Excel workbook; unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save it as CSV",
+    b"PAR1": "is a Parquet file; give it a name that ends in .parquet",
+}
 BLOCK = 1 << 20
 # A row has to fit in a block of Arrow's.
 ROWS_BLOCK = 1 << 24
@@ -37,6 +44,9 @@ class _Text(io.RawIOBase):
         self._path = path
         self._blocks = _blocks(path)
         start = next(self._blocks, b"")
+        for magic, problem in FOREIGN.items():
+            if start.startswith(magic):
+                raise DataError(f"{path}: {problem}")
         self.encoding, mark = text_encoding(path, start[:4], encoding)
         self._decoder = None if self.encoding == "utf-8" else codecs.getincrementaldecoder(self.encoding)()
         self.quotes = 0

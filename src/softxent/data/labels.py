@@ -107,7 +107,7 @@ def _lookalikes(texts: Iterable[str]) -> tuple[str, ...]:
     groups = defaultdict(list)
     for text in texts:
         seen = "".join(unicodedata.normalize("NFC", text).split())
-        groups[str(float(seen)) if NUMBER.fullmatch(seen) else seen].append(text)
+        groups[str(float(seen) + 0.0) if NUMBER.fullmatch(seen) else seen].append(text)
     return tuple(
         f"the labels {' and '.join(map(ascii, sorted(group)))} are different classes: a label is taken as it is written"
         for group in groups.values()
