@@ -85,9 +85,9 @@ LAYERS = {
     "torch": {"errors", "options", "kernels", "arrays"},
     "jax": {"errors", "options", "kernels", "arrays"},
     "tensorflow": {"errors", "options", "kernels", "arrays"},
-    "data": {"errors", "options"},
+    "data": {"errors", "options", "files"},
     "check": {"errors", "options", "reference"},
-    "files": {"errors"},
+    "files": {"errors", "starting"},
     "explain": {"errors", "options", "reference", "files"},
     "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
     "explaining_arguments": set(),
@@ -96,7 +96,9 @@ LAYERS = {
     "model_file": {"errors", "data", "files"},
     "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
     "predictions": {"errors", "data", "files", "model_file", "numpy"},
-    "report": {"errors", "training", "sklearn"},
+    "report": {"errors", "data", "starting", "training", "sklearn"},
+    "starting": set(),
+    "streams": {"errors", "starting"},
 }
 # Top-level packages that a layer may import besides the standard library and NumPy.
 PACKAGES = {

@@ -1,33 +1,36 @@
-"""The command line: arguments and printing only; every heavy import is inside the command that needs it.
-
-Exit codes: 0 done, 1 findings of a check, 2 a file, an argument or data that cannot be used (one line on stderr says
-which), 130 interrupted.
-"""
+"""The command line: arguments and printing only; every heavy import is inside the command that needs it."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from softxent.errors import DataError, SoftxentError
+from softxent.errors import DataError
 from softxent.explaining import Request
 from softxent.explaining import run as run_explain
 from softxent.explaining_arguments import ExplainCommand
+from softxent.starting import leave_at_interrupt
+from softxent.streams import guard_streams, interruptible, note, one_clear_line, print_json
 
 __all__ = ["app", "main"]
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 findings of a check, 2 a file, an argument or an output that cannot be used (one line on "
+    "stderr says why), 130 interrupted."
+)
+DELIMITER = typer.Option(help="What separates a CSV's columns, if it is not guessed.")
+ENCODING = typer.Option(help="A CSV's encoding, if it is not UTF-8 and has no byte order mark: latin-1, cp1252, gbk, …")
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Softmax regression on your own files, predictions from it, and the gradient of its loss explained.",
+    epilog=EXIT_CODES,
 )
 
 
@@ -36,31 +39,14 @@ def _softxent() -> None:
     """Softmax regression on your own files, predictions from it, and the gradient of its loss explained."""
 
 
-@contextmanager
-def _one_clear_line() -> Iterator[None]:
-    """Turn what softxent refuses into one line on stderr and exit code 2, and Ctrl-C into a quiet 130."""
-    try:
-        yield
-    except SoftxentError as error:
-        print(f"softxent: error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise typer.Exit(2) from error
-    except MemoryError as error:
-        print("softxent: error: not enough memory for this data", file=sys.stderr)
-        raise typer.Exit(2) from error
-    except BrokenPipeError as error:
-        # Whoever reads us (head, less) has seen enough; the interpreter must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from error
-    except KeyboardInterrupt as interrupt:
-        raise typer.Exit(130) from interrupt
-
-
 def main() -> None:
     """Run the command line."""
+    leave_at_interrupt()
+    guard_streams()
     try:
         app(prog_name="softxent")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finally:
+        sys.stdout.flush()
 
 
 @app.command()
@@ -71,7 +57,10 @@ def fit(
             help="A file (.csv, .tsv, .parquet, .npz, .svm, .libsvm) or one of digits, iris, wine, breast_cancer."
         ),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The column of labels (a table), or their key (.npz).")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="The column of labels (a table), by name, or by number with --no-header; their key (.npz)."),
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="IDX file of images, plain or .gz, in place of SOURCE.")] = None,
     labels: Annotated[Path | None, typer.Option(help="IDX file of the images' labels.")] = None,
     test: Annotated[
@@ -84,28 +73,41 @@ def fit(
     C: Annotated[float, typer.Option("--C", help="Inverse strength of the penalty; inf for none.")] = 1.0,
     max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations.")] = 200,
     tol: Annotated[float, typer.Option(min=0.0, help="Stop once no component of the gradient is larger.")] = 1e-4,
-    delimiter: Annotated[str | None, typer.Option(help="What separates a CSV's columns, if it is not guessed.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A feature, though it seems to number the rows.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no feature.")] = None,
+    delimiter: Annotated[str | None, DELIMITER] = None,
+    encoding: Annotated[str | None, ENCODING] = None,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="A CSV's first line is data; its columns are column_1, column_2, …")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the model here: a .safetensors file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Fit a softmax regression, and show how it does on rows that it has not seen.
 
     Table columns are standardised, images' bytes scaled to [0, 1], sparse data left as it is; the model file holds it.
+    A column that only numbers the rows is left out, and the report says so.
     """
     started = time.perf_counter()
-    with _one_clear_line():
+    with one_clear_line():
         if not C > 0:
             raise DataError(f"--C must be above 0; got {C}")
         if not 0 <= test_size < 1:
             raise DataError(f"--test-size must be at least 0 and below 1; got {test_size}")
         if out is not None:
             _check_out(out, (".safetensors",))
-        data = _read(source, images, labels, "SOURCE", "--images", "--labels", label=label, delimiter=delimiter)
+        text: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "header": not no_header}
+        data = _read(
+            source, images, labels, "SOURCE", "--images", "--labels",
+            label=label, keep=keep or (), drop=drop or (), **text,
+        )  # fmt: skip
         held_out = None
         if test is not None or test_images is not None or test_labels is not None:
             held_out = _read(
                 test, test_images, test_labels, "--test", "--test-images", "--test-labels",
-                label=label, delimiter=delimiter, like=data,
+                label=label, like=data, **text,
             )  # fmt: skip
         from softxent.report import as_json, progress_bar, show
         from softxent.training import train
@@ -121,9 +123,7 @@ def fit(
             write_model(out, training.model)
         seconds = time.perf_counter() - started
         if json:
-            import json as json_format
-
-            print(json_format.dumps(as_json(training, data.name, seconds), ensure_ascii=False, indent=1))
+            print_json(as_json(training, data.name, seconds))
         else:
             show(training, data.name, seconds)
             if out is not None:
@@ -137,14 +137,19 @@ def predict(
         str | None, typer.Argument(help="A file of the kind trained on; columns are matched by name.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="IDX file of images, in place of SOURCE.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="What separates a CSV's columns, if it is not guessed.")] = None,
+    delimiter: Annotated[str | None, DELIMITER] = None,
+    encoding: Annotated[str | None, ENCODING] = None,
+    no_header: Annotated[
+        bool,
+        typer.Option("--no-header", help="A CSV's first line is data; its columns are the trained ones, in order."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write here, .csv or .parquet; stdout (CSV) if not given.")] = None,
 ) -> None:
     """Write the label and the probability of each class for every row of a file.
 
     Columns that the model does not know, such as the label, are ignored.
     """
-    with _one_clear_line():
+    with one_clear_line():
         from softxent.model_file import read_model
         from softxent.predictions import write_predictions
 
@@ -152,10 +157,13 @@ def predict(
             _check_out(out, (".csv", ".parquet", ".pq"))
         fitted = read_model(model)
         data = _read(
-            source, images, None, "SOURCE", "--images", "", with_labels=False, delimiter=delimiter, like=fitted
-        )
+            source, images, None, "SOURCE", "--images", "", like=fitted, with_labels=False,
+            delimiter=delimiter, encoding=encoding, header=False if no_header else None,
+        )  # fmt: skip
         if data.X.shape[1] != fitted.num_features:
             raise DataError(f"{data.name}: has {data.X.shape[1]} features, the model {model} has {fitted.num_features}")
+        for said in data.notes:
+            note(f"{data.name}: {said}")
         write_predictions(fitted, data, out)
 
 
@@ -185,13 +193,16 @@ def explain(
     model: Annotated[Path | None, typer.Option(help="A model of softxent fit, explained on a row of a file.")] = None,
     images: Annotated[Path | None, typer.Option(help="IDX file of images for --model, in place of a file.")] = None,
     labels: Annotated[Path | None, typer.Option(help="IDX file of the images' labels.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="A file's encoding, if it is not UTF-8 and has no byte order mark.")
+    ] = None,
 ) -> None:
     """Show why the gradient is a − y, with your own numbers: softxent explain 4 -4 3 --label 2."""
-    with _one_clear_line():
+    with one_clear_line():
         run_explain(
             Request(
                 values or [], label, soft, probs, temperature, label_smoothing, weight, names, learning_rate, row,
-                depth, step, lang, html, open_page, latex, markdown, json, digits, model, images, labels,
+                depth, step, lang, html, open_page, latex, markdown, json, digits, model, images, labels, encoding,
             )
         )  # fmt: skip
 
@@ -226,7 +237,7 @@ def check(
 
     Exit code 0: no finding; 1: findings; 2: the check could not be run.
     """
-    with _one_clear_line():
+    with one_clear_line(), interruptible():  # it has processes to end
         from softxent.check.command import run_check
 
         code = run_check(
@@ -241,7 +252,7 @@ def vectors(
     out: Annotated[Path | None, typer.Option(help="Write here, a .json file; stdout if not given.")] = None,
 ) -> None:
     """Print test vectors: inputs and correctly rounded outputs, as C99 hex floats and 40 digits, in JSON."""
-    with _one_clear_line():
+    with one_clear_line():
         from softxent.check.command import write
         from softxent.check.vectors import load, text
 
@@ -264,35 +275,24 @@ def _read(
     images_name: str,
     labels_name: str,
     *,
-    label: str | None = None,
+    like: Any = None,
     with_labels: bool = True,
     delimiter: str | None = None,
-    like: Any = None,
+    **options: Any,
 ) -> Any:
     """Read what the arguments name; like is what it has to match: the training data, or a model."""
-    from softxent.data import load, read_idx
+    from softxent.data import load, load_like, read_idx
 
     if images is None and labels is None:
         if source is None:
             raise DataError(f"say what to read: {source_name}, or {images_name} for IDX files")
+        delimiter = "\t" if delimiter == "\\t" else delimiter
         if delimiter is not None and len(delimiter) != 1:
             raise DataError(f"--delimiter must be one character; got {delimiter!r}")
-        named = like is not None and like.feature_names is not None
-        return load(
-            source,
-            label=label,
-            with_labels=with_labels,
-            features=like.feature_names if named else None,
-            num_features=None if like is None or named else _num_features(like),
-            index_base=None if like is None else like.index_base,
-            delimiter=delimiter,
-        )
+        options |= {"with_labels": with_labels, "delimiter": delimiter}
+        return load(source, **options) if like is None else load_like(source, like, **options)
     if source is not None:
         raise DataError(f"give either {source_name} or {images_name}, not both")
     if images is None or (labels is None and with_labels):
         raise DataError(f"IDX files come in pairs: give both {images_name} and {labels_name}")
     return read_idx(images, labels)
-
-
-def _num_features(like: Any) -> int:
-    return int(like.X.shape[1] if hasattr(like, "X") else like.num_features)

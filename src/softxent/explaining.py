@@ -44,6 +44,7 @@ class Request:
     model: Path | None = None
     images: Path | None = None
     labels: Path | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def run(request: Request) -> None:
             request.label,
             request.images,
             request.labels,
+            encoding=request.encoding,
             learning_rate=request.learning_rate,
             depth=request.depth,
             step=request.step,
@@ -149,7 +151,7 @@ def _row_of_file(
     path = Path(request.values[0])
     if not path.is_file():
         raise DataError(f"{path} is neither a number nor a file; give one number a class, or a file with rows of them")
-    rows = read_rows(path, request.label)
+    rows = read_rows(path, request.label, request.encoding)
     count = len(rows.values)
     if not 1 <= request.row <= count:
         raise DataError(f"--row must be from 1 to {count}, the rows of {path}; got {request.row}")

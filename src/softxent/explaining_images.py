@@ -23,6 +23,7 @@ def explain_example(
     images: Path | None,
     labels: Path | None,
     *,
+    encoding: str | None,
     learning_rate: float,
     depth: int,
     step: str | None,
@@ -37,9 +38,11 @@ def explain_example(
         row: which row of the file, counted from 1.
         label_column: the file's column of labels.
         images, labels: a pair of IDX files in place of values.
+        encoding: the file's, where it is not UTF-8 and has no byte order mark.
         learning_rate, depth, step, language: as in explain.
     """
-    from softxent.data import load
+    from softxent.data import load_like
+    from softxent.data.labels import class_indices, label_name
     from softxent.model_file import read_model
 
     if model_path is not None:
@@ -49,14 +52,7 @@ def explain_example(
         if images is not None:
             data = _images(images, labels, values, model)
         else:
-            named = model.feature_names is not None
-            data = load(
-                values[0],
-                label=label_column,
-                features=model.feature_names if named else None,
-                num_features=None if named else model.num_features,
-                index_base=model.index_base,
-            )
+            data = load_like(values[0], model, label=label_column, encoding=encoding)
         index = row - 1
     else:
         from softxent.data.embedded import read_embedded
@@ -72,14 +68,12 @@ def explain_example(
         raise DataError(f"row {index + 1} does not exist; {data.name} has {count} rows")
     if data.y is None:
         raise DataError(f"{data.name}: has no labels; name their column with --label")
-    names = [str(name) for name in model.classes.tolist()]
-    label = str(data.y[index])
-    if label not in names:
-        raise DataError(f"{data.name}: row {index + 1} has the label {label!r}; the model knows {', '.join(names)}")
+    names = [label_name(label) for label in model.classes.tolist()]
+    true = int(class_indices(f"{data.name}, row {index + 1}", data.y[index : index + 1], model.classes)[0])
     features = data.X[index : index + 1]
     explanation = explain(
         np.asarray(model.logits(features), dtype=np.float64)[0],
-        names.index(label),
+        true,
         names=names,
         learning_rate=learning_rate,
         depth=depth,

@@ -2,7 +2,9 @@
 
     tensors    coef (K, p) and intercept (K,), K the number of classes, or 1 with two; mean (p,) and scale (p,) where
                the features are standardised
-    metadata   format, version, classes (JSON), class_kind, features (JSON or null), preprocessing, index_base, sha256
+    metadata   format, version, classes (JSON), class_kind, features (JSON or null), preprocessing, index_base, layout
+               (JSON: the columns of the table trained on, its label, whether it has a line of names, and what was left
+               out), sha256
 
 The digest is over everything else, so that a damaged file is refused and not half believed.
 """
@@ -11,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from softxent.data.dataset import Layout
 from softxent.data.preprocessing import Preprocessing
 from softxent.errors import ModelFileError
 from softxent.files import replacing
@@ -40,6 +43,7 @@ class Model:
         feature_names: p names or None.
         preprocessing: what to do to features first.
         index_base: 0 or 1 for a model of a sparse file, whose columns are counted from there; None otherwise.
+        layout: the columns of the table trained on; None for other formats, and in model files older than it.
     """
 
     coef: np.ndarray
@@ -48,6 +52,7 @@ class Model:
     feature_names: tuple[str, ...] | None
     preprocessing: Preprocessing
     index_base: int | None = None
+    layout: Layout | None = None
 
     @property
     def num_features(self) -> int:
@@ -86,6 +91,7 @@ def write_model(path: Path, model: Model) -> None:
         "features": json.dumps(model.feature_names, ensure_ascii=False),
         "preprocessing": model.preprocessing.kind,
         "index_base": json.dumps(model.index_base),
+        "layout": json.dumps(None if model.layout is None else asdict(model.layout), ensure_ascii=False),
     }
     metadata["sha256"] = _digest(tensors, metadata)
     with replacing(path) as file:
@@ -145,5 +151,18 @@ def _model(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Model:
     if names is not None and len(names) != p:
         raise ValueError(f"{len(names)} feature names for {p} features")
     return Model(
-        coef, intercept, classes, tuple(names) if names else None, preprocessing, json.loads(metadata["index_base"])
+        coef,
+        intercept,
+        classes,
+        tuple(names) if names else None,
+        preprocessing,
+        json.loads(metadata["index_base"]),
+        _layout(json.loads(metadata.get("layout", "null"))),
     )
+
+
+def _layout(fields: dict[str, Any] | None) -> Layout | None:
+    if fields is None:
+        return None
+    left_out = tuple((str(name), str(reason)) for name, reason in fields["left_out"])
+    return Layout(tuple(map(str, fields["columns"])), fields["label"], bool(fields["header"]), left_out)

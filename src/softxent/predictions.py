@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from softxent.data.dataset import Dataset
+from softxent.data.labels import label_name
 from softxent.errors import DataError
 from softxent.files import replacing
 from softxent.model_file import Model
@@ -38,8 +39,10 @@ def _write(model: Model, data: Dataset, file: BinaryIO, *, parquet: bool) -> Non
     from softxent import softmax
 
     labels = model.classes.tolist()
+    if not parquet and model.classes.dtype.kind == "f":
+        labels = [label_name(label) for label in labels]  # Arrow would write 1.0 as 1, and 1e16 with all its zeros
     label_type = pa.array(labels).type
-    names = [f"probability_{label}" for label in labels]
+    names = [f"probability_{label_name(label)}" for label in labels]
     real = pa.float32() if model.coef.dtype == np.float32 and data.X.dtype != np.float64 else pa.float64()
     schema = pa.schema([("prediction", label_type), *((name, real) for name in names)])
     writer: Any = pq.ParquetWriter(file, schema) if parquet else csv.CSVWriter(file, schema)
@@ -47,6 +50,6 @@ def _write(model: Model, data: Dataset, file: BinaryIO, *, parquet: bool) -> Non
         for start in range(0, data.X.shape[0], CHUNK_ROWS):
             logits = model.logits(data.X[start : start + CHUNK_ROWS])
             proba = softmax(logits, axis=1)
-            columns = [pa.array(model.classes[logits.argmax(axis=1)].tolist(), label_type)]
+            columns = [pa.array([labels[k] for k in logits.argmax(axis=1).tolist()], label_type)]
             columns += [pa.array(np.ascontiguousarray(proba[:, k]), real) for k in range(len(labels))]
             writer.write_table(pa.table(columns, schema=schema))

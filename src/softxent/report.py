@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from softxent.data.labels import label_name
+from softxent.starting import TidyingUp
 from softxent.training import Training
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ __all__ = ["as_json", "progress_bar", "show"]
 
 # More classes than this would be a screenful of their own: only the worst are shown.
 MAX_CLASSES = 20
+MAX_FEATURES = 12
 CONFUSIONS = 5
 
 
@@ -40,7 +43,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None] | None]:
         TextColumn("loss {task.fields[loss]:.5f}  gradient {task.fields[gradient]:.1e}"),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar, TidyingUp(bar.stop):
         task = bar.add_task("fitting", total=None, loss=math.nan, gradient=math.nan)
 
         def update(progress: Progress) -> None:
@@ -66,8 +69,13 @@ def as_json(training: Training, source: str, seconds: float) -> dict[str, Any]:
             return None
         return {"rows": evaluation.rows, "loss": evaluation.loss, "accuracy": evaluation.accuracy}
 
+    layout = training.model.layout
     return {
         "source": source,
+        "notes": list(training.notes),
+        "label": layout.label if layout else None,
+        "feature_names": list(names) if (names := training.model.feature_names) else None,
+        "left_out": [{"column": name, "reason": reason} for name, reason in (layout.left_out if layout else ())],
         "rows": training.train.rows + (training.test.rows if training.test else 0),
         "features": training.model.num_features,
         "classes": len(classes),
@@ -75,6 +83,8 @@ def as_json(training: Training, source: str, seconds: float) -> dict[str, Any]:
         "converged": training.converged,
         "objective": training.objective,
         "gradient_norm": training.gradient_norm,
+        "tol": training.tol,
+        "not_reached": training.not_reached or None,
         "train": part("train"),
         "test": part("test"),
         "per_class": [
@@ -103,15 +113,17 @@ def show(training: Training, source: str, seconds: float) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=100, no_color=True)
+        console = Console(highlight=False, emoji=False, width=100, no_color=True)
     lines = box.SIMPLE if console.is_terminal else box.ASCII2
-    classes = [escape(str(label)) for label in training.model.classes.tolist()]
+    classes = [escape(_printable(label_name(label))) for label in training.model.classes.tolist()]
     shown = training.test or training.train
     which = "test" if training.test else "train"
 
     console.print(escape(f"softmax regression on {source}"), style="bold")
+    for line in _decisions(training):
+        console.print(escape(line), soft_wrap=True)
     summary = Table(box=lines, show_header=False)
     summary.add_column(style="bold")
     summary.add_column(justify="right")
@@ -153,11 +165,35 @@ def show(training: Training, source: str, seconds: float) -> None:
         console.print(table)
     if not training.converged:
         console.print(
-            f"Not converged: after {training.iterations} iterations the largest component of the gradient is "
-            f"{training.gradient_norm:.1e}. --max-iter {10 * max(1, training.iterations)} lets it go on, "
+            f"Not converged: after {training.iterations} iterations {training.not_reached}. "
+            f"--max-iter {10 * max(1, training.iterations)} lets it go on, "
             "a larger --tol stops earlier, a smaller --C makes the problem easier.",
             style="yellow",
         )
+
+
+def _decisions(training: Training) -> list[str]:
+    """Return what was decided about the file: its features, what was left out, what else there is to say."""
+    layout, names = training.model.layout, training.model.feature_names
+    lines = []
+    if layout is not None:
+        lines.append(f"label: {_printable(str(layout.label))}")
+    if names is not None:
+        lines.append(f"features: {_listed([_printable(name) for name in names])}")
+    if layout is not None and layout.left_out:
+        said = _listed([f"{name!r} ({reason})" for name, reason in layout.left_out])
+        lines.append(f"left out: {said}; --keep COLUMN makes one a feature")
+    return lines + [f"note: {note}" for note in training.notes]
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_FEATURES])
+    return shown if len(names) <= MAX_FEATURES else f"{shown}, … ({len(names)} in all)"
+
+
+def _printable(name: str) -> str:
+    """Return the name, quoted where it would not show as it is: line breaks, blanks at its ends, nothing."""
+    return name if name.isprintable() and name == name.strip() != "" else repr(name)
 
 
 def _percent(value: float) -> str:

@@ -65,7 +65,10 @@ class Training:
     converged: bool
     objective: float
     gradient_norm: float
+    tol: float
+    not_reached: str  # which number is above its tolerance, in words; "" where none is
     fit_seconds: float
+    notes: tuple[str, ...] = ()  # what its user has to know of how the files were read
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -143,7 +146,14 @@ def train(
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
         estimator.fit(preprocessing.apply(data.X[rows]), labels[rows])
     fit_seconds = time.perf_counter() - started
-    model = Model(estimator.coef_, estimator.intercept_, classes, data.feature_names, preprocessing, data.index_base)
+    model = Model(
+        estimator.coef_, estimator.intercept_, classes, data.feature_names, preprocessing, data.index_base, data.layout
+    )
+    notes = data.notes
+    if test is not None:
+        notes += tuple(f"{test.name}: {note}" for note in test.notes)
+    if estimator.converged_ and estimator.not_reached_:
+        notes += (f"the fit ended where the objective no longer moves: {estimator.not_reached_}",)
     return Training(
         model,
         evaluate(model, data, labels, None if isinstance(rows, slice) else rows),
@@ -154,5 +164,8 @@ def train(
         estimator.converged_,
         estimator.objective_,
         estimator.gradient_norm_,
+        tol,
+        estimator.not_reached_,
         fit_seconds,
+        notes,
     )

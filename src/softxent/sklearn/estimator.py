@@ -51,7 +51,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         intercept_: (C,) or (1,).
         n_iter_: (1,) iterations taken.
         objective_: F at the end. loss_: its first term. gradient_norm_: the largest component of its gradient.
-        converged_: whether the fit met tol.
+        converged_: whether the fit met tol, or stands where the objective does not move any more.
+        not_reached_: which number is above its tolerance, in words; "" where none is.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
 
     Raises:
@@ -141,8 +142,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         progress = solution.progress
         if not solution.converged:
             warnings.warn(
-                f"softmax regression did not converge in {progress.iteration} iterations: the largest component of the "
-                f"gradient is {progress.gradient_norm:.1e}, tol is {self.tol:.1e} ({solution.message.strip()}). "
+                f"softmax regression did not converge in {progress.iteration} iterations: "
+                f"{progress.not_reached(self.tol)} ({solution.message.strip()}). "
                 f"Raise max_iter (now {self.max_iter}), raise tol, or lower C (now {self.C}).",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -159,6 +160,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.loss_ = progress.loss
         self.gradient_norm_ = progress.gradient_norm
         self.converged_ = solution.converged
+        self.not_reached_ = progress.not_reached(self.tol)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
