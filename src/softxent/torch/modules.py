@@ -231,8 +231,8 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         check_head(layer)
         x, weight, bias = prepared(layer, input)
         if self.out_features:
-            weight = weight.reshape(-1, *self.out_features, weight.shape[-1])
-            bias = None if bias is None else bias.reshape(-1, *self.out_features)
+            weight = weight.unflatten(0, (-1, *self.out_features))
+            bias = None if bias is None else bias.unflatten(0, (-1, *self.out_features))
         loss = linear_cross_entropy(
             x, weight, target, linear_bias=bias, weight=self.class_weight, reduction=self.reduction,
             ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options,
