@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -74,3 +77,32 @@ def test_training_ends_where_pytorch_ends():
     assert theirs[-1] < 0.7 * theirs[0], "the model learns"
     assert dense[-1] == pytest.approx(theirs[-1], rel=0, abs=1e-10)
     assert linear[-1] == pytest.approx(theirs[-1], rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("sequences", [1, 2])
+def test_hugging_face(sequences):
+    """The loss function of docs/torch.md: Transformers' loss and gradients, and its logits as they were."""
+    transformers = pytest.importorskip("transformers")
+    page = (Path(__file__).parents[1] / "docs" / "torch.md").read_text(encoding="utf-8")
+    (source,) = (e.source for e in doctest.DocTestParser().get_examples(page) if e.source.startswith("def loss_fun"))
+    scope = {"torch": torch, "F": sxt}
+    exec(source, scope)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=31, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    model = transformers.LlamaForCausalLM(config)
+    tokens = torch.randint(0, 31, (sequences, 7))
+    labels = tokens.clone()
+    labels[0, 3] = -100
+    theirs = model.loss_function
+    for count in (None, 11):
+        runs = []
+        for function in (theirs, scope["loss_function"]):
+            model.loss_function = function
+            model.zero_grad()
+            outputs = model(tokens, labels=labels, num_items_in_batch=count)
+            (outputs.loss * 0.5).backward()
+            runs.append((outputs.loss, outputs.logits, [p.grad for p in model.parameters()]))
+        torch.testing.assert_close(runs[1], runs[0], rtol=1e-5, atol=1e-7)
+        assert torch.equal(runs[1][1], model(tokens).logits)

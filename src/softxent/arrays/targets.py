@@ -13,7 +13,7 @@ from softxent.arrays.visits import kernels
 from softxent.errors import DTypeError, LabelError, OptionError, ShapeError
 from softxent.options import LossOptions
 
-__all__ = ["Targets", "as_index_labels", "is_index_labels", "prepare_targets"]
+__all__ = ["Targets", "as_index_labels", "checked_index_labels", "is_index_labels", "prepare_targets"]
 
 
 def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
@@ -100,16 +100,24 @@ def prepare_targets(
         rows = Rows(array, layout, dtype, "targets") if array.size else None
         total = float(layout.num_rows)
         return Targets(None, array, rows, -1, weight, keep, spread, options.z_loss, total)
-    index = as_index_labels(name, array)
+    index, ignore, total = checked_index_labels(array, layout.num_classes, options.ignore_index, weight, name)
+    return Targets(index, None, None, ignore, weight, keep, spread, options.z_loss, total)
+
+
+def checked_index_labels(
+    labels: np.ndarray, num_classes: int, ignore_index: int, weight: np.ndarray | None, name: str
+) -> tuple[np.ndarray, int, float]:
+    """Return labels as flat int64, each of them a class or ignore_index; ignore_index; and what the mean divides by."""
+    index = as_index_labels(name, labels)
     # A label is compared as the number it is: an ignore_index beyond int64 matches none.
-    ignore = options.ignore_index if abs(options.ignore_index) < 2**63 else -(2**63)
+    ignore = ignore_index if abs(ignore_index) < 2**63 else -(2**63)
     total = 0.0
     if index.size:
-        row, total = kernels().scan_labels(index, layout.num_classes, ignore, weight)
+        row, total = kernels().scan_labels(index, num_classes, ignore, weight)
         if row >= 0:
-            where = [int(i) for i in np.unravel_index(row, array.shape)] if array.ndim else []
+            where = [int(i) for i in np.unravel_index(row, labels.shape)] if labels.ndim else []
             raise LabelError(
                 f"{name}{where or ''} is {int(index[row])}, which is no class: {name} must be in "
-                f"[0, {layout.num_classes}), or {options.ignore_index} for a row to ignore"
+                f"[0, {num_classes}), or {ignore_index} for a row to ignore"
             )
-    return Targets(index, None, None, ignore, weight, keep, spread, options.z_loss, total)
+    return index, ignore, total

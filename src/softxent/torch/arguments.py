@@ -1,7 +1,8 @@
-"""What PyTorch's losses accept, checked: tensors, class dimensions, the old size_average and reduce."""
+"""What PyTorch's losses accept, checked: tensors, labels, class dimensions, numbers, size_average and reduce."""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -9,20 +10,108 @@ from torch import Tensor
 from torch.nn import _reduction
 
 from softxent.errors import DTypeError, OptionError, ShapeError
+from softxent.torch.dispatch import is_differentiated
 
-__all__ = ["check_devices", "class_dim", "floating", "reduction_of"]
+__all__ = [
+    "check_devices",
+    "check_target",
+    "class_dim",
+    "floating",
+    "labels_of",
+    "modifiers_of",
+    "reduction_of",
+    "tensor",
+]
 
 
 _FLOATING = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
+_NO_INDICES = frozenset((torch.bool, torch.complex32, torch.complex64, torch.complex128))
+# What a modifier that is learned can be written as.
+_INSTEAD = {
+    "label_smoothing": "give the smoothed probabilities as target",
+    "z_loss": "add z_loss * logsumexp(logits, 1) ** 2 to the rows' losses",
+    "softcap": "give softcap * torch.tanh(logits / softcap) as logits",
+    "temperature": "give logits / temperature as logits",
+}
+
+
+def tensor(name: str, value: Any) -> Tensor:
+    """Return value, a tensor."""
+    if not isinstance(value, Tensor):
+        raise DTypeError(f"{name} must be a torch.Tensor; got {type(value).__name__}. Use torch.tensor({name})")
+    return value
 
 
 def floating(name: str, value: Any) -> Tensor:
-    """Return value, a tensor of real floating numbers."""
+    """Return value, a tensor of real floating numbers, one beside the other."""
     if not isinstance(value, Tensor):
-        raise DTypeError(f"{name} must be a torch.Tensor; got {type(value).__name__}")
+        value = tensor(name, value)
     if value.dtype not in _FLOATING:
         raise DTypeError(f"{name} must be float16, bfloat16, float32 or float64; got {value.dtype}. Use {name}.float()")
-    return value
+    if value.layout is not torch.strided or value.is_nested:
+        use = f"{name}.values(), its rows one after the other" if value.is_nested else f"{name}.to_dense()"
+        kind = "a nested tensor" if value.is_nested else value.layout
+        raise DTypeError(f"{name} must be a dense tensor; got {kind}. Use {use}")
+    return value  # type: ignore[no-any-return]  # mypy forgets what isinstance said
+
+
+def labels_of(target: Any, ignore_index: int) -> Tensor:
+    """Return class indices as int64, whatever integers they are, and probabilities as they are.
+
+    All that follows compares and looks up in int64: uint8 156 is not −100, and a uint8 index would be a mask.
+    """
+    labels = tensor("target", target)
+    dtype = labels.dtype
+    if dtype is torch.int64:
+        return labels
+    if dtype.is_floating_point:
+        if ignore_index >= 0:
+            raise OptionError(
+                f"ignore_index must be negative where target are probabilities (no row has an index to ignore); "
+                f"got {ignore_index}"
+            )
+        return labels
+    if dtype in _NO_INDICES:
+        raise DTypeError(
+            f"target must be integers where it holds class indices, and floating where it holds probabilities; "
+            f"got {dtype}. Use target.long() or target.float()"
+        )
+    indices = labels.long()
+    if dtype is torch.uint64:  # what is beyond int64 would come back negative, maybe as ignore_index
+        indices = indices.masked_fill(indices < 0, torch.iinfo(torch.int64).max)
+    return indices
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return a tensor of one element as the number it is, where no derivative gets lost, and anything else as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.numel() != 1:
+        raise DTypeError(f"{name} must be a number; got a tensor of shape {tuple(value.shape)}")
+    compiling = torch.compiler.is_compiling()
+    learned = value.requires_grad and torch.is_grad_enabled() if compiling else is_differentiated(value)
+    if learned and name in _INSTEAD:
+        raise DTypeError(
+            f"{name} is one number, and gets no gradient; got a tensor that is differentiated, or one of a batch. "
+            f"To learn it, {_INSTEAD[name]} and leave {name} out; for its value alone use {name}.item()"
+        )
+    return value.item()
+
+
+def modifiers_of(
+    ignore_index: Any, label_smoothing: Any, z_loss: Any, softcap: Any, temperature: Any, reduction: Any
+) -> tuple[Any, ...]:
+    """Return the loss's modifiers as plain numbers, in the order of LossOptions; what is out of range stays so."""
+    try:
+        ignore_index = operator.index(_number("ignore_index", ignore_index))
+    except TypeError as error:
+        raise DTypeError(f"ignore_index must be an integer; got {ignore_index!r}") from error
+    if not -(2**63) <= ignore_index < 2**63:
+        ignore_index = -(2**63)  # a label is int64, and is none of these
+    return (
+        ignore_index, _number("label_smoothing", label_smoothing), _number("z_loss", z_loss),
+        _number("softcap", softcap), _number("temperature", temperature), reduction,
+    )  # fmt: skip
 
 
 def class_dim(logits: Tensor) -> int:
@@ -32,23 +121,42 @@ def class_dim(logits: Tensor) -> int:
     return 1 if logits.ndim > 1 else 0
 
 
-def check_devices(input: Tensor, target: Tensor, weight: Tensor | None, dim: int) -> None:
-    """Check for a device without kernels of ours what the kernels' front end checks on a CPU."""
-    for name, tensor in (("target", target), ("weight", weight)):
-        if tensor is not None and tensor.device != input.device:
+def check_target(target: Tensor, shape: torch.Size, dim: int, of: str = "input") -> None:
+    """Check labels against the shape of the logits that they belong to, which the caller calls `of`."""
+    rows = shape[:dim] + shape[dim + 1 :]
+    dense = target.is_floating_point()
+    if target.shape == (shape if dense else rows):
+        return
+    if target.shape == shape:
+        raise DTypeError(
+            f"target of the shape of {of} are probabilities and must be floating; got {target.dtype}. "
+            f"For one-hot labels use target.float(), for class indices use shape {tuple(rows)}"
+        )
+    if target.shape == rows:
+        raise DTypeError(
+            f"target must be integers where they are class indices; got {target.dtype}. If they are indices, use "
+            f"target.long(); if they are probabilities, give them the shape {tuple(shape)} of {of}"
+        )
+    raise ShapeError(
+        f"target must have shape {tuple(rows)} (class indices) or {tuple(shape)} (probabilities) for {of} of shape "
+        f"{tuple(shape)}; got {tuple(target.shape)}"
+    )
+
+
+def check_devices(input: Tensor, shape: torch.Size, dim: int, weight: Tensor | None, **others: Tensor | None) -> None:
+    """Check for a device without kernels of ours what the kernels' front end checks on a CPU.
+
+    shape: of the logits, whose classes are along dim; weight, others: the arguments beside input, by name.
+    """
+    for name, given in {"weight": weight, **others}.items():
+        if given is not None and given.device != input.device:
             raise OptionError(
-                f"{name} must be on input's device, {input.device}; got {tensor.device}. Use {name}.to(input.device)"
+                f"{name} must be on input's device, {input.device}; got {given.device}. Use {name}.to(input.device)"
             )
-    rows = input.shape[:dim] + input.shape[dim + 1 :]
-    if not input.shape[dim]:
-        raise ShapeError(f"input must have at least one class along dim {dim}; got shape {tuple(input.shape)}")
-    if target.is_floating_point():
-        if target.shape != input.shape:
-            raise ShapeError(f"target must have input's shape {tuple(input.shape)}; got {tuple(target.shape)}")
-    elif target.shape != rows:
-        raise ShapeError(f"target must have shape {tuple(rows)}, one class a row; got {tuple(target.shape)}")
-    if weight is not None and weight.shape != (input.shape[dim],):
-        raise ShapeError(f"weight must have shape ({input.shape[dim]},), one a class; got {tuple(weight.shape)}")
+    if not shape[dim]:
+        raise ShapeError(f"input must have at least one class along dim {dim}; got shape {tuple(shape)}")
+    if weight is not None and weight.shape != (shape[dim],):
+        raise ShapeError(f"weight must have shape ({shape[dim]},), one a class; got {tuple(weight.shape)}")
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 from softxent.errors import ShapeError
 from softxent.options import check_reduction
 from softxent.torch import cpu
-from softxent.torch.arguments import floating, reduction_of
+from softxent.torch.arguments import floating, reduction_of, tensor
 from softxent.torch.dispatch import applied, differentiates_forward, recorded, traced, transforms
 from softxent.torch.expressions import for_sums, widened
 
@@ -63,7 +63,7 @@ def binary_cross_entropy_with_logits(
         raise ShapeError(f"target must have input's shape {tuple(input.shape)}; got {tuple(target.shape)}")
     factors = [f for f in (weight, pos_weight) if f is not None]
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
-        if factor is not None and not _broadcasts(factor.shape, input.shape):
+        if factor is not None and not _broadcasts(tensor(name, factor).shape, input.shape):
             raise ShapeError(f"{name} must broadcast to input's shape {tuple(input.shape)}; got {tuple(factor.shape)}")
     others = any(f.requires_grad for f in (target, *factors))
     if others or traced(input) or transforms() or differentiates_forward() or not input.is_cpu:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from softxent.options import LossOptions
 from softxent.torch.expressions import (
+    marked,
     per_row,
     product_expression,
     reduced,
@@ -71,12 +72,6 @@ def softmax_vjp(p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
     return (a * (v - (a * v).sum(dim, keepdim=True))).to(p.dtype)
 
 
-def _marked(values: Tensor, target: Tensor, options: LossOptions, classes: int) -> Tensor:
-    """Return values with 0 for rows to ignore and NaN for labels that are no class: a device is not waited for."""
-    values = torch.where((target < 0) | (target >= classes), torch.nan, values)
-    return torch.where(target == options.ignore_index, 0.0, values)
-
-
 def _row_losses(
     z: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,7 +94,7 @@ def _row_losses(
     if options.z_loss:
         losses = losses + options.z_loss * (m + log_s).squeeze(dim) ** 2
     if not target.is_floating_point():
-        losses = _marked(losses, target, options, z.shape[dim])
+        losses = marked(losses, target, options, z.shape[dim])
     return losses, e, e.sum(dim, keepdim=True)
 
 
@@ -154,7 +149,7 @@ def loss_gradient(
         gradient = gradient * slope
     gradient = gradient * scale
     if hard:
-        gradient = _marked(gradient, target.unsqueeze(dim), options, z.shape[dim])
+        gradient = marked(gradient, target.unsqueeze(dim), options, z.shape[dim])
     return gradient.to(logits.dtype)
 
 

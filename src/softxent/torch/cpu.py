@@ -15,12 +15,14 @@ from softxent.arrays.loss import evaluate
 from softxent.arrays.products import jacobian_product
 from softxent.arrays.small import small_map
 from softxent.arrays.softmax import map_rows, sum_rows
+from softxent.arrays.targets import checked_index_labels
 from softxent.options import LossOptions
 from softxent.torch.tensors import as_array, as_scalar, as_tensor, lies_class_last, row_factors
 from softxent.torch.threads import with_torchs_threads
 
 __all__ = [
     "binary_loss",
+    "check_labels",
     "linear_loss",
     "log_softmax",
     "logsumexp",
@@ -82,6 +84,11 @@ def softmax_vjp(p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
     """Return p ⊙ (v − ⟨p, v⟩) along dim."""
     (p_array, v), axis = _in_rows(dim, p, cotangent)
     return _as_given(jacobian_product(p_array, v, axis, "grad_output"), axis, dim)
+
+
+def check_labels(target: Tensor, num_classes: int, ignore_index: int) -> None:
+    """Check that every label is a class or ignore_index."""
+    checked_index_labels(as_array(target), num_classes, ignore_index, None, "target")
 
 
 def _with_weight(options: LossOptions, weight: Tensor | None) -> LossOptions:

@@ -7,10 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softxent.errors import DTypeError, OptionError
+from softxent.errors import OptionError
 from softxent.options import LossOptions, loss_options
 from softxent.torch import compiled
-from softxent.torch.arguments import check_devices, class_dim, floating, reduction_of
+from softxent.torch.arguments import (
+    check_devices,
+    check_target,
+    class_dim,
+    floating,
+    labels_of,
+    modifiers_of,
+    reduction_of,
+    tensor,
+)
 from softxent.torch.dispatch import differentiates_forward, traced, transforms
 from softxent.torch.expressions import loss_expression, transformed
 from softxent.torch.loss_functions import loss_of
@@ -53,12 +62,13 @@ def cross_entropy(
         ignore_index: rows with this index label count nothing, whatever their logits are.
         reduction: "mean" divides by Σ weight_y over the rows not ignored (index labels) or by the number of rows
             (probabilities); "sum"; "none".
-        label_smoothing: in [0, 1].
+        label_smoothing: in [0, 1]. This and the next three are constants: a tensor that requires a gradient is refused.
         z_loss: at least 0; pulls logsumexp towards 0 and is not scaled by the class weights.
         softcap: above 0, or None. Applied before the temperature.
         temperature: above 0.
         return_lse: return (loss, logsumexp(z) of every row), both differentiable.
-        inplace: let the gradient take the logits' memory. They are lost, and one backward pass is all there can be.
+        inplace: let the gradient take the logits' memory, which may be a view of all of a tensor, and not of a part.
+            Both are lost, and one backward pass is all there can be.
 
     Returns:
         The loss: float64 for float64 logits, else float32; without dimensions, or for reduction="none" of input's shape
@@ -100,15 +110,17 @@ def cross_entropy(
         reduction = reduction_of(size_average, reduce, reduction)
     floating("input", input)
     dim = class_dim(input)
-    if not isinstance(target, Tensor):
-        raise DTypeError(f"target must be a torch.Tensor; got {type(target).__name__}")
-    modifiers: tuple[Any, ...] = (ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    modifiers = modifiers_of(ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    target = labels_of(target, modifiers[0])
+    if weight is not None:
+        tensor("weight", weight)
     if traced(input):
         loss = _traced(input, target, weight, dim, modifiers)
         return (loss, _lse(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
     options = loss_options(None, *modifiers)
+    check_target(target, input.shape, dim)
     if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
-        check_devices(input, target, weight, dim)
+        check_devices(input, input.shape, dim, weight, target=target)
     if not inplace:
         loss = loss_of(input, target, weight, options, dim)
         return (loss, _lse(input, dim, options)) if return_lse else loss
@@ -138,7 +150,13 @@ def _check_overwriting(input: Tensor, target: Tensor) -> None:
         )
     if not (input.requires_grad and torch.is_grad_enabled()):
         return  # there is no gradient to write
-    if input.is_leaf:
+    whole = input if input._base is None else input._base
+    if whole.is_leaf:
         raise OptionError("inplace=True would overwrite a leaf that requires a gradient: a parameter of yours")
+    if whole.numel() != input.numel():
+        raise OptionError(
+            f"inplace=True would overwrite a part of a tensor of shape {tuple(whole.shape)}, which input of shape "
+            f"{tuple(input.shape)} is a view of: leave it out, or use input.clone()"
+        )
     if not input.is_contiguous():
         raise OptionError("inplace=True needs contiguous logits; leave it out, or use input.contiguous()")

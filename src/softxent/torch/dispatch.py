@@ -42,7 +42,7 @@ def is_differentiated(tensor: Tensor | None) -> bool:
     """Whether a derivative with respect to a tensor may be wanted: it requires one, or carries a tangent or a level."""
     if tensor is None:
         return False
-    if tensor.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    if (tensor.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return True
     return differentiates_forward() and forward_ad.unpack_dual(tensor).tangent is not None
 

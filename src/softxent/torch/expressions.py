@@ -14,6 +14,7 @@ from softxent.options import LossOptions
 __all__ = [
     "for_sums",
     "loss_expression",
+    "marked",
     "per_row",
     "product_expression",
     "reduced",
@@ -91,6 +92,12 @@ def without_ignored(x: Tensor, target: Tensor, options: LossOptions) -> Tensor:
     return torch.where((target == options.ignore_index).unsqueeze(1), torch.zeros_like(x), x)
 
 
+def marked(values: Tensor, target: Tensor, options: LossOptions, classes: int) -> Tensor:
+    """Return values with 0 for rows to ignore and NaN for labels that are no class: a device is not waited for."""
+    values = torch.where((target < 0) | (target >= classes), torch.nan, values)
+    return torch.where(target == options.ignore_index, 0.0, values)
+
+
 def per_row(scale: Tensor, losses: Tensor, dim: int) -> Tensor:
     """Return a scalar, or one number for each row, so that it broadcasts to the logits."""
     return scale.expand(losses.shape).unsqueeze(dim)
@@ -108,7 +115,7 @@ def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, optio
     if options.z_loss:
         losses = losses + options.z_loss * logsumexp_of(z, dim) ** 2
     if not target.is_floating_point():
-        losses = torch.where(target == options.ignore_index, 0.0, losses)
+        losses = marked(losses, target, options, z.shape[dim])
     return reduced(losses, target, weight, options)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softxent.errors import DTypeError, ShapeError
+from softxent.errors import ShapeError
 from softxent.options import LossOptions, loss_options
 from softxent.torch import compiled
-from softxent.torch.arguments import floating
+from softxent.torch.arguments import check_devices, check_target, floating, labels_of, modifiers_of, tensor
 from softxent.torch.dispatch import traced
 from softxent.torch.expressions import total_weight
 from softxent.torch.linear_functions import linear_loss_of, linear_lse_of
+from softxent.torch.loss_functions import checked_labels
 
 __all__ = ["linear_cross_entropy"]
 
@@ -75,8 +76,12 @@ def linear_cross_entropy(
     floating("linear_weight", linear_weight)
     if linear_bias is not None:
         floating("linear_bias", linear_bias)
-    if not isinstance(target, Tensor):
-        raise DTypeError(f"target must be a torch.Tensor; got {type(target).__name__}")
+    if weight is not None:
+        tensor("weight", weight)
+    modifiers = modifiers_of(
+        -100 if ignore_index is None else ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
+    )
+    target = labels_of(target, modifiers[0])
     if linear_weight.ndim < 2:
         raise ShapeError(f"linear_weight must have shape (C, …, D); got {tuple(linear_weight.shape)}")
     if input.ndim not in (1, 2) or input.shape[-1] != linear_weight.shape[-1]:
@@ -84,9 +89,6 @@ def linear_cross_entropy(
             f"input must have shape (N, D) or (D,) with the D = {linear_weight.shape[-1]} of linear_weight; "
             f"got {tuple(input.shape)}"
         )
-    if ignore_index is None:
-        ignore_index = -100
-    modifiers: tuple[Any, ...] = (ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     if linear_weight.ndim > 2:
         return _of_positions(input, linear_weight, target, linear_bias, weight, modifiers, return_lse)
     single = input.ndim == 1
@@ -111,6 +113,11 @@ def _loss(
         wants = [grads and t is not None and t.requires_grad for t in (x, linear_weight, linear_bias)]
         found = compiled.linear_cross_entropy(x, linear_weight, linear_bias, target, weight, wants, *modifiers)
         return found[0]  # type: ignore[no-any-return]
+    shape = torch.Size((x.shape[0], linear_weight.shape[0]))
+    check_target(target, shape, 1, "the logits input @ linear_weight.T")
+    others = {"linear_weight": linear_weight, "linear_bias": linear_bias, "target": target}
+    if not all(t is None or t.is_cpu for t in (x, weight, *others.values())):
+        check_devices(x, shape, 1, weight, **others)
     return linear_loss_of(x, linear_weight, linear_bias, target, weight, loss_options(None, *modifiers))
 
 
@@ -127,6 +134,8 @@ def _of_positions(
     expected = (x.shape[0], linear_weight.shape[0], *positions) if dense else (x.shape[0], *positions)
     if tuple(target.shape) != expected:
         raise ShapeError(f"target must have shape {expected}; got {tuple(target.shape)}")
+    if not traced(x):
+        target = checked_labels(target, linear_weight.shape[0], options)
     if linear_bias is not None and linear_bias.shape != linear_weight.shape[:-1]:
         raise ShapeError(
             f"linear_bias must have shape {tuple(linear_weight.shape[:-1])}; got {tuple(linear_bias.shape)}"

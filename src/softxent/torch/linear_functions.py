@@ -23,7 +23,7 @@ from softxent.options import LossOptions
 from softxent.torch import cpu
 from softxent.torch.dispatch import applied, differentiates_forward, is_differentiated, recorded, transforms
 from softxent.torch.expressions import reduced, transformed, without_ignored
-from softxent.torch.loss_functions import loss_of
+from softxent.torch.loss_functions import checked_labels, loss_of
 from softxent.torch.on_device import linear_loss
 from softxent.torch.softmax_functions import logsumexp_of
 
@@ -46,7 +46,7 @@ def linear_loss_of(
     options: LossOptions,
 ) -> Tensor:  # fmt: skip
     """Return the loss of x @ linear_weight.T + linear_bias, x: (N, D)."""
-    if target.requires_grad or is_differentiated(weight) or transforms() or differentiates_forward():
+    if is_differentiated(target) or is_differentiated(weight) or transforms() or differentiates_forward():
         return _expression(x, linear_weight, linear_bias, target, weight, options)
     wants = tuple(
         torch.is_grad_enabled() and t is not None and t.requires_grad for t in (x, linear_weight, linear_bias)
@@ -75,6 +75,7 @@ def _expression(
 ) -> Tensor:  # fmt: skip
     """Return the loss as an expression that PyTorch differentiates to any order."""
     rowwise = replace(options, reduction="none")
+    target = checked_labels(target, linear_weight.shape[0], options)
     x = without_ignored(x, target, options)
     parts = []
     for chunk in _chunks(x, linear_weight) or [slice(0, 0)]:

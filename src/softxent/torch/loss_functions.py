@@ -21,6 +21,7 @@ from torch.autograd import Function
 
 from softxent.errors import GradientError
 from softxent.options import LossOptions
+from softxent.torch import cpu
 from softxent.torch.dispatch import (
     applied,
     backend,
@@ -32,7 +33,7 @@ from softxent.torch.dispatch import (
 )
 from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened
 
-__all__ = ["begin_loss", "logits_gradient", "loss_of"]
+__all__ = ["begin_loss", "checked_labels", "logits_gradient", "loss_of"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -45,6 +46,7 @@ def loss_of(
     if (not indices and target.is_floating_point() and is_differentiated(target)) or (
         weight is not None and is_differentiated(weight)
     ):
+        target = checked_labels(target, logits.shape[dim], options)
         return loss_expression(logits, target, weight, options, dim)
     if transforms():
         # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
@@ -53,6 +55,31 @@ def loss_of(
     wanted = logits.requires_grad and torch.is_grad_enabled()
     how = options, dim, wanted, overwrites and wanted  # one argument: each that is no tensor costs 60 ns
     return _apply_loss(logits, target, weight, how)  # type: ignore[no-any-return]
+
+
+def checked_labels(target: Tensor, num_classes: int, options: LossOptions) -> Tensor:
+    """Return labels of which each is a class or to be ignored, for an expression: no kernel looks at them there.
+
+    On devices that would have to be waited for nothing is looked at, and the expression gives NaN.
+    """
+    if target.is_floating_point() or not target.is_cpu:
+        return target
+    return applied(_CheckedLabels, target, num_classes, options.ignore_index)  # type: ignore[no-any-return]
+
+
+class _CheckedLabels(Function):
+    @staticmethod
+    def forward(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+        cpu.check_labels(target, num_classes, ignore_index)
+        return target.view_as(target)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], target: Tensor, num_classes: int, ignore_index: int) -> Any:
+        return _CheckedLabels.apply(target, num_classes, ignore_index), in_dims[0]
 
 
 def _rowwise(options: LossOptions) -> LossOptions:
@@ -83,9 +110,14 @@ def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
     return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
-def _taken(ctx: Any) -> Tensor:
-    """Return the gradient that came with the loss, which from now on is the taker's."""
-    gradient: Tensor = ctx.gradient
+def _underflows(gradient: Tensor, cotangent: Tensor) -> bool:
+    """Whether the cotangent brings up what a finished gradient has lost: below 6e-5 float16 has few digits left."""
+    return gradient.dtype is torch.float16 and not bool((cotangent.abs() <= 1.0).all())
+
+
+def _taken(ctx: Any) -> Tensor | None:
+    """Return the gradient that came with the loss, if it is still there; from now on it is the taker's."""
+    gradient: Tensor | None = ctx.gradient
     ctx.gradient = None
     return gradient
 
@@ -95,9 +127,17 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
     if ctx.overwrites:
         return _overwritten(ctx, cotangent)
     if not recorded(cotangent):
-        if ctx.gradient is not None and _is_harmless(cotangent, ctx.gradient.dtype):
-            return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
-        logits, target, weight = ctx.saved_tensors
+        kept = _taken(ctx)
+        if kept is not None and _is_harmless(cotangent, kept.dtype):
+            return kept.mul_(_spread(cotangent, ctx.dim))
+        try:
+            logits, target, weight = ctx.saved_tensors
+        except RuntimeError as error:
+            # What was given has been changed since: the gradient as of then is rounded once more, or not to be had.
+            if kept is None or "modified by an inplace operation" not in str(error) or _underflows(kept, cotangent):
+                raise
+            return kept.mul_(_spread(cotangent, ctx.dim))
+        del kept  # its memory is the next gradient's
         compute = backend(logits).loss_gradient
         return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
     logits, target, weight = ctx.saved_tensors
@@ -273,7 +313,8 @@ def _overwritten(ctx: Any, cotangent: Tensor) -> Tensor:
         )
     if torch.is_grad_enabled():
         raise GradientError("with inplace=True the logits are gone: for create_graph=True leave inplace=True out")
-    return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
+    gradient, ctx.gradient = ctx.gradient, None
+    return gradient.mul_(_spread(cotangent, ctx.dim))  # type: ignore[no-any-return]
 
 
 def _with_batch(tensor: Tensor, in_dim: int | None, size: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softxent.errors import ShapeError
 from softxent.options import LossOptions
+from softxent.torch.arguments import modifiers_of
 from softxent.torch.cross_entropy import cross_entropy
 from softxent.torch.heads import check_head, finished, prepared
 from softxent.torch.linear import linear_cross_entropy
@@ -58,7 +59,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         inplace: bool = False,
     ) -> None:
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
-        LossOptions(None, ignore_index, label_smoothing, z_loss, softcap, temperature, self.reduction)  # type: ignore[arg-type]
+        LossOptions(None, *modifiers_of(ignore_index, label_smoothing, z_loss, softcap, temperature, self.reduction))
         self.z_loss = z_loss
         self.softcap = softcap
         self.temperature = temperature
@@ -142,10 +143,8 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         return_lse: bool = False,
     ) -> None:
         super().__init__()
-        LossOptions(
-            None, -100 if ignore_index is None else ignore_index, label_smoothing, z_loss, softcap, temperature,
-            reduction,  # type: ignore[arg-type]  # that is what is checked
-        )  # fmt: skip
+        given = -100 if ignore_index is None else ignore_index
+        LossOptions(None, *modifiers_of(given, label_smoothing, z_loss, softcap, temperature, reduction))
         if weight is not None and weight.shape != (num_classes,):
             raise ShapeError(f"weight must have shape ({num_classes},), one number a class; got {tuple(weight.shape)}")
         self.out_features = tuple(out_features)

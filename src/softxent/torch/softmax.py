@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from softxent.errors import ShapeError
-from softxent.torch.arguments import floating
+from softxent.errors import DTypeError, OptionError, ShapeError
+from softxent.torch.arguments import floating, tensor
 from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of, softmax_of
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
 
-def _prepared(input: Tensor, dim: int | None, name: str, stacklevel: int, dtype: Any) -> tuple[Tensor, int]:
+def _prepared(input: Tensor, dim: Any, name: str, stacklevel: int, dtype: Any) -> tuple[Tensor, int]:
     if dim is None:
-        dim = 0 if input.ndim in (0, 1, 3) else 1
+        dim = 0 if tensor("input", input).ndim in (0, 1, 3) else 1
         warnings.warn(
             f"{name} guesses its dimension as PyTorch does, {dim} for {input.ndim} dimensions: give dim={dim}",
             stacklevel=stacklevel,
         )
     if dtype is not None:
-        input = input.to(dtype)
+        input = tensor("input", input).to(dtype)
     floating("input", input)
+    if not hasattr(dim, "__index__"):
+        raise DTypeError(f"dim must be an integer; got {dim!r}")
     if not -max(input.ndim, 1) <= dim < max(input.ndim, 1):
         raise IndexError(
             f"dim must be in [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}] for input of shape "
@@ -98,7 +101,7 @@ def log_softmax(
     return log_softmax_of(input, dim)
 
 
-def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
+def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     r"""log Σ exp(x_i), right to 4 ulps of max(|m|, log S).
 
     Let input x have shape (…, C, …) with C classes along dim, m = max x and S = Σ exp(x_i − m):
@@ -106,8 +109,8 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) 
         logsumexp(x) = m + log S
 
     Args:
-        input: as softmax.
-        dim: the class dimension, or several.
+        input: as softmax; integers and bool are converted to PyTorch's default dtype.
+        dim: the class dimension, or several, each once.
         keepdim: keep them, with length 1.
 
     Returns:
@@ -122,8 +125,12 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) 
 
     Source: as softmax. Equals torch.logsumexp.
     """
-    if isinstance(dim, tuple):
+    if isinstance(input, Tensor) and not (input.is_floating_point() or input.is_complex()):
+        input = input.to(torch.get_default_dtype())
+    if isinstance(dim, (tuple, list)):
         dims = sorted(_prepared(input, d, "logsumexp", 3, None)[1] for d in dim)
+        if len(set(dims)) != len(dims):
+            raise OptionError(f"dim must name each dimension once; got {dim}")
         rows = input.movedim(dims, list(range(-len(dims), 0))).flatten(-len(dims))
         value = logsumexp(rows, -1)
         for d in dims if keepdim else ():
