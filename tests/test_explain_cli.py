@@ -95,7 +95,8 @@ def test_every_option_arrives_under_its_own_name(monkeypatch):
         ("1 2 --label cat", "cat"), ("0.5 0.6 --probs --label 0", "sum to 1"), ("1 2 --label 0 --step none", "step"),
         ("1 2 --label 0 --lang fr", "language"), ("1 2 --label 0 --html /nowhere/at/all.html", "does not exist"),
         ("1 2 --label 0 --learning-rate 0", "learning_rate"), ("1 2 --label 0 --weight 1 nan", "finite"),
-        ("--digits 999999", "does not exist"), ("--model nowhere.safetensors rows.csv", "no such model"),
+        ("--digits 999999", "does not exist"), ("--digits=five", "got 'five'"),
+        ("--digits=²", "got '²'"), ("--model nowhere.safetensors rows.csv", "no such model"),
     ],
 )  # fmt: skip
 def test_refusals_are_one_clear_line(arguments, says):

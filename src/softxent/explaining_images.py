@@ -54,7 +54,12 @@ def _digit(request: Request) -> tuple[Any, Any, int]:
     if request.values:
         raise OptionError("--digits brings its own numbers; leave out the logits")
     # Digits count from 0, rows from 1; "-" is --digits without a number.
-    index = request.row - 1 if request.digits in (None, "-") else int(str(request.digits))
+    digits = request.digits or ""
+    if digits != "-" and not digits.isdecimal():
+        raise OptionError(
+            f"--digits must be followed by a number from 0 to {data.X.shape[0] - 1}, or none; got {digits!r}"
+        )
+    index = request.row - 1 if digits == "-" else int(digits)
     model = train(data, None, test_size=0.2, seed=0, C=1.0, max_iter=200, tol=1e-4, callback=None).model
     return model, data, index
 
