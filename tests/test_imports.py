@@ -91,7 +91,7 @@ LAYERS = {
     "explain": {"errors", "options", "reference", "files"},
     "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
     "explaining_arguments": set(),
-    "explaining_images": {"errors", "explain", "data", "model_file", "training"},
+    "explaining_images": {"errors", "explain", "explaining_arguments", "data", "model_file", "training"},
     "sklearn": {"errors", "options", "kernels", "numpy", "data"},
     "model_file": {"errors", "data", "files"},
     "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from softxent.errors import DataError
-from softxent.explaining import Request
 from softxent.explaining import run as run_explain
-from softxent.explaining_arguments import ExplainCommand
+from softxent.explaining_arguments import ExplainCommand, Request
 from softxent.starting import leave_at_interrupt
 from softxent.streams import guard_streams, interruptible, note, one_clear_line, print_json
 
@@ -201,8 +200,10 @@ def explain(
     with one_clear_line():
         run_explain(
             Request(
-                values or [], label, soft, probs, temperature, label_smoothing, weight, names, learning_rate, row,
-                depth, step, lang, html, open_page, latex, markdown, json, digits, model, images, labels, encoding,
+                values=values or [], label=label, soft=soft, probs=probs, temperature=temperature,
+                label_smoothing=label_smoothing, weight=weight, names=names, learning_rate=learning_rate, row=row,
+                depth=depth, step=step, lang=lang, html=html, open=open_page, latex=latex, markdown=markdown,
+                json=json, digits=digits, model=model, images=images, labels=labels, encoding=encoding,
             )
         )  # fmt: skip
 

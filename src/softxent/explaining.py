@@ -1,4 +1,4 @@
-"""What `softxent explain` does with its arguments: rows from files, the derivation, and where the result goes."""
+"""What `softxent explain` does with its arguments: finds the row, derives, and writes where it is asked to."""
 
 from __future__ import annotations
 
@@ -8,52 +8,39 @@ import tempfile
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from softxent.errors import DataError, OptionError
-from softxent.explaining_arguments import SEPARATOR, numbers_in
+from softxent.explaining_arguments import SEPARATOR, Request, numbers_in
 
-__all__ = ["FromFile", "Request", "run"]
+if TYPE_CHECKING:
+    from softxent.explain import Explanation
 
+__all__ = ["run"]
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The command's arguments, as they came."""
-
-    values: list[str]
-    label: str | None = None
-    soft: str | None = None
-    probs: bool = False
-    temperature: float = 1.0
-    label_smoothing: float = 0.0
-    weight: str | None = None
-    names: str | None = None
-    learning_rate: float = 1.0
-    row: int = 1
-    depth: int = 2
-    step: str | None = None
-    lang: str = "en"
-    html: str | None = None
-    open: bool = False
-    latex: str | None = None
-    markdown: str | None = None
-    json: str | None = None
-    digits: str | None = None
-    model: Path | None = None
-    images: Path | None = None
-    labels: Path | None = None
-    encoding: str | None = None
+# More rows than this are not averaged: each needs a derivation of its own.
+MAX_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class FromFile:
-    """Which row of a file is explained, of how many, and the mean loss of all of them (empty if there are too many)."""
+    """Which row of a file is explained, of how many, and the mean loss of all of them (empty if there is none)."""
 
     row: int
     count: int
-    mean: str
+    mean: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is explained: numbers, label, the classes' names, and the file that they are from."""
+
+    values: list[float]
+    label: Any
+    names: list[str] | None
+    file: FromFile | None = None
 
 
 def run(request: Request) -> None:
@@ -63,26 +50,7 @@ def run(request: Request) -> None:
             stream.reconfigure(errors="replace")
     if request.model is None and (request.images is not None or request.labels is not None):
         raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
-    if request.digits is not None or request.model is not None:
-        from softxent.explaining_images import explain_example
-
-        explanation, row, count = explain_example(
-            request.values,
-            request.model,
-            request.digits,
-            request.row,
-            request.label,
-            request.images,
-            request.labels,
-            encoding=request.encoding,
-            learning_rate=request.learning_rate,
-            depth=request.depth,
-            step=request.step,
-            language=request.lang,
-        )
-        extra: FromFile | None = FromFile(row, count, "")
-    else:
-        explanation, extra = _explain(request)
+    explanation, file = _explained(request)
     outputs = [(kind, getattr(request, kind)) for kind in ("html", "latex", "markdown", "json")]
     chosen = [(kind, where) for kind, where in outputs if where is not None]
     for kind, where in chosen:
@@ -93,31 +61,42 @@ def run(request: Request) -> None:
     if request.open:
         _open(explanation, request.html)
     if not chosen and not request.open:
-        _print(explanation, extra)
+        _print(explanation, file)
 
 
-def _explain(request: Request) -> tuple[Any, FromFile | None]:
+def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
+    if request.digits is not None or request.model is not None:
+        from softxent.explaining_images import explain_example
+
+        explanation, row, count = explain_example(request)
+        return explanation, FromFile(row, count)
     from softxent.explain import explain
 
-    values, label, names, extra = _row(request)
+    given = _row(request)
     explanation = explain(
-        values,
-        label,
-        from_logits=not request.probs,
-        temperature=request.temperature,
-        label_smoothing=request.label_smoothing,
-        weight=_floats("--weight", request.weight),
-        names=names,
+        given.values,
+        given.label,
+        names=given.names,
         learning_rate=request.learning_rate,
         depth=request.depth,
         step=request.step,
         language=request.lang,
+        **_modifiers(request),
     )
-    return explanation, extra
+    return explanation, given.file
 
 
-def _row(request: Request) -> tuple[list[float], Any, list[str] | None, FromFile | None]:
-    """Return the row's numbers, its label, the classes' names, and a line about the file they are from."""
+def _modifiers(request: Request) -> dict[str, Any]:
+    """Return the arguments of explain that the loss depends on, the row aside."""
+    return {
+        "from_logits": not request.probs,
+        "temperature": request.temperature,
+        "label_smoothing": request.label_smoothing,
+        "weight": _floats("--weight", request.weight),
+    }
+
+
+def _row(request: Request) -> Row:
     soft = _floats("--soft", request.soft)
     names = _listed(request.names)
     if not request.values:
@@ -125,7 +104,7 @@ def _row(request: Request) -> tuple[list[float], Any, list[str] | None, FromFile
             raise OptionError(
                 "give one number a class before the options, as in: softxent explain 4 -4 3 --soft 0.1 0.2 0.7"
             )
-        return [4.0, -4.0, 3.0], 2, names, None
+        return Row([4.0, -4.0, 3.0], 2, names)
     if len(request.values) == 1 and numbers_in(request.values[0]) is None:
         return _row_of_file(request, soft, names)
     wrong = next((v for v in request.values if numbers_in(v) is None), None)
@@ -138,14 +117,10 @@ def _row(request: Request) -> tuple[list[float], Any, list[str] | None, FromFile
             f"say which class is true: --label with an index from 0 to {len(request.values) - 1}, or --soft with "
             f"{len(request.values)} numbers"
         )
-    return [float(v) for v in request.values], request.label if soft is None else soft, names, None
+    return Row([float(v) for v in request.values], request.label if soft is None else soft, names)
 
 
-def _row_of_file(
-    request: Request, soft: list[float] | None, names: list[str] | None
-) -> tuple[list[float], Any, list[str] | None, FromFile | None]:
-    from softxent.explain import explain
-    from softxent.explain.exact import precisely, show
+def _row_of_file(request: Request, soft: list[float] | None, names: list[str] | None) -> Row:
     from softxent.explain.rows import read_rows
 
     path = Path(request.values[0])
@@ -162,18 +137,21 @@ def _row_of_file(
     else:
         raise OptionError(f"{path} has no column called label; say which class is true with --label or --soft")
     names = names or (None if rows.names is None else list(rows.names))
-    mean = ""
-    if 1 < count <= 1000:
-        with precisely():
-            losses = [
-                explain(
-                    values, label, names=names, from_logits=not request.probs, temperature=request.temperature,
-                    label_smoothing=request.label_smoothing, weight=_floats("--weight", request.weight), depth=1,
-                ).values.L
-                for values, label in zip(rows.values, labels, strict=True)
-            ]  # fmt: skip
-            mean = show(sum(losses, Decimal(0)) / count)
-    return rows.values[request.row - 1], labels[request.row - 1], names, FromFile(request.row, count, mean)
+    mean = _mean_loss(request, rows.values, labels, names) if 1 < count <= MAX_ROWS else ""
+    return Row(rows.values[request.row - 1], labels[request.row - 1], names, FromFile(request.row, count, mean))
+
+
+def _mean_loss(request: Request, rows: list[list[float]], labels: list[Any], names: list[str] | None) -> str:
+    from softxent.explain import explain
+    from softxent.explain.exact import precisely, show
+
+    options = _modifiers(request)
+    with precisely():
+        losses = [
+            explain(row, label, names=names, depth=1, **options).values.L
+            for row, label in zip(rows, labels, strict=True)
+        ]
+        return show(sum(losses, Decimal(0)) / len(losses))
 
 
 def _listed(value: str | None) -> list[str] | None:
@@ -192,14 +170,14 @@ def _floats(option: str, value: str | None) -> list[float] | None:
         raise OptionError(f"{option} must be followed by numbers, one a class; got {', '.join(parts)!r}") from error
 
 
-def _rendered(explanation: Any, kind: str) -> str:
+def _rendered(explanation: Explanation, kind: str) -> str:
     if kind == "json":
         import json
 
         return json.dumps(explanation.to_json(), ensure_ascii=False, indent=1) + "\n"
     if kind == "html":
-        return str(explanation.to_page())
-    return str(explanation.to_latex() if kind == "latex" else explanation.to_markdown())
+        return explanation.to_page()
+    return explanation.to_latex() if kind == "latex" else explanation.to_markdown()
 
 
 def _write(text: str, where: str) -> None:
@@ -213,7 +191,7 @@ def _write(text: str, where: str) -> None:
     print(where)
 
 
-def _open(explanation: Any, where: str | None) -> None:
+def _open(explanation: Explanation, where: str | None) -> None:
     """Open the page in the browser; a page without a place of its own goes into a temporary folder."""
     path = Path(where) if where not in (None, "-") else Path(tempfile.mkdtemp(prefix="softxent-")) / "explain.html"
     if where in (None, "-"):
@@ -223,7 +201,7 @@ def _open(explanation: Any, where: str | None) -> None:
     typer.launch(path.resolve().as_uri())
 
 
-def _print(explanation: Any, extra: FromFile | None) -> None:
+def _print(explanation: Explanation, file: FromFile | None) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -235,11 +213,11 @@ def _print(explanation: Any, extra: FromFile | None) -> None:
     words = explanation.words.words
     console.print(Text(words["title"], style="bold"))
     console.print(Text(summary(explanation)))
-    if extra is not None:
-        count = str(extra.count)
-        console.print(Text(words["rows"].replace("{row}", str(extra.row)).replace("{count}", count)))
-        if extra.mean:
-            console.print(Text(words["mean"].replace("{count}", count) + words["colon"] + extra.mean))
+    if file is not None:
+        count = str(file.count)
+        console.print(Text(words["rows"].replace("{row}", str(file.row)).replace("{count}", count)))
+        if file.mean:
+            console.print(Text(words["mean"].replace("{count}", count) + words["colon"] + file.mean))
     console.print(Text(words["exactness"], style="dim"))
     console.print()
     show_explanation(explanation, console)

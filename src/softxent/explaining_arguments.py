@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
 
-__all__ = ["SEPARATOR", "ExplainCommand", "numbers_in"]
+__all__ = ["SEPARATOR", "ExplainCommand", "Request", "numbers_in"]
 
 # Options that take all numbers (or names) that follow them, and those that take a file only if one follows.
 NUMBER_LISTS = ("--soft", "--weight")
@@ -32,6 +33,35 @@ def numbers_in(token: str) -> list[str] | None:
     except ValueError:
         return None
     return parts or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The command's arguments, as they came."""
+
+    values: list[str]
+    label: str | None = None
+    soft: str | None = None
+    probs: bool = False
+    temperature: float = 1.0
+    label_smoothing: float = 0.0
+    weight: str | None = None
+    names: str | None = None
+    learning_rate: float = 1.0
+    row: int = 1
+    depth: int = 2
+    step: str | None = None
+    lang: str = "en"
+    html: str | None = None
+    open: bool = False
+    latex: str | None = None
+    markdown: str | None = None
+    json: str | None = None
+    digits: str | None = None
+    model: Path | None = None
+    images: Path | None = None
+    labels: Path | None = None
+    encoding: str | None = None
 
 
 class ExplainCommand(TyperCommand):

@@ -10,59 +10,16 @@ import numpy as np
 from softxent.errors import DataError, OptionError
 from softxent.explain import Explanation, explain
 from softxent.explain.images import Images
+from softxent.explaining_arguments import Request
 
 __all__ = ["explain_example"]
 
 
-def explain_example(
-    values: list[str],
-    model_path: Path | None,
-    digit: str | None,
-    row: int,
-    label_column: str | None,
-    images: Path | None,
-    labels: Path | None,
-    *,
-    encoding: str | None,
-    learning_rate: float,
-    depth: int,
-    step: str | None,
-    language: str,
-) -> tuple[Explanation, int, int]:
-    """Return the derivation for one example, its row counted from 1, and how many rows there are.
-
-    Args:
-        values: the file with rows to explain, where there is a model.
-        model_path: a model file, or None for a model of the embedded digits, fitted here.
-        digit: which of the embedded digits, counted from 0; "-" for the one that row counts from 1.
-        row: which row of the file, counted from 1.
-        label_column: the file's column of labels.
-        images, labels: a pair of IDX files in place of values.
-        encoding: the file's, where it is not UTF-8 and has no byte order mark.
-        learning_rate, depth, step, language: as in explain.
-    """
-    from softxent.data import load_like
+def explain_example(request: Request) -> tuple[Explanation, int, int]:
+    """Return the derivation for one example, its row counted from 1, and how many rows there are."""
     from softxent.data.labels import class_indices, label_name
-    from softxent.model_file import read_model
 
-    if model_path is not None:
-        model = read_model(model_path)
-        if images is None and len(values) != 1:
-            raise OptionError(f"--model {model_path} needs one file with rows to explain; --row says which of them")
-        if images is not None:
-            data = _images(images, labels, values, model)
-        else:
-            data = load_like(values[0], model, label=label_column, encoding=encoding)
-        index = row - 1
-    else:
-        from softxent.data.embedded import read_embedded
-        from softxent.training import train
-
-        data = read_embedded("digits")
-        if values:
-            raise OptionError("--digits brings its own numbers; leave out the logits")
-        index = row - 1 if digit in (None, "-") else int(str(digit))
-        model = train(data, None, test_size=0.2, seed=0, C=1.0, max_iter=200, tol=1e-4, callback=None).model
+    model, data, index = _digit(request) if request.model is None else _row_of_data(request, request.model)
     count = data.X.shape[0]
     if not 0 <= index < count:
         raise DataError(f"row {index + 1} does not exist; {data.name} has {count} rows")
@@ -75,10 +32,10 @@ def explain_example(
         np.asarray(model.logits(features), dtype=np.float64)[0],
         true,
         names=names,
-        learning_rate=learning_rate,
-        depth=depth,
-        step=step,
-        language=language,
+        learning_rate=request.learning_rate,
+        depth=request.depth,
+        step=request.step,
+        language=request.lang,
     )
     inputs = model.preprocessing.apply(features)
     dense = np.asarray(inputs.toarray() if hasattr(inputs, "toarray") else inputs, dtype=np.float64)[0]
@@ -88,14 +45,47 @@ def explain_example(
     return explanation.with_images(pictures), index + 1, count
 
 
-def _images(images: Path, labels: Path | None, values: list[str], model: Any) -> Any:
+def _digit(request: Request) -> tuple[Any, Any, int]:
+    """Return a model of the embedded digits, fitted here, the digits, and which of them is asked for."""
+    from softxent.data.embedded import read_embedded
+    from softxent.training import train
+
+    data = read_embedded("digits")
+    if request.values:
+        raise OptionError("--digits brings its own numbers; leave out the logits")
+    # Digits count from 0, rows from 1; "-" is --digits without a number.
+    digits = request.digits or ""
+    if digits != "-" and not digits.isdecimal():
+        raise OptionError(
+            f"--digits must be followed by a number from 0 to {data.X.shape[0] - 1}, or none; got {digits!r}"
+        )
+    index = request.row - 1 if digits == "-" else int(digits)
+    model = train(data, None, test_size=0.2, seed=0, C=1.0, max_iter=200, tol=1e-4, callback=None).model
+    return model, data, index
+
+
+def _row_of_data(request: Request, path: Path) -> tuple[Any, Any, int]:
+    """Return a model from a file, the data that it is to explain a row of, and which row."""
+    from softxent.data import load_like
+    from softxent.model_file import read_model
+
+    model = read_model(path)
+    if request.images is not None:
+        return model, _images(request, request.images, model), request.row - 1
+    if len(request.values) != 1:
+        raise OptionError(f"--model {path} needs one file with rows to explain; --row says which of them")
+    data = load_like(request.values[0], model, label=request.label, encoding=request.encoding)
+    return model, data, request.row - 1
+
+
+def _images(request: Request, path: Path, model: Any) -> Any:
     from softxent.data import read_idx
 
-    if values or labels is None:
+    if request.values or request.labels is None:
         raise OptionError("IDX files come in pairs: give both --images and --labels, and no other file")
-    data = read_idx(images, labels)
+    data = read_idx(path, request.labels)
     if data.X.shape[1] != model.num_features:
-        raise DataError(f"{images}: has {data.X.shape[1]} pixels an image, the model {model.num_features} features")
+        raise DataError(f"{path}: has {data.X.shape[1]} pixels an image, the model {model.num_features} features")
     return data
 
 
