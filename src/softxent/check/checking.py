@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from softxent.check import oracle, special, sweep
-from softxent.check.calling import Caller, failure, find_way, plain_batch
+from softxent.check.calling import PROPERTY, Caller, Failure, find_way, plain_batch
 from softxent.check.diagnosis import diagnose
 from softxent.check.failing import narrow_one_hot
 from softxent.check.kinds import Kind, guess, kind_of
@@ -181,7 +181,7 @@ def _one(
 ) -> str | None:
     """Run every stage for one kind and add to the report; return its reduction, None if it cannot be called."""
     progress("calling", 0.0)
-    way, reason = find_way(
+    way = find_way(
         caller,
         kind,
         options["timeout"],
@@ -191,13 +191,10 @@ def _one(
         gradient=options["gradient"],
         select=select,
     )
-    if way is None:
-        batch = plain_batch(kind)
-        property_ = failure(reason, died=bool(caller.deaths))
+    if isinstance(way, Failure):
+        said, given = way.text, describe(kind, plain_batch(kind))
         report.findings.append(
-            Finding(
-                property_, "a plain batch", "float64", describe(kind, batch), reason, "a result", None, None, reason
-            )
+            Finding(PROPERTY[way.why], "a plain batch", "float64", given, said, "a result", None, None, said)
         )
         report.diagnosis = narrow_one_hot(caller, kind, options["timeout"]) or diagnose(None, report)
         return None

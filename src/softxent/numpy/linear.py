@@ -37,7 +37,7 @@ def linear_cross_entropy(
     Args:
         x: (N, D) inputs of the layer; float16 and bfloat16 are multiplied in float32.
         weight: (C, D), the layer's matrix.
-        labels: (N,) class indices, or (N, C) probabilities.
+        labels: (N,) class indices, or (N, C) probabilities, in [0, 1].
         bias: (C,) or None.
         class_weight: (C,) class weights, what cross_entropy calls weight.
         ignore_index, label_smoothing, z_loss, softcap, temperature, reduction: as cross_entropy. Ignored rows take no
