@@ -81,7 +81,7 @@ class LinearProblem:
                 f"{names[0]}, {names[1]} and {names[3]} must be float64 or narrower here: no BLAS multiplies "
                 f"longdouble matrices"
             )
-        dtype = working_dtype(np.result_type(*dtypes))
+        dtype = np.result_type(*[working_dtype(d) for d in dtypes])  # float16 and bfloat16 have no common dtype
         targets = prepare_targets(labels, layout, options, dtype, of, names[2])
         return cls(inputs, table, intercept, targets, options, dtype)
 
