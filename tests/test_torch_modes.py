@@ -95,6 +95,10 @@ def test_func_of_softmax(function):
         lambda f: torch.func.hessian(lambda a: f(a, 1).sum(0)),
     ):
         torch.testing.assert_close(transform(ours)(z), transform(theirs)(z))
+    want = {"softmax": 0.0, "log_softmax": 0.0, "logsumexp": 1.0}[function]
+    for derivative in (torch.func.jacfwd, torch.func.jacrev, lambda f: torch.func.vmap(torch.func.grad(f))):
+        scalars = z[0, 0] if derivative not in (torch.func.jacfwd, torch.func.jacrev) else z[0, 0, 0]
+        assert torch.equal(derivative(lambda a: ours(a, 0))(scalars), torch.full_like(scalars, want))
 
 
 def test_func_of_the_linear_form():

@@ -90,7 +90,7 @@ class LinearProblem:
                 f"{names[0]}, {names[1]} and {names[3]} must be float64 or narrower here, as no BLAS multiplies "
                 f"longdouble matrices; got {', '.join(map(str, dtypes))}. Use .astype(np.float64)"
             )
-        dtype = working_dtype(np.result_type(*dtypes))
+        dtype = np.result_type(*[working_dtype(d) for d in dtypes])  # float16 and bfloat16 have no common dtype
         targets = prepare_targets(labels, layout, options, dtype, of, names[2], advice)
         if targets.rows is not None and advice is not None:
             run_blocks(targets.rows.read, layout)  # before any product, and cheap beside it

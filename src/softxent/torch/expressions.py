@@ -85,11 +85,11 @@ def reduced(losses: Tensor, target: Tensor, weight: Tensor | None, options: Loss
     return total.to(losses.dtype)
 
 
-def without_ignored(x: Tensor, target: Tensor, options: LossOptions) -> Tensor:
-    """Return x (N, D) with zeros in rows that are to be ignored: their NaN must not come into a product of all rows."""
+def without_ignored(x: Tensor, target: Tensor, options: LossOptions, dim: int = 1) -> Tensor:
+    """Return x, in rows along dim, with zeros in rows that are to be ignored: a NaN there must not go anywhere."""
     if target.is_floating_point():
         return x
-    return torch.where((target == options.ignore_index).unsqueeze(1), torch.zeros_like(x), x)
+    return torch.where((target == options.ignore_index).unsqueeze(dim), torch.zeros_like(x), x)
 
 
 def marked(values: Tensor, target: Tensor, options: LossOptions, classes: int) -> Tensor:
@@ -158,6 +158,4 @@ def product_expression(
     if options.reduction == "mean":
         scale = scale / total_weight(rows.detach(), target, weight, options)
     product = product * per_row(scale, rows, dim)
-    if not target.is_floating_point():
-        product = torch.where((target == options.ignore_index).unsqueeze(dim), 0.0, product)
-    return product.to(logits.dtype)
+    return without_ignored(product, target, options, dim).to(logits.dtype)

@@ -54,7 +54,10 @@ class _OfRows(Function):
 
     @classmethod
     def _of_batch(cls, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
-        return applied(cls, z.movedim(in_dims[0], 0), dim + 1), 0
+        z = z.movedim(in_dims[0], 0)
+        if z.ndim == 1:  # a batch of scalars, each of which is a row of one class
+            return applied(cls, z.unsqueeze(1), 1).reshape(z.shape), 0
+        return applied(cls, z, dim + 1), 0
 
 
 class _Softmax(_OfRows):
