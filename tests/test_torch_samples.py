@@ -15,7 +15,7 @@ import softxent.torch as sxt  # noqa: E402  # after the skip
 F = torch.nn.functional
 FUNCTIONS = {
     "nn.functional.cross_entropy": (F.cross_entropy, sxt.cross_entropy),
-    "nn.functional.linear_cross_entropy": (F.linear_cross_entropy, sxt.linear_cross_entropy),
+    "nn.functional.linear_cross_entropy": (getattr(F, "linear_cross_entropy", None), sxt.linear_cross_entropy),
     "nn.functional.binary_cross_entropy_with_logits": (
         F.binary_cross_entropy_with_logits,
         sxt.binary_cross_entropy_with_logits,

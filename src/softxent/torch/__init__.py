@@ -8,6 +8,10 @@ try:
     import torch as _torch
 except ImportError as error:
     raise ImportError("softxent.torch needs PyTorch: pip install torch (see https://pytorch.org)") from error
+else:
+    from softxent.torch.support import check_pytorch as _check_pytorch
+
+    _check_pytorch()
 
 from softxent.torch.binary import binary_cross_entropy_with_logits
 from softxent.torch.cross_entropy import cross_entropy

@@ -4,9 +4,10 @@ An operator is opaque to the compiler: it is recorded whole, with the shape of i
 the same kernels as a plain call. The gradient is recorded as an operator of its own, on the logits and the cotangent.
 """
 
+# ruff: noqa: UP006, UP035 -- PyTorch 2.6 makes no schema of list[...]
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List
 
 import torch
 from torch import Tensor
@@ -162,9 +163,9 @@ def _fake_gradients(inputs: tuple[Any, ...], wants: list[bool]) -> list[Tensor]:
 @_define("softxent::linear_cross_entropy", mutates_args=())
 def linear_cross_entropy(
     x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
-    wants: list[bool], ignore_index: int, label_smoothing: float, z_loss: float, softcap: float | None,
+    wants: List[bool], ignore_index: int, label_smoothing: float, z_loss: float, softcap: float | None,
     temperature: float, reduction: str,
-) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+) -> tuple[Tensor, List[Tensor]]:  # fmt: skip
     """The loss of x @ linear_weight.T + linear_bias, and the gradients that are wanted, if it is a sum or a mean."""
     options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     if reduction == "none":
@@ -189,9 +190,9 @@ def _(
 @_define("softxent::linear_cross_entropy_gradients", mutates_args=())
 def _linear_gradients(
     x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
-    cotangent: Tensor, wants: list[bool], ignore_index: int, label_smoothing: float, z_loss: float,
+    cotangent: Tensor, wants: List[bool], ignore_index: int, label_smoothing: float, z_loss: float,
     softcap: float | None, temperature: float, reduction: str,
-) -> list[Tensor]:  # fmt: skip
+) -> List[Tensor]:  # fmt: skip
     options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     found = _linear((x, linear_weight, linear_bias, target, weight), options, wants, cotangent)
     return found[1]  # type: ignore[no-any-return]

@@ -59,10 +59,9 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         inplace: bool = False,
     ) -> None:
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
-        LossOptions(None, *modifiers_of(ignore_index, label_smoothing, z_loss, softcap, temperature, self.reduction))
-        self.z_loss = z_loss
-        self.softcap = softcap
-        self.temperature = temperature
+        self.z_loss, self.softcap, self.temperature = _numbers(
+            ignore_index, label_smoothing, z_loss, softcap, temperature, self.reduction
+        )
         self.return_lse = return_lse
         self.inplace = inplace
 
@@ -77,6 +76,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     def extra_repr(self) -> str:
         """Return the options that are not the default."""
         return _options_repr(self, {"ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0})
+
+
+def _numbers(*modifiers: Any) -> tuple[float, float | None, float]:
+    """Check the modifiers of a loss, and return z_loss, softcap and temperature as numbers."""
+    options = LossOptions(None, *modifiers_of(*modifiers))
+    return options.z_loss, options.softcap, options.temperature
 
 
 def _options_repr(module: torch.nn.Module, defaults: dict[str, Any]) -> str:
@@ -144,7 +149,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         given = -100 if ignore_index is None else ignore_index
-        LossOptions(None, *modifiers_of(given, label_smoothing, z_loss, softcap, temperature, reduction))
+        numbers = _numbers(given, label_smoothing, z_loss, softcap, temperature, reduction)
         if weight is not None and weight.shape != (num_classes,):
             raise ShapeError(f"weight must have shape ({num_classes},), one number a class; got {tuple(weight.shape)}")
         self.out_features = tuple(out_features)
@@ -152,9 +157,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
         self.options = options
-        self.z_loss = z_loss
-        self.softcap = softcap
-        self.temperature = temperature
+        self.z_loss, self.softcap, self.temperature = numbers
         self.return_lse = return_lse
         self.linear = torch.nn.Linear(
             in_features, math.prod(out_features, start=num_classes), bias, device=device, dtype=dtype

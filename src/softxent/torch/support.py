@@ -1,0 +1,52 @@
+"""Which PyTorch softxent.torch runs with: from which version on, and with which parts that PyTorch keeps for itself."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import torch
+
+__all__ = ["OLDEST", "PRIVATE", "TESTED", "check_pytorch"]
+
+OLDEST = (2, 6)
+TESTED = "2.6.0 to 2.15.0"
+# A later PyTorch may take these away without a word. Each is used where nothing public says or does the same.
+PRIVATE = (
+    "torch._C._FunctionBase.apply",
+    "torch._C._are_functorch_transforms_active",
+    "torch._C._functorch.is_functorch_wrapped_tensor",
+    "torch._C._functorch.is_legacy_batchedtensor",
+    "torch.autograd.forward_ad._current_level",
+    "torch.nn._reduction.legacy_get_string",
+)
+
+
+def check_pytorch() -> None:
+    """Refuse a PyTorch that softxent.torch cannot run with.
+
+    Raises:
+        ImportError: which PyTorch there is, which are supported, and what to install.
+    """
+    found = str(torch.__version__)
+    oldest = ".".join(map(str, OLDEST))
+    number = re.match(r"(\d+)\.(\d+)", found)
+    if number is not None and (int(number[1]), int(number[2])) < OLDEST:
+        raise ImportError(
+            f"softxent.torch runs with PyTorch {oldest} and later (tested with {TESTED}); found {found}: "
+            f"pip install 'torch>={oldest}'"
+        )
+    lacking = [name for name in PRIVATE if not _exists(name)]
+    if lacking:
+        raise ImportError(
+            f"softxent.torch is tested with PyTorch {TESTED}; found {found}, which no longer has {', '.join(lacking)}: "
+            "install one of these versions, or a later softxent"
+        )
+
+
+def _exists(name: str) -> bool:
+    try:
+        functools.reduce(getattr, name.split(".")[1:], torch)
+    except AttributeError:
+        return False
+    return True
