@@ -161,7 +161,7 @@ def predict(
         )  # fmt: skip
         if data.X.shape[1] != fitted.num_features:
             raise DataError(f"{data.name}: has {data.X.shape[1]} features, the model {model} has {fitted.num_features}")
-        for said in data.notes:
+        for said in data.notes + fitted.preprocessing.doubts(data.X):
             note(f"{data.name}: {said}")
         write_predictions(fitted, data, out)
 

@@ -20,7 +20,7 @@ __all__ = ["as_json", "progress_bar", "show"]
 
 # More classes than this would be a screenful of their own: only the worst are shown.
 MAX_CLASSES = 20
-MAX_FEATURES = 12
+MAX_FEATURES = 10
 CONFUSIONS = 5
 
 
@@ -169,6 +169,7 @@ def show(training: Training, source: str, seconds: float) -> None:
             f"--max-iter {10 * max(1, training.iterations)} lets it go on, "
             "a larger --tol stops earlier, a smaller --C makes the problem easier.",
             style="yellow",
+            soft_wrap=True,
         )
 
 

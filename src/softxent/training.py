@@ -151,7 +151,7 @@ def train(
     )
     notes = data.notes
     if test is not None:
-        notes += tuple(f"{test.name}: {note}" for note in test.notes)
+        notes += tuple(f"{test.name}: {note}" for note in test.notes + preprocessing.doubts(test.X))
     if estimator.converged_ and estimator.not_reached_:
         notes += (f"the fit ended where the objective no longer moves: {estimator.not_reached_}",)
     return Training(

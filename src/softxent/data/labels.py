@@ -52,7 +52,7 @@ def check_class_labels(name: str, y: np.ndarray) -> np.ndarray:
 
 
 def text_labels(
-    name: str, texts: Sequence[str], codes: np.ndarray, *, column: str | None = None, written: bool = False
+    name: str, texts: Sequence[str], codes: np.ndarray, *, column: str | None = None, typed: bool = False
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return labels that are text as an array of strings, or of integers, and what is to be said of them.
 
@@ -61,8 +61,8 @@ def text_labels(
         texts: the different labels.
         codes: (n,) the position in texts of each row's label.
         column: the labels' column, for messages.
-        written: whether a number can only be text here, as in a CSV file: then integers that print back become
-            integers, fractions are refused, and so is a sign for a missing number.
+        typed: whether text may be numbers, as in a CSV file: then integers that print back become integers, fractions
+            are refused, and so is a sign for a missing number.
     """
     where = "" if column is None else f" (column {column!r})"
 
@@ -77,7 +77,7 @@ def text_labels(
         if "\0" in label:
             raise DataError(f"{name}: the label of row {row(label)}{where} holds the character NUL; is this text?")
     notes = _lookalikes(texts)
-    if written:
+    if typed:
         absent = [label for label in texts if label.strip().casefold() in MISSING]
         words = [label for label in texts if label not in absent and not NUMBER.fullmatch(label.strip())]
         if not words and len(absent) < len(texts):

@@ -106,6 +106,10 @@ def load(
     if kind == ".npz":
         return read_npz(path, label, with_labels=with_labels)
     if kind in LIBSVM:
+        if index_base is None and (features is not None or num_features is not None):
+            raise DataError(
+                f"{path}: a libsvm file has indices, and the data trained on had none; give a table or an .npz file"
+            )
         return read_libsvm(path, num_features=num_features, index_base=index_base, with_labels=with_labels)
     idx = "idx1" in path.name or "idx3" in path.name or kind.endswith("-ubyte")
     hint = (

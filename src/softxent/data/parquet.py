@@ -45,8 +45,10 @@ class Parquet:
             table = self._file.read(columns=names)
             for name in names:
                 field = table.schema.field(name)
-                # pandas stores a period as the number of its unit since 1970: neither its text nor a measurement.
-                if (field.metadata or {}).get(b"ARROW:extension:name") == b"pandas.period":
+                # pandas stores a period as the number of its unit since 1970: neither its text nor a measurement. Arrow
+                # knows the type only once pandas is imported.
+                known = getattr(field.type, "extension_name", None)
+                if "pandas.period" in (known, (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()):
                     raise DataError(
                         f"{self.path}: column {name!r} holds pandas.period values; convert them to numbers, or to text "
                         "for labels"

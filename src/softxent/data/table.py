@@ -76,21 +76,24 @@ def read_table(
     single = all(str(column.type) in ("float", "halffloat") for column in arrays[: len(chosen)])
     X = np.empty((len(arrays[0]), len(chosen)), np.float32 if single else np.float64)
     for position, name in enumerate(names):
-        X[:, position] = values.numbers(path, name, arrays[position])
+        X[:, position] = values.numbers(path, name, arrays[position], needed=features is not None)
     check_finite(str(path), X, names)
     y, notes = None, columns.notes() if features is None else ()
     if label is not None:
-        y, said = values.labels(path, columns.called(label), arrays[-1], written=not parquet)
+        # Another file's labels are names of known classes, and not judged anew.
+        typed = not parquet and features is None and num_features is None
+        y, said = values.labels(path, columns.called(label), arrays[-1], typed=typed)
         notes += said
     if features is None and num_features is None:
-        kept = []
+        kept, chosen_by_user = [], {columns.called(name) for name in keep}
         for position, name in enumerate(names):
-            reason = None if name in map(columns.called, keep) else numbers_rows(name, X[:, position])
-            if reason is None:
-                kept.append(position)
-                notes += _consecutive(name, X[:, position])
-            else:
+            reason = None if name in chosen_by_user else numbers_rows(name, X[:, position])
+            if reason is not None:
                 left_out.append((name, reason))
+                continue
+            kept.append(position)
+            if name not in chosen_by_user:
+                notes += _consecutive(name, X[:, position])
         if not kept:
             raise _nothing_left(path, left_out)
         if len(kept) < len(names):
@@ -108,10 +111,10 @@ class _Columns:
         if not table.header and layouts:
             fitting = [names for names in layouts if len(names) == len(self.names)]
             if not fitting:
-                counts_known = sorted({len(names) for names in layouts}, reverse=True)
+                known = " or ".join(str(count) for count in dict.fromkeys(map(len, layouts)))
                 raise DataError(
-                    f"{self._path}: has {len(self.names)} columns without names; the file trained on had "
-                    f"{counts_known[0]}, or {' or '.join(map(str, counts_known[1:]))} without its label"
+                    f"{self._path}: has {len(self.names)} columns without names; the model takes {known}: all of those "
+                    "trained on, all but the label, or its features"
                 )
             self.names = fitting[0]
         self._places: dict[str, list[int]] = {}

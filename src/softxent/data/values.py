@@ -14,22 +14,28 @@ from softxent.errors import DataError
 __all__ = ["labels", "numbers"]
 
 
-def numbers(path: Path, name: str, column: Any) -> np.ndarray:
-    """Return a column of numbers or bools; text, gaps and what else there is are refused."""
+def numbers(path: Path, name: str, column: Any, *, needed: bool) -> np.ndarray:
+    """Return a column of numbers or bools; text, gaps and what else there is are refused.
+
+    Args:
+        path, name: of the column.
+        column: an Arrow array.
+        needed: whether a model needs it; otherwise it may also be left out.
+    """
     import pyarrow as pa
 
     column = _plain(column)
     kind = column.type
     if _is_text(kind):
-        raise _text_refused(path, name, column)
+        raise _text_refused(path, name, column, needed=needed)
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
         kind = column.type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     if not numeric and not pa.types.is_null(kind):
         raise DataError(
-            f"{path}: column {name!r} holds {kind} values; features must be numbers. Convert it, or leave it out: "
-            f"--drop {name!r}"
+            f"{path}: column {name!r} holds {kind} values; features must be numbers. Convert it"
+            + ("" if needed else f", or leave it out: --drop {name!r}")
         )
     if column.null_count:
         raise _missing(path, name, column.is_null().to_numpy().argmax() + 1)
@@ -37,13 +43,13 @@ def numbers(path: Path, name: str, column: Any) -> np.ndarray:
     return values
 
 
-def labels(path: Path, name: str, column: Any, *, written: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+def labels(path: Path, name: str, column: Any, *, typed: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return a column of labels, and what is to be said of them.
 
     Args:
         path, name: of the column.
         column: integers, floats, bools, text; dates and times become their ISO text, decimals the text of their digits.
-        written: whether they are text because everything in such a file is.
+        typed: whether text may be numbers, as in a CSV file; see text_labels.
     """
     import pyarrow as pa
 
@@ -71,7 +77,7 @@ def labels(path: Path, name: str, column: Any, *, written: bool) -> tuple[np.nda
     texts = encoded.chunk(0).dictionary.to_pylist()
     if timed:
         texts = [_iso(text) for text in texts]
-    return text_labels(str(path), texts, codes, column=name, written=written or digits)
+    return text_labels(str(path), texts, codes, column=name, typed=typed or digits)
 
 
 def _plain(column: Any) -> Any:
@@ -83,7 +89,9 @@ def _plain(column: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         parts, inner = [chunk.storage for chunk in column.chunks], kind.storage_type
     elif pa.types.is_dictionary(kind):
-        parts, inner = [chunk.dictionary.take(chunk.indices) for chunk in column.chunks], kind.value_type
+        # Arrow cannot take from views.
+        chunks = [(_plain(pa.chunked_array([chunk.dictionary])), chunk.indices) for chunk in column.chunks]
+        return pa.chunked_array([part for values, at in chunks for part in values.take(at).chunks])
     elif pa.types.is_run_end_encoded(kind):
         parts, inner = [compute.run_end_decode(chunk) for chunk in column.chunks], kind.value_type
     elif str(kind) in ("string_view", "binary_view"):
@@ -109,7 +117,7 @@ def _missing(path: Path, name: str, row: int) -> DataError:
     return DataError(f"{path}: row {row}, column {name!r} is missing; fill in or drop missing values first")
 
 
-def _text_refused(path: Path, name: str, column: Any) -> DataError:
+def _text_refused(path: Path, name: str, column: Any, *, needed: bool) -> DataError:
     """Return the error of a column of text: of its first gap, its first word among numbers, or all of it."""
     values = column.to_pylist()
     found = 0
@@ -129,8 +137,6 @@ def _text_refused(path: Path, name: str, column: Any) -> DataError:
     if re.fullmatch(r"[+-]?[\d.]*,\d+", value):
         hint = ", with a point before its decimals"
     elif not found:
-        hint = (
-            ". Categories have to be encoded as numbers first, one column each, or the column left out: "
-            f"--drop {name!r}"
-        )
+        hint = ". Categories have to be encoded as numbers first, one column each"
+        hint += "" if needed else f", or the column left out: --drop {name!r}"
     return DataError(f"{path}: {problem}{hint}")
