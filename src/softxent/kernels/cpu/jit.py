@@ -28,14 +28,15 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.serialize import dumps
 from numba.extending import intrinsic
 
-__all__ = ["cache_folder", "inlined", "inner", "kernel", "never_inlined"]
+__all__ = ["cache_folder", "inlined", "inner", "kernel", "never_inlined", "sources_hash"]
 
 
 @functools.cache
-def _sources_hash() -> str:
+def sources_hash(folder: Path = Path(__file__).parent) -> str:
+    """Return a hash of all sources in a folder and below it, where they lie, and who compiles them."""
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()} ".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -66,7 +67,7 @@ class _OneFileCache(_Cache):  # type: ignore[misc]  # Numba ships no types
         return str(cache_folder())
 
     def _file(self, signature: Any, codegen: Any) -> Path:
-        key = repr((str(signature), codegen.magic_tuple(), _sources_hash()))
+        key = repr((str(signature), codegen.magic_tuple(), sources_hash()))
         return cache_folder() / f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.nbc"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:

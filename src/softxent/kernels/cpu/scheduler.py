@@ -20,6 +20,7 @@ import numpy as np
 from softxent.errors import OptionError
 from softxent.kernels.cpu.openmp import Team, torchs_team_of_main
 from softxent.kernels.cpu.pool import Pool, pools_work_here
+from softxent.kernels.cpu.team import MEMBERS, POOL, ledger_numbers
 
 __all__ = ["get_num_threads", "ledger", "limited_threads", "pool", "run", "scratch", "set_num_threads", "team"]
 
@@ -209,8 +210,8 @@ def ledger(
     members: 0 for a call in one thread; parts: in how many the rows are cut.
     """
     parallel, size, number = (0, 0, 0) if others is None else (others.address, others.size, others.number)
-    numbers = np.zeros(16 + 8 * parts, np.int64)
-    numbers[2:10] = members, parallel, size, tile, kept, number, parts, 0 if own is None else own.address
+    numbers = np.zeros(ledger_numbers(parts), np.int64)
+    numbers[MEMBERS : POOL + 1] = members, parallel, size, tile, kept, number, parts, 0 if own is None else own.address
     return numbers
 
 

@@ -31,9 +31,11 @@ from softxent.kernels.cpu.memory import advanced, item_size, load_scalar, pointe
 from softxent.kernels.cpu.pool import call_at, launch
 
 __all__ = [
+    "JOINED",
     "KEPT",
     "LINE",
     "MEMBERS",
+    "NEXT",
     "NUMBER",
     "PARALLEL",
     "PARTS",
@@ -42,15 +44,21 @@ __all__ = [
     "TILE",
     "in_team",
     "join",
+    "ledger_numbers",
     "next_piece",
     "share",
 ]
 
 # Places in a ledger.
-MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, PARTS, POOL = map(np.int64, range(2, 10))
-LINE = 16
+NEXT, JOINED, MEMBERS, PARALLEL, TEAM, TILE, KEPT, NUMBER, PARTS, POOL = map(np.int64, range(10))
+LINE, _LINE_NUMBERS = 16, 8
 
 _I8P, _I32, _I64 = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
+
+
+def ledger_numbers(parts: int) -> int:
+    """Return how many numbers the ledger of a call in so many parts has."""
+    return LINE + _LINE_NUMBERS * parts
 
 
 @intrinsic
@@ -71,7 +79,7 @@ def join(ledger):
     if members == 0:  # a call in one thread
         return 0
     number = load_scalar(ledger, 8 * NUMBER)
-    member = _answer(number) if number != 0 else take(advanced(ledger, 8), 1)
+    member = _answer(number) if number != 0 else take(advanced(ledger, 8 * JOINED), 1)
     return member if member < members else -1
 
 
@@ -79,14 +87,14 @@ def join(ledger):
 def next_piece(ledger, member, step, rows):
     """Return the first of the rows, up to step of them, that this member visits next; rows for none."""
     if load_scalar(ledger, 8 * MEMBERS) == 0:
-        row = load_scalar(ledger, 0)
-        store_scalar(ledger, 0, row + step)
+        row = load_scalar(ledger, 8 * NEXT)
+        store_scalar(ledger, 8 * NEXT, row + step)
         return min(row, rows)
     parts = load_scalar(ledger, 8 * PARTS)
     part = -(-rows // (parts * step)) * step
     for k in range(parts):
         owner = (member + k) % parts
-        row = owner * part + take(advanced(ledger, 8 * (LINE + 8 * owner)), step)
+        row = owner * part + take(advanced(ledger, 8 * (LINE + _LINE_NUMBERS * owner)), step)
         if row < min((owner + 1) * part, rows):
             return row
     return rows
