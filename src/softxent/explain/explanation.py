@@ -1,4 +1,4 @@
-"""explain, and what it returns: a derivation that shows itself wherever it is looked at."""
+"""explain, and the Explanation that it returns, which writes itself in every format."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Explanation(View):
         return replace(self, images=images)
 
     def to_text(self, width: int = 80) -> str:
-        """Return plain text of at most so many columns."""
+        """Return plain text of at most width columns."""
         from softxent.explain.render.terminal import as_text
 
         return as_text(self, width)
@@ -73,7 +73,7 @@ class Explanation(View):
         return as_latex(self, standalone=standalone)
 
     def to_html(self) -> str:
-        """Return a static fragment of HTML with MathML: no scripts, so that any notebook viewer keeps it."""
+        """Return a static fragment of HTML with MathML. It has no scripts, which notebook viewers would remove."""
         from softxent.explain.render.html import as_html
 
         return as_html(self)
@@ -91,7 +91,7 @@ class Explanation(View):
         return as_json(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the page to a file; the file is the old one or the new one whole."""
+        """Write the page to a file. If writing fails, the old file stays as it was."""
         from softxent.explain.page.build import write_page
 
         write_page(self, Path(path))
@@ -150,7 +150,7 @@ def explain(
 
     Raises:
         OptionError (a ValueError) for NaN, +inf or only -inf among the logits, and for options out of range; LabelError
-        for a label out of range; ShapeError, DTypeError for what is no row of numbers.
+        for a label out of range; ShapeError, DTypeError for anything but a row of numbers.
 
     >>> explanation = explain([4.0, -4.0, 3.0], 2)
     >>> explanation.loss

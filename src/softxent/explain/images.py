@@ -1,4 +1,4 @@
-"""What a linear network looks at, and what one example changes: an example, weights, and the step that it asks for.
+"""Images: one example, the weights of a linear network, and the change of the weights that the example asks for.
 
 With logits z = W u + b, the derivative of the loss by W is the outer product (a − y) uᵀ: row i is the example's own
 image, weighted by how far class i is from its target.
@@ -23,7 +23,7 @@ class Images:
         inputs: shape (p,), u: the row as the network sees it.
         weights: shape (C, p), W.
         change: shape (C, p), −(a − y) uᵀ: the step that this example asks for.
-        side: √p where that is a whole number: the features are then pixels; None otherwise.
+        side: √p if that is a whole number above 2: the features are then drawn as pixels; None otherwise.
     """
 
     example: np.ndarray

@@ -34,8 +34,8 @@ class Rows:
 def read_rows(path: Path, label: str | None, encoding: str | None = None) -> Rows:
     """Return the rows of a .npy array, or of a text file with columns between commas, semicolons, tabs or spaces.
 
-    A first line that is not numbers names the classes. The labels are the column that label names, or one called label,
-    target, y or class. Text is UTF-8, or what its byte order mark or encoding says.
+    If the first line is not numbers, it names the classes. The labels are in the column that `label` names, or else in
+    the one called label, target, y or class. Text is UTF-8, or what its byte order mark or encoding says.
     """
     if path.suffix.lower() == ".npy":
         return _array(path)

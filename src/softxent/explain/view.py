@@ -1,4 +1,4 @@
-"""View: a derivation and how it is to be shown. Renderers read this record and know nothing of who made it."""
+"""View: a derivation, and how much of it is shown in which language. Every renderer is given one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["View"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class View:
-    """A derivation with one row's numbers.
+    """A derivation with one row's numbers, to be rendered.
 
     Attributes:
         problem: the row as it was given.
         values: its quantities, exact, as Decimals.
         all_steps: every step.
-        depth: how much of it is shown: 1 for the thread, 2 with what belongs beside it, 3 for everything.
-        step: the id of the only step that is shown, or None.
+        depth: how much is shown: 1 for the main argument, 2 for what accompanies it too, 3 for everything.
+        step: the id of a step if that alone is shown, or None.
         language: "en" or "zh".
-        images: what the network looks at, where the logits come from a model.
+        images: an example and a model's weights, if the logits come from a model; or None.
     """
 
     problem: Problem

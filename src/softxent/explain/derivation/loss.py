@@ -61,7 +61,7 @@ def _loss(scene: Scene) -> Step:
         shown = numbers(scene, *formulas[1:])
     else:
         formulas = (general, stable)
-        # A sum with 0·(−∞) in it has no value as it stands: the term is left out, which the note says.
+        # With a_i = 0 the sum has a term 0·(−∞) or is infinite: its numbers are not shown.
         shown = numbers(scene, *formulas) if all(v.a) else ()
     notes = ("label-impossible",) if impossible else ("soft-negative",) if min(v.y) < 0 else ()
     return Step(
@@ -71,7 +71,7 @@ def _loss(scene: Scene) -> Step:
 
 
 def _divergence(scene: Scene) -> Step:
-    """KL(y ‖ a) = H(y, a) − H(y): the entropy of y does not depend on the logits, so the gradient is the same."""
+    """Return KL(y ‖ a) = H(y, a) − H(y). H(y) does not depend on the logits, so the gradient is the loss's."""
     v = scene.values
     y, a = sym("y"), sym("a")
     with precisely():

@@ -1,9 +1,9 @@
-"""Formulas as data: nested tuples that printers walk, that JSON holds, and into which numbers can be put.
+"""Formulas as data: nested tuples, which printers walk, JSON stores, and numbers can be put into.
 
-    ("sym", name, index…)   a quantity: "i", "j", "k" run over the classes, "t" is the label, digits are a class
+("sym", name, index…)   a quantity: "i", "j", "k" run over the classes, "t" is the label, digits are a class
 ("num", digits)         a number as text
 ("add", …) ("mul", …) ("neg", a) ("div", a, b) ("pow", a, b) ("exp", a) ("ln", a)
-("sum", index, body, not_equal)    Σ over all classes, or over those that differ from the index not_equal
+("sum", index, body, not_equal)    Σ over all classes, or over those other than the class not_equal
 ("d", f, x)             ∂f/∂x
 ("delta", i, j)         1 where i = j, else 0
 ("call", name, a, …)    a named function
@@ -41,7 +41,7 @@ __all__ = [
 Node = tuple[Any, ...]
 Lookup = Callable[[str, tuple[int, ...]], Decimal | None]
 
-# More terms than this are written as the first two, dots, and the last.
+# A sum of more terms is written as the first two, dots, and the last.
 MAX_TERMS = 4
 
 
@@ -83,7 +83,7 @@ def div(a: Node, b: Node) -> Node:
 
 
 def over(index: str, body: Node, not_equal: str | None = None) -> Node:
-    """Return the sum of body over all classes, or over those that are not not_equal."""
+    """Return the sum of body over all classes, or over those other than not_equal."""
     return ("sum", index, body, not_equal)
 
 
@@ -104,12 +104,12 @@ def eq(*sides: Node) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A chain of equals, and for which indices its numbers are shown.
+    """A chain of equals, and the indices for which its numbers are shown.
 
     Attributes:
         form: ("eq", left, …, right).
-        each: "" for none, "once", "i" for every class, "same" for i = j, "other" for i ≠ j, "j" for every class as j.
-        side: which side the numbers are put into; the last by default.
+        each: "" for none; "once"; "i" or "j" for every class; "same" for one case of i = j, "other" for one of i ≠ j.
+        side: the side that the numbers are put into; the last by default.
     """
 
     form: Node
@@ -118,7 +118,7 @@ class Formula:
 
 
 def bindings(each: str, focus: int, rival: int, count: int) -> list[dict[str, int]]:
-    """Return the values of the indices for which a formula's numbers are shown."""
+    """Return what the indices are, one dictionary for each line of numbers."""
     few = range(count) if count <= MAX_TERMS else sorted({focus, rival})
     if each == "once":
         return [{"t": focus, "r": rival}]
@@ -132,7 +132,7 @@ def bindings(each: str, focus: int, rival: int, count: int) -> list[dict[str, in
 
 
 def _bind(node: Node, bind: dict[str, int]) -> Node:
-    """Put the values of the indices into a formula, and no numbers."""
+    """Return a formula with its indices replaced by classes; the quantities stay letters."""
     if node[0] == "sym":
         return (node[0], node[1], *(str(bind[k]) if k in bind else k for k in node[2:]))
     if node[0] == "num":
@@ -141,7 +141,7 @@ def _bind(node: Node, bind: dict[str, int]) -> Node:
 
 
 def value_of(node: Node, lookup: Lookup, bind: dict[str, int]) -> Decimal | None:
-    """Return the value of a quantity or of a derivative of one quantity by another, None of anything else."""
+    """Return the value of a quantity, or of the derivative of one by another; None for any other formula."""
     if node[0] == "sym":
         return lookup(node[1], tuple(bind[k] if k in bind else int(k) for k in node[2:]))
     if node[0] == "d":
@@ -171,7 +171,7 @@ def substitute(node: Node, lookup: Lookup, bind: dict[str, int], count: int) -> 
 
 
 def lines(formula: Formula, lookup: Lookup, focus: int, rival: int, count: int) -> tuple[Node, ...]:
-    """Return the formula with numbers: left side = numbers = result, for every index that it is to be shown for."""
+    """Return the formula's lines of numbers: left side = right side with numbers in it = result."""
     result = []
     with precisely():
         for bind in bindings(formula.each, focus, rival, count):

@@ -1,4 +1,4 @@
-"""Formulas as LaTeX, and text with everything escaped that LaTeX would act on."""
+"""Formulas as LaTeX, and text with LaTeX's special characters escaped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def latex(node: Node) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return text that LaTeX sets as it stands.
+    r"""Return text that LaTeX typesets unchanged.
 
     >>> print(escape("50% of $x_1$"))
     50\% of \$x\_1\$

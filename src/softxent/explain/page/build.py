@@ -1,4 +1,4 @@
-"""The interactive page: one HTML file with its styles, scripts, words and numbers inside, that needs no network."""
+"""The interactive page, made of its template, style, scripts and data: one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from softxent.files import replacing
 
 __all__ = ["as_page", "write_page"]
 
-# In the order in which they need each other.
+# In the order in which they run: each builds on those before it.
 SCRIPTS = (
     "arithmetic/numbers", "arithmetic/softmax", "arithmetic/formats", "arithmetic/exact", "formulas/formula",
     "formulas/mathml", "formulas/latex", "parts/state", "parts/dom", "parts/bars", "parts/jacobian", "parts/graph",
@@ -39,13 +39,13 @@ def as_page(view: View) -> str:
         "IMAGES": as_figures(view),
     }
     template = (folder / "template.html").read_text(encoding="utf-8")
-    # Split once, so that nothing in a piece is taken for a place of another.
+    # The template alone is split: a "%%" inside a piece, such as a class's name, is left as it is.
     parts = template.split("%%")
     return "".join(pieces[part] if k % 2 else part for k, part in enumerate(parts))
 
 
 def embedded(data: Any) -> str:
-    r"""Return JSON that cannot end the script element it stands in, nor open a comment there.
+    r"""Return JSON that can neither end the script element that holds it nor open a comment in it.
 
     >>> embedded({"name": "</script><!--"})
     '{"name":"\\u003c/script\\u003e\\u003c!--"}'
@@ -57,6 +57,6 @@ def embedded(data: Any) -> str:
 
 
 def write_page(view: View, path: Path) -> None:
-    """Write the page; the file is the old one or the new one whole."""
+    """Write the page. If writing fails, the old file stays as it was."""
     with replacing(path) as file:
         file.write(as_page(view).encode())

@@ -1,4 +1,4 @@
-"""What the page is given: the row, its exact numbers as text, the steps as formulas, the words of every language."""
+"""The page's data: the row, its exact numbers as text, the steps as formulas, the words of every language."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from softxent.explain.view import View
 
 __all__ = ["PRESETS", "page_data"]
 
-# Of more classes than this the Jacobian is left to the page: its digits would be most of the file.
+# With more classes the page computes the Jacobian itself: its digits would be most of the file.
 SMALL = 16
 
-# Rows that break something: key of the page's words, logits, label.
+# Rows to choose on the page, most of which break something: the key of their name, logits, label.
 PRESETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
     ("overflow", (123.0, 456.0, 789.0), 2),
     ("overflow-32", (88.73, 0.0, -3.0), 1),
@@ -33,7 +33,7 @@ PRESETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
 
 
 def page_data(view: View) -> dict[str, Any]:
-    """Return the page's data, of JSON's types; infinities are text."""
+    """Return the page's data as JSON's types; infinities are text."""
     problem, v = view.problem, view.values
     with precisely():
         entropy = [show(v.entropy)]

@@ -1,20 +1,20 @@
-"""The walk through a derivation's steps, which all renderers share but for JSON.
+"""The walk through the steps of a derivation, which the renderers share.
 
-A renderer gives the walk a table: the blocks of a step that it draws, in its order, each with the function that draws
-it. The blocks, and what their functions get:
+A renderer gives the walk a table: which blocks of a step it draws, in which order, and the function that draws each.
+These are the blocks, and what is drawn (by one call each, where there are several):
 
-part                 the name of a part of the derivation, at its first step
-heading              the step's number and title
-heading-id           the same, and the step's id
-formulas             one formula, and so one after the other
-with-numbers         the line that stands above the numbers
-numbers              one formula with numbers in it, and so one after the other
-tables               one Sheet, and so one after the other
-picture              the lines of a drawing in characters
-why                  the reason
-notes                one sentence that holds for this row, and so one after the other
-error                what float64 loses
-gap                  nothing
+part            the name of the part of the derivation that begins with this step
+heading         the step's number and title
+heading-id      the same, with the step's id
+formulas        formulas
+with-numbers    the words above the numbers
+numbers         formulas with numbers in them
+tables          Sheets
+picture         the lines of a drawing in characters
+why             the reason for the step
+notes           sentences that hold for this row
+error           the error of float64
+gap             None: a place for space between blocks, or for the end of the step
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Drawn = TypeVar("Drawn")
 
 
 class Head(NamedTuple):
-    """What stands above a column or a table: words, a formula, or both with an equals sign between."""
+    """The head of a column or a table: words, a formula, or both with an equals sign between."""
 
     words: str
     formula: Node | None
 
     def write(self, plain: Callable[[str], str], math: Callable[[Node], str]) -> str:
-        """Return the head, its words written by plain and its formula by math."""
+        """Return the head; plain writes its words, math its formula."""
         parts = [plain(self.words)] if self.words else []
         return " = ".join(parts if self.formula is None else [*parts, math(self.formula)])
 
@@ -55,7 +55,7 @@ class Sheet(NamedTuple):
 
 
 def walk(view: View, looks: Iterable[tuple[str, Callable[[Any], Iterable[Drawn]]]]) -> Iterator[Drawn]:
-    """Yield what the functions of looks return for the blocks of each step."""
+    """Yield the lines of all steps; looks has the blocks, and the functions that draw them as lines."""
     part = ""
     for number, step in enumerate(view.steps, 1):
         blocks = _blocks(step, number, view.words)
@@ -90,7 +90,7 @@ def _sheet(table: Table, words: Language) -> Sheet:
     named = table.header[0] == ("word", "class")
 
     def cell(k: int, value: str) -> str:
-        # A class's name is no word of the language, even if it begins with @.
+        # A class may have a name that begins with @.
         return value if value[:1] != "@" or (named and k == 0) else words.words.get(value[1:], value)
 
     caption = None if table.caption is None else _head(table.caption, words)

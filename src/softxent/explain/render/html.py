@@ -1,4 +1,4 @@
-"""The derivation as a static fragment of HTML: MathML, tables and its own styles, no scripts; for notebooks."""
+"""The derivation as a static fragment of HTML for notebooks: MathML, tables, styles, and no scripts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from softxent.explain.view import View
 
 __all__ = ["as_html"]
 
-# Colours come from the viewer's own text colour, so that dark notebooks need no second set.
+# No colours but the viewer's own and grey, so that this fits light and dark notebooks.
 _STYLE = """
 .softxent-explain{max-width:52rem;line-height:1.5;overflow-wrap:anywhere}
 .softxent-explain section{border-top:1px solid #8886;padding:.4rem 0}

@@ -19,7 +19,7 @@ _SCALARS = ("m", "S", "Y", "L", "T", "eta")
 
 
 def as_json(view: View) -> dict[str, Any]:
-    """Return everything that a program could want of a derivation."""
+    """Return the derivation, its values and its sentences."""
     problem, values = view.problem, view.values
     quantities: dict[str, Any] = {name: [_number(v) for v in getattr(values, name)] for name in _VECTORS}
     quantities |= {name: _number(getattr(values, name)) for name in _SCALARS}

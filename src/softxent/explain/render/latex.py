@@ -1,4 +1,4 @@
-"""The derivation as LaTeX: a document for pdflatex, or for xelatex where it has letters that pdflatex does not know."""
+"""The derivation as LaTeX: for pdflatex, or for xelatex if names or language need letters beyond Latin."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _XELATEX = r"""% !TeX program = xelatex
 
 
 def as_latex(view: View, *, standalone: bool = True) -> str:
-    """Return a document, or only what stands between begin and end of it."""
+    """Return a document, or only its body."""
     said = view.words.words
     top = [rf"\section*{{{escape(said['title'])}}}", escape(summary(view)), "", escape(said["exactness"]), ""]
     inside = "\n".join([*top, *walk(view, _LOOKS)]) + "\n"
     if not standalone:
         return inside
-    # What is left beyond Latin-1 once the signs of mathematics are commands: CJK, Greek or Cyrillic names.
+    # The signs of mathematics are commands by now, so what is beyond Latin-1 is CJK, Greek or Cyrillic text.
     wide = any(ord(character) > 0xFF for character in inside)
     head = (_XELATEX if wide else _PDFLATEX) + _COMMON
     return f"{head}\\begin{{document}}\n{inside}\\end{{document}}\n"
@@ -75,11 +75,11 @@ def _table(sheet: Sheet) -> Iterator[str]:
 
 
 def _cell(value: str) -> str:
-    """Return a cell; one that is a number has its minus sign and exponent set as mathematics."""
+    """Return a cell; a number is set as mathematics, for its minus sign and exponent."""
     try:
         float(value)
     except ValueError:
-        # A line of a table must not begin with a bracket: \\ would take it for its argument.
+        # In braces, since \\ takes a bracket at the beginning of the next line for its own argument.
         return f"{{{escape(value)}}}"
     return f"${latex(('num', value))}$" if value not in ("nan", "inf", "-inf") else value
 

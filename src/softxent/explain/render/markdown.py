@@ -22,7 +22,7 @@ def as_markdown(view: View) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return text that Markdown and HTML leave as it stands.
+    r"""Return text that Markdown and HTML show unchanged.
 
     >>> print(escape("*<b>* | [x](y)"))
     \*&lt;b&gt;\* \| \[x\](y)

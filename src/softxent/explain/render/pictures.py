@@ -1,4 +1,4 @@
-"""What the network looks at, drawn: small square images a class, as PNGs in HTML and as shades in text."""
+"""Images as small square pictures, of the example and for each class: PNGs in HTML, shades in text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from softxent.explain.view import View
 
 __all__ = ["as_figures", "as_text_images"]
 
-# Orange speaks against the class, blue for it; the page's two hues, apart for every kind of colour vision.
+# Orange is evidence against the class, blue for it. Every kind of colour vision tells these two apart.
 AGAINST, FOR = (201, 92, 20), (11, 99, 181)
 SHADES = " ░▒▓█"
 
@@ -54,7 +54,7 @@ def _picture(pixels: np.ndarray, side: int, title: str) -> str:
 
 
 def as_figures(view: View) -> str:
-    """Return HTML: the example, and for each class its weights and its change; empty where there are no pixels."""
+    """Return HTML with the example, and each class's weights and their change; "" if there are no pixels."""
     images, said = view.images, view.words.words
     if images is None or images.side is None:
         return ""
@@ -80,7 +80,7 @@ def as_figures(view: View) -> str:
 
 
 def as_text_images(view: View) -> list[str]:
-    """Return the example, and weights and change of the label and of its rival, in characters."""
+    """Return the lines of the example, and of weights and change for the label and its rival; [] without pixels."""
     images, problem, said = view.images, view.problem, view.words.words
     if images is None or images.side is None:
         return []
@@ -103,7 +103,7 @@ def as_text_images(view: View) -> list[str]:
 
 
 def _block(values: np.ndarray, side: int, top: float) -> list[str]:
-    """Return side lines; shades are sizes, and a minus sign stands where the value is below 0."""
+    """Return an image in characters: a darker shade is a larger number, and a minus sign a negative one."""
     cells = []
     for v in values:
         shade = SHADES[min(4, int(abs(float(v)) / top * 4.999))] if top else " "

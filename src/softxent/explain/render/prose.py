@@ -1,4 +1,4 @@
-"""A step's sentences in a language: what every renderer says, apart from how it looks."""
+"""A step's sentences in a language, with this row's values in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Prose", "prose", "summary"]
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """Title, reason, further sentences, and what float64 loses (None where that was not measured)."""
+    """A step's title, reason and notes, and a sentence about float64's error (None if that was not measured)."""
 
     title: str
     why: str
@@ -24,7 +24,7 @@ class Prose:
 
 
 def _filled(template: str, fields: dict[str, str]) -> str:
-    # Not str.format, and in one pass: a class's name may hold braces of its own.
+    # Not str.format, and all places at once: a class may have a name with braces.
     return re.sub(r"\{([^{}]+)\}", lambda place: fields.get(place[1], place[0]), template)
 
 
@@ -40,7 +40,7 @@ def prose(step: Step, words: Language) -> Prose:
 
 
 def summary(view: View) -> str:
-    """Return the line that stands above everything."""
+    """Return the line below the title: classes, label, loss."""
     problem = view.problem
     return _filled(
         view.words.words["summary"],

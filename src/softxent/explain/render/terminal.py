@@ -1,4 +1,4 @@
-"""The derivation as text: formulas in Unicode, tables that fit, colours only where a terminal shows them."""
+"""The derivation as text: formulas in Unicode, tables that fit the width, colours if the terminal has them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from softxent.explain.view import View
 
 __all__ = ["as_text", "show_explanation"]
 
-# How far a step's lines are set in, and how much further the second line of a long formula.
+# How many columns a step's lines are indented by, and how many more the further lines of a long formula.
 INDENT, HANG = 3, 3
 NAME_WIDTH = 18
 
@@ -53,8 +53,8 @@ def as_text(view: View, width: int = 80) -> str:
 
 
 def _print(console: Console, line: Text, indent: int, hang: int) -> None:
-    """Print a line set in; a long one is broken at its spaces, and a formula's further lines are set in more."""
-    if not line:  # Padding would print no line at all
+    """Print an indented line. A long one is broken at its spaces, its further lines indented by hang more."""
+    if not line:  # Padding prints nothing for it
         console.print()
         return
     if line.no_wrap:
@@ -84,7 +84,7 @@ def _pad(value: str, width: int, right: bool) -> str:
 
 
 def _table(sheet: Sheet, width: int) -> Iterator[Text]:
-    """Yield the table's lines; one line a number where it is too wide."""
+    """Yield the table's lines; if it is wider than width, one line for each number."""
     table, heads = sheet.table, [head.write(str, text) for head in sheet.heads]
     room = NAME_WIDTH if table.header[0] == ("word", "class") else width
     rows = [[_clip(row[0], room), *row[1:]] for row in sheet.rows]
