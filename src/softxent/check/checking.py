@@ -51,20 +51,31 @@ def check(
 ) -> Report:
     """Check a softmax, a loss or a gradient against exact arithmetic.
 
-    target: a function, called in this process; or text as on the command line (`"file.py:function"`,
-    `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or hang.
-    kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
-    "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed
-    from the function's name if None. The class axis is the last one; labels are integers. from_: "logits" or
-    "probabilities", what a Jacobian or a VJP takes. reduction: "none", "mean" or "sum", found out if None. rows:
-    "one" or "batch", what a call takes; found out if None. container: "numpy", "torch", "jax", "tensorflow" or
-    "list". grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
-    loss: the function that the target is the gradient of, whatever it is (kind is not needed): both are called with the
-    same arguments, logits and labels or targets, and the loss is differentiated numerically; with grad="autograd" the
-    gradient is that of the target, which may be the loss. timeout: seconds a call. seconds: about how long it may all
-    take.
+    Args:
+        target: a function, called in this process; or text as on the command line (`"file.py:function"`,
+            `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or
+            hang. The class axis is the last one; labels are integers.
+        kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
+            "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy";
+            guessed from the function's name if None.
+        quick: whether to take a few seconds only.
+        from_: "logits" or "probabilities", what a Jacobian or a VJP takes.
+        reduction: "none", "mean" or "sum"; found out if None.
+        rows: "one" or "batch", what a call takes; found out if None.
+        container: "numpy", "torch", "jax", "tensorflow" or "list"; found out if None.
+        grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
+        loss: the function that the target is the gradient of, whatever it is (kind is not needed): both are called with
+            the same arguments, logits and labels or targets, and the loss is differentiated numerically. With
+            grad="autograd" the gradient is that of the target, which may be the loss.
+        timeout: seconds a call.
+        seconds: about how long it may all take.
+        progress: called with the name of each stage, and the share of it that is done.
 
-    Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
+    Returns:
+        A Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`.
+
+    Raises:
+        TargetError (a SoftxentError): the check cannot be run.
 
     >>> import numpy as np
     >>> def softmax(z):

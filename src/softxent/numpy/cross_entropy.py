@@ -114,8 +114,8 @@ def cross_entropy_value_and_grad(
     which is (p − y)/D without the cancellation of p_y − 1.
 
     Args:
-        logits, labels, axis, from_logits, weight, ignore_index, label_smoothing, z_loss, softcap, temperature,
-        reduction: as cross_entropy.
+        logits, labels, axis, from_logits, reduction: as cross_entropy.
+        weight, ignore_index, label_smoothing, z_loss, softcap, temperature: as cross_entropy.
         out: an array of the logits' shape and dtype for the gradient; it may be the logits themselves.
 
     Returns:
@@ -165,8 +165,8 @@ def cross_entropy_hvp(
         H v = Y · p ⊙ (v − ⟨p, v⟩) / D
 
     Args:
-        logits, labels, axis, from_logits, weight, ignore_index, label_smoothing, z_loss, softcap, temperature,
-        reduction: as cross_entropy.
+        logits, labels, axis, from_logits, reduction: as cross_entropy.
+        weight, ignore_index, label_smoothing, z_loss, softcap, temperature: as cross_entropy.
         tangent: the direction, of the logits' shape.
 
     Returns:

@@ -86,8 +86,8 @@ def linear_cross_entropy_value_and_grad(
     The gradient of the weight is accumulated in float32 for half precision, and rounded once.
 
     Args:
-        x, weight, labels, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction:
-        as linear_cross_entropy.
+        x, weight, labels, bias, class_weight, reduction: as linear_cross_entropy.
+        ignore_index, label_smoothing, z_loss, softcap, temperature: as linear_cross_entropy.
 
     Returns:
         (loss, LinearGradients(x=…, weight=…, bias=…)), each gradient of its argument's shape and dtype; bias is None

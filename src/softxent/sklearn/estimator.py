@@ -50,7 +50,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         coef_: (C, p), or (1, p) with two classes; X's dtype.
         intercept_: (C,) or (1,).
         n_iter_: (1,) iterations taken.
-        objective_: F at the end. loss_: its first term. gradient_norm_: the largest component of its gradient.
+        objective_: F at the end.
+        loss_: its first term.
+        gradient_norm_: the largest component of its gradient.
         converged_: whether the fit met tol, or stands where the objective does not move any more.
         not_reached_: which number is above its tolerance, in words; "" where none is.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
@@ -58,17 +60,16 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     Raises:
         ValueError in fit: a parameter out of its range, NaN or infinite X, fewer than two classes, weights all zero.
 
-    Examples:
-        >>> from sklearn.datasets import load_iris
-        >>> from softxent.sklearn import SoftmaxRegression
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = SoftmaxRegression().fit(X, y)
-        >>> model.predict(X[[0, 60, 120]])
-        array([0, 1, 2])
-        >>> round(model.score(X, y), 3)
-        0.973
-        >>> bool(np.isfinite(model.predict_log_proba(X * 1e4)).all())
-        True
+    >>> from sklearn.datasets import load_iris
+    >>> from softxent.sklearn import SoftmaxRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SoftmaxRegression().fit(X, y)
+    >>> model.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
+    >>> round(model.score(X, y), 3)
+    0.973
+    >>> bool(np.isfinite(model.predict_log_proba(X * 1e4)).all())
+    True
 
     The objective is that of sklearn.linear_model.LogisticRegression with its default solver, and so is the minimum.
     Differences: L-BFGS walks in the metric of the features' Gram matrix (softxent/sklearn/metric.py), which needs fewer
