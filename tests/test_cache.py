@@ -9,7 +9,7 @@ import sys
 import numba
 import pytest
 
-from softxent.kernels.cpu.jit import inner
+from softxent.kernels.cpu.simd.jit import inner
 
 COUNT_COMPILATIONS = """
 import numba.core.compiler as compiler

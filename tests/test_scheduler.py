@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import softxent
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.threads import scheduler
 
 
 @pytest.fixture
