@@ -9,7 +9,7 @@ import sys
 import numba
 import pytest
 
-from softxent.kernels.cpu.jit import inner, sources_hash
+from softxent.kernels.cpu.simd.jit import inner, sources_hash
 
 COUNT_COMPILATIONS = """
 import numba.core.compiler as compiler

@@ -9,7 +9,8 @@ import pytest
 
 import softxent
 from softxent.arrays.small import loss_call
-from softxent.kernels.cpu import scheduler, small, team
+from softxent.kernels.cpu import small
+from softxent.kernels.cpu.threads import scheduler, team
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from softxent import OptionError, ShapeError
 torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.kernels.cpu import linear  # noqa: E402
+from softxent.kernels.cpu.matmul import linear  # noqa: E402
 from softxent.torch import cpu, on_device  # noqa: E402
 
 F = torch.nn.functional

@@ -19,7 +19,7 @@ from softxent.given import FEATURES, NUMBERS, Role
 from softxent.options import LossOptions
 
 if TYPE_CHECKING:
-    from softxent.kernels.cpu.linear import OutputLayer
+    from softxent.kernels.cpu.matmul.linear import OutputLayer
 
 __all__ = ["LinearGradients", "LinearProblem", "evaluate_linear"]
 
@@ -109,7 +109,7 @@ class LinearProblem:
         row_scale: (N,) float64 factors of the rows' losses and gradients, or None; rounds: whether the gradients take
         the dtypes of what they belong to, or the one that is computed in.
         """
-        from softxent.kernels.cpu.linear import OutputLayer
+        from softxent.kernels.cpu.matmul.linear import OutputLayer
 
         targets, num_rows = self.targets, self.x.shape[0]
         losses = np.zeros(num_rows)

@@ -221,7 +221,7 @@ class Rows:
         )
         self.half = False
         if dtype == np.float32 and self.cube.dtype.itemsize == 2:
-            from softxent.kernels.cpu.half import is_half
+            from softxent.kernels.cpu.simd.half import is_half
 
             self.half = is_half(self.cube)
         if self.direct:
@@ -232,7 +232,7 @@ class Rows:
         """Return a (rows, C) array of the working dtype for a block: the array's own memory, or a buffer."""
         if self.direct:
             return self.matrix[block.rows]
-        from softxent.kernels.cpu.scheduler import scratch
+        from softxent.kernels.cpu.threads.scheduler import scratch
 
         count = block.stop - block.start
         size = count * self.layout.num_classes
@@ -244,7 +244,7 @@ class Rows:
         if not self.direct:
             part = self.cube[block.outer, :, block.inner].transpose(0, 2, 1)
             if self.half:
-                from softxent.kernels.cpu.half import read_half
+                from softxent.kernels.cpu.simd.half import read_half
 
                 read_half(part, rows.reshape(part.shape))
             else:
@@ -260,7 +260,7 @@ class Rows:
             return
         part = self.cube[block.outer, :, block.inner].transpose(0, 2, 1)
         if self.half:
-            from softxent.kernels.cpu.half import write_half
+            from softxent.kernels.cpu.simd.half import write_half
 
             write_half(part, rows.reshape(part.shape))
         else:
@@ -318,6 +318,6 @@ def output_array(
 
 def run_blocks(work: Callable[[Block], Any], layout: Layout) -> None:
     """Call work for every block of the layout's rows, in threads where there are several blocks."""
-    from softxent.kernels.cpu.scheduler import run
+    from softxent.kernels.cpu.threads.scheduler import run
 
     run(work, layout.blocks())

@@ -52,7 +52,7 @@ def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
     wide = np.array(rows, np.float64, order="C")
     single = array.dtype.itemsize <= 4
     result = np.empty((wide.shape[0], c, c), np.float32 if single else np.float64)
-    from softxent.kernels.cpu.half import round_to
+    from softxent.kernels.cpu.simd.half import round_to
 
     if result.size:
         from softxent.kernels.cpu.jacobian import softmax_jacobian_rows

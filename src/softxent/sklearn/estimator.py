@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from softxent import log_softmax, softmax
-from softxent.kernels.cpu.blas import single_threaded_blas
+from softxent.kernels.cpu.matmul.blas import single_threaded_blas
 from softxent.sklearn.metric import choose_metric
 from softxent.sklearn.objective import Objective
 from softxent.sklearn.solver import Progress, minimize

@@ -57,7 +57,7 @@ def linear_loss_of(
 
 
 def _chunks(x: Tensor, linear_weight: Tensor) -> list[slice]:
-    from softxent.kernels.cpu.linear import rows_per_chunk
+    from softxent.kernels.cpu.matmul.linear import rows_per_chunk
 
     step = rows_per_chunk(max(linear_weight.shape[0], 1), 4)
     return [slice(start, start + step) for start in range(0, x.shape[0], step)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.floats import two_sum
-from softxent.kernels.cpu.jit import inner, kernel
+from softxent.kernels.cpu.simd.floats import two_sum
+from softxent.kernels.cpu.simd.jit import inner, kernel
 
 __all__ = ["any_outside", "count_labels", "scan_labels"]
 

@@ -4,7 +4,7 @@ What a call costs is then not the arithmetic but the arguments: three kernels wi
 320 exponentials. So all that depends on shapes and options alone is put into one array of int64 beforehand, a call, and
 a kernel takes the arrays and their call. Every array is a matrix to Numba, whatever its shape: one compiled kernel.
 
-A call begins with a ledger of one thread (softxent.kernels.cpu.team), followed by what these names say.
+A call begins with a ledger of one thread (threads.team), followed by what these names say.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numba import carray, from_dtype, types
 
+from softxent.kernels.cpu.arithmetic.sums import sum_vector
 from softxent.kernels.cpu.cross_entropy import visit_label_rows
-from softxent.kernels.cpu.jit import inner, kernel
 from softxent.kernels.cpu.labels import count_labels
-from softxent.kernels.cpu.lanes import convert
-from softxent.kernels.cpu.memory import like, load_scalar, pointer, pointer_at, retyped, store_scalar
+from softxent.kernels.cpu.simd.jit import inner, kernel
+from softxent.kernels.cpu.simd.lanes import convert
+from softxent.kernels.cpu.simd.memory import like, load_scalar, pointer, pointer_at, retyped, store_scalar
 from softxent.kernels.cpu.softmax import visit_log_softmax, visit_softmax
-from softxent.kernels.cpu.sums import sum_vector
-from softxent.kernels.cpu.team import NEXT, ledger_numbers
+from softxent.kernels.cpu.threads.team import NEXT, ledger_numbers
 
 __all__ = ["CALL_NUMBERS", "compiled"]
 
