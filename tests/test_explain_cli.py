@@ -14,8 +14,8 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from softxent.cli import app
-from softxent.explaining_arguments import Request
+from softxent.cli.app import app
+from softxent.cli.explain_arguments import Request
 
 
 def call(*arguments: str):
@@ -65,7 +65,7 @@ def test_options(arguments, loss):
 def test_every_option_arrives_under_its_own_name(monkeypatch):
     """Each argument of the command is the field of its name: no two are exchanged on the way."""
     requests = []
-    monkeypatch.setattr("softxent.cli.run_explain", requests.append)
+    monkeypatch.setattr("softxent.cli.app.run_explain", requests.append)
     texts = ("label", "step", "lang", "html", "latex.tex", "markdown.md", "json.json", "model", "images", "labels")
     options = [word for text in texts for word in (f"--{text.partition('.')[0]}", text)]
     lists = ["--soft", "0.5", "-1", "--weight", "2", "3", "--names", "cat", "dog", "--digits", "7"]

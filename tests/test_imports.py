@@ -88,16 +88,9 @@ LAYERS = {
     "check": {"errors", "options"},
     "files": {"errors", "starting"},
     "explain": {"errors", "options", "reference", "files"},
-    "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
-    "explaining_arguments": set(),
-    "explaining_images": {"errors", "explain", "explaining_arguments", "data", "model_file", "training"},
     "sklearn": {"errors", "options", "kernels", "numpy", "data"},
-    "model_file": {"errors", "data", "files"},
-    "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
-    "predictions": {"errors", "data", "files", "model_file", "numpy"},
-    "report": {"errors", "data", "starting", "training", "sklearn"},
+    "regression": {"errors", "data", "files", "kernels", "numpy", "sklearn"},
     "starting": set(),
-    "streams": {"errors", "starting"},
 }
 # Top-level packages that a layer may import besides the standard library and NumPy.
 PACKAGES = {

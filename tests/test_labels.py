@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from softxent.cli import app
+from softxent.cli.app import app
 from softxent.data import load
 from softxent.data.labels import class_indices, label_name, text_labels
 from softxent.errors import DataError
-from softxent.model_file import read_model
+from softxent.regression.model_file import read_model
 
 ROWS = 40
 X = np.random.default_rng(0).normal(size=ROWS).round(3)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from softxent.cli.explain_arguments import SEPARATOR, Request, numbers_in
 from softxent.errors import DataError, OptionError
-from softxent.explaining_arguments import SEPARATOR, Request, numbers_in
 
 if TYPE_CHECKING:
     from softxent.explain import Explanation
@@ -66,7 +66,7 @@ def run(request: Request) -> None:
 
 def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
     if request.digits is not None or request.model is not None:
-        from softxent.explaining_images import explain_example
+        from softxent.cli.explain_images import explain_example
 
         explanation, row, count = explain_example(request)
         return explanation, FromFile(row, count)
