@@ -192,6 +192,9 @@ class Check(Protocol):
     def check(self, rows: np.ndarray, block: Block) -> None:
         """Raise an error if rows, (n, C) in the working dtype, are not what they have to be."""
 
+    def check_all(self) -> None:
+        """Raise an error if any of the argument's rows are not."""
+
 
 class Rows:
     """The rows of one array, read from or written to block by block.
