@@ -180,14 +180,8 @@ def test_the_judge_is_independent():
             assert not any(name.startswith(f"softxent.{other}") for name in imports_of(path)), path
 
 
-def test_files_stay_small():
-    """No source or test file is over 400 lines: a file holds one idea."""
-    for path in [*SOURCE.rglob("*.py"), *Path(__file__).parent.glob("*.py")]:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
-
-
 # Folders that are still larger.
-LARGE_FOLDERS = {"check", "kernels/cpu", "torch"}
+LARGE_FOLDERS = {"check", "torch"}
 
 
 def test_folders_stay_small():
