@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from softxent.cli.app import app
+from softxent.cli.commands import app
 from softxent.data import load
 from softxent.errors import DataError
 from softxent.regression.model_file import read_model

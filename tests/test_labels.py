@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from softxent.cli.app import app
+from softxent.cli.commands import app
 from softxent.data import load
 from softxent.data.labels import class_indices, label_name, text_labels
 from softxent.errors import DataError
