@@ -53,7 +53,7 @@ TEXT = [
 
 @pytest.mark.parametrize("labels", TEXT, ids=map(ascii, TEXT))
 def test_text_stays_the_text_that_it_is(tmp_path, labels):
-    """In predictions as CSV and Parquet, in heads of columns, in JSON, the model, and a test file that has one."""
+    """In predictions as CSV and Parquet, in heads of columns, in JSON and the model; and in a test file of one."""
     path, model = tmp_path / "t.csv", tmp_path / "m.safetensors"
     written = write(path, labels)
     one = tmp_path / "one.csv"
