@@ -236,7 +236,7 @@ def check(
 ) -> None:
     """Hold anybody's softmax, loss or gradient against exact arithmetic.
 
-    Exit code 0: no finding; 1: findings; 2: the check could not be run.
+    Exit code 0: no finding; 1: findings; 2: the check could not be run; 130: it was interrupted.
     """
     with one_clear_line(), interruptible():  # it has processes to end
         from softxent.check.command import run_check
