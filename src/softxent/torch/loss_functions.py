@@ -32,6 +32,7 @@ from softxent.torch.dispatch import (
     transforms,
 )
 from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened, without_ignored
+from softxent.torch.tensors import alive
 
 __all__ = ["begin_loss", "checked_labels", "logits_gradient", "loss_of"]
 
@@ -224,7 +225,7 @@ class _BatchedLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        logits, target, weight = ctx.saved_tensors
+        logits, target, weight = alive(*ctx.saved_tensors)
         return _gradient(logits, target, weight, cotangent, ctx), None, None, None, None
 
     jvp = _Loss.jvp
@@ -255,7 +256,7 @@ class _LossGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
-        logits, target, weight, cotangent = ctx.saved_tensors
+        logits, target, weight, cotangent = alive(*ctx.saved_tensors)
         for_logits = for_cotangent = None
         if ctx.needs_input_grad[0]:
             for_logits = _curvature(logits, target, weight, cotangent, ctx.options, ctx.dim, v)
