@@ -50,7 +50,7 @@ def _finite_number(name: str, value: object) -> float:
         number = float(value)  # type: ignore[arg-type]  # whatever has __float__ is a number to NumPy's users
     except (TypeError, ValueError) as error:
         raise DTypeError(f"{name} must be a real number; got {value!r}") from error
-    if math.isnan(number):
+    if number != number:  # NaN; torch.compile, which makes symbols of numbers, has no math.isnan
         raise OptionError(f"{name} must be a number; got nan")
     return number
 

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from softxent.errors import GradientError
-from softxent.options import LossOptions
+from softxent.options import LossOptions, loss_options
+from softxent.torch import operators
 from softxent.torch.dispatch import (
     applied,
     backend,
@@ -30,7 +31,9 @@ from softxent.torch.dispatch import (
     recorded,
     transforms,
 )
+from softxent.torch.distributed import is_distributed
 from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened
+from softxent.torch.operators import derive
 
 __all__ = ["begin_loss", "logits_gradient", "loss_of"]
 
@@ -46,13 +49,30 @@ def loss_of(
         weight is not None and is_differentiated(weight)
     ):
         return loss_expression(logits, target, weight, options, dim)
-    if transforms():
-        # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
+    if transforms() or is_distributed(logits):
+        # Rows are independent, which is what a batch of calls needs, and rows in several processes; what they add up to
+        # is PyTorch's to compute and to differentiate.
         losses = _BatchedLoss.apply(logits, target, weight, _rowwise(options), dim)
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
     how = options, dim, wanted, overwrites and wanted  # one argument: each that is no tensor costs 60 ns
     return _apply_loss(logits, target, weight, how)  # type: ignore[no-any-return]
+
+
+@derive(operators.cross_entropy)
+def _(logits: Tensor, target: Tensor, weight: Tensor | None, dim: int, *modifiers: Any) -> Tensor:
+    return loss_of(logits, target, weight, loss_options(None, *modifiers), dim).contiguous()
+
+
+@derive(operators.cross_entropy_gradient)
+def _(
+    logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, dim: int, *modifiers: Any
+) -> Tensor:  # fmt: skip
+    options = loss_options(None, *modifiers)
+    if is_differentiated(target) or is_differentiated(weight):
+        pull = torch.func.vjp(lambda z: loss_expression(z, target, weight, options, dim), logits)[1]
+        return pull(cotangent)[0].contiguous()  # type: ignore[no-any-return]
+    return applied(_LossGradient, logits, target, weight, cotangent, options, dim).contiguous()  # type: ignore[no-any-return]
 
 
 def _rowwise(options: LossOptions) -> LossOptions:
@@ -98,7 +118,7 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
         if ctx.gradient is not None and _is_harmless(cotangent, ctx.gradient.dtype):
             return _taken(ctx).mul_(_spread(cotangent, ctx.dim))
         logits, target, weight = ctx.saved_tensors
-        compute = backend(logits).loss_gradient
+        compute = backend(logits, target, weight).loss_gradient
         return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
     logits, target, weight = ctx.saved_tensors
     if is_batch_of_gradients(cotangent):
@@ -116,15 +136,15 @@ def begin_loss(
     ctx.gradient until it is handed out; overwrites: whether it takes the logits' memory.
     """
     options, dim, wanted, overwrites = how
-    ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites
-    if not overwrites:
+    compute = backend(logits, target, weight).loss
+    value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
+    ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites and ctx.gradient is not None
+    if ctx.overwrites:
+        torch.autograd.graph.increment_version(logits)
+    else:
         ctx.save_for_backward(logits, target, weight)
         if differentiates_forward():
             ctx.save_for_forward(logits, target, weight)
-    compute = backend(logits).loss
-    value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
-    if overwrites:
-        torch.autograd.graph.increment_version(logits)
     return value  # type: ignore[no-any-return]
 
 
@@ -172,7 +192,7 @@ class _BatchedLoss(Function):
 
     @staticmethod
     def forward(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-        return backend(logits).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
+        return backend(logits, target, weight).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -201,7 +221,7 @@ class _LossGradient(Function):
     def forward(
         logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, options: LossOptions, dim: int
     ) -> Tensor:
-        return backend(logits).loss_gradient(  # type: ignore[no-any-return]
+        return backend(logits, target, weight).loss_gradient(  # type: ignore[no-any-return]
             logits, target, weight, options, dim, cotangent
         )
 
@@ -259,7 +279,7 @@ def _curvature(
     """Return c H v, by the kernels, or as an expression where that is differentiated once more."""
     if recorded(v) or is_batch_of_gradients(cotangent):
         return product_expression(logits, target, weight, options, dim, cotangent, v)
-    product = backend(logits).loss_product(logits, target, weight, options, dim, v)
+    product = backend(logits, target, weight).loss_product(logits, target, weight, options, dim, v)
     factor = _spread(cotangent, dim)
     return (widened(product) * factor).to(logits.dtype)
 
