@@ -6,7 +6,6 @@ of Python objects if need be, and drops a mask without a word; what it cannot re
 
 from __future__ import annotations
 
-import math
 import numbers
 import operator
 from typing import Any, NamedTuple
@@ -121,7 +120,7 @@ def as_number(name: str, value: Any) -> float:
         except (TypeError, ValueError, OverflowError):
             pass
         else:
-            if math.isnan(number):
+            if number != number:  # NaN; torch.compile, which makes symbols of numbers, has no math.isnan
                 raise OptionError(f"{name} must be a number; got nan")
             return number
     raise DTypeError(f"{name} must be a real number; got {value!r}")

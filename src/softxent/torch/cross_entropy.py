@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from softxent.errors import OptionError
 from softxent.options import LossOptions, loss_options
-from softxent.torch import compiled
+from softxent.torch import operators
 from softxent.torch.arguments import (
     check_devices,
     check_target,
@@ -20,7 +21,7 @@ from softxent.torch.arguments import (
     reduction_of,
     tensor,
 )
-from softxent.torch.dispatch import differentiates_forward, traced, transforms
+from softxent.torch.dispatch import differentiates_forward, in_pytorchs_operations, plain, traced, transforms
 from softxent.torch.expressions import loss_expression
 from softxent.torch.loss_functions import loss_of
 from softxent.torch.small import small_loss
@@ -106,15 +107,21 @@ def cross_entropy(
         small = small_loss(input, target, ignore_index, z_loss, reduction)
         if small is not None:
             return small
+    if has_torch_function_variadic(input, target, weight):
+        return handle_torch_function(
+            cross_entropy, (input, target, weight), input, target, weight=weight, size_average=size_average,
+            ignore_index=ignore_index, reduce=reduce, reduction=reduction, label_smoothing=label_smoothing,
+            z_loss=z_loss, softcap=softcap, temperature=temperature, return_lse=return_lse, inplace=inplace,
+        )  # fmt: skip
     if size_average is not None or reduce is not None:
         reduction = reduction_of(size_average, reduce, reduction)
-    floating("input", input)
+    input, target, weight = plain(floating("input", input)), plain(target), plain(weight)
     dim = class_dim(input)
     modifiers = modifiers_of(ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     target = labels_of(target, modifiers[0])
     if weight is not None:
         tensor("weight", weight)
-    if traced(input):
+    if traced():
         loss = _traced(input, target, weight, dim, modifiers)
         return (loss, lse_of(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
     options = loss_options(None, *modifiers)
@@ -131,9 +138,9 @@ def cross_entropy(
 
 
 def _traced(input: Tensor, target: Tensor, weight: Tensor | None, dim: int, modifiers: tuple[Any, ...]) -> Tensor:
-    if target.requires_grad or (weight is not None and weight.requires_grad):
+    if in_pytorchs_operations():
         return loss_expression(input, target, weight, LossOptions(None, *modifiers), dim)
-    loss: Tensor = compiled.cross_entropy(input, target, weight, dim, *modifiers)
+    loss: Tensor = operators.cross_entropy(input, target, weight, dim, *modifiers)
     return loss
 
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
 from softxent.options import LossOptions
-from softxent.torch import compiled
-from softxent.torch.dispatch import applied, backend, recorded, traced
+from softxent.torch import operators
+from softxent.torch.dispatch import applied, backend, in_pytorchs_operations, recorded, traced
 from softxent.torch.expressions import transformed, widened
+from softxent.torch.operators import derive
 from softxent.torch.tensors import alive
 
 __all__ = ["log_softmax_of", "logsumexp_of", "lse_of", "softmax_of"]
@@ -28,17 +30,21 @@ __all__ = ["log_softmax_of", "logsumexp_of", "lse_of", "softmax_of"]
 
 def softmax_of(z: Tensor, dim: int) -> Tensor:
     """Return softmax(z) along dim, at least 0."""
-    return compiled.softmax(z, dim) if traced(z) else applied(_Softmax, z, dim)  # type: ignore[no-any-return]
+    return _traced(operators.softmax, torch.softmax, z, dim) if traced() else applied(_Softmax, z, dim)
 
 
 def log_softmax_of(z: Tensor, dim: int) -> Tensor:
     """Return log-softmax(z) along dim, at least 0."""
-    return compiled.log_softmax(z, dim) if traced(z) else applied(_LogSoftmax, z, dim)  # type: ignore[no-any-return]
+    return _traced(operators.log_softmax, torch.log_softmax, z, dim) if traced() else applied(_LogSoftmax, z, dim)
 
 
 def logsumexp_of(z: Tensor, dim: int) -> Tensor:
     """Return logsumexp(z) along dim, at least 0, which goes."""
-    return compiled.logsumexp(z, dim) if traced(z) else applied(_LogSumExp, z, dim)  # type: ignore[no-any-return]
+    return _traced(operators.logsumexp, torch.logsumexp, z, dim) if traced() else applied(_LogSumExp, z, dim)
+
+
+def _traced(operator: Any, pytorchs: Any, z: Tensor, dim: int) -> Tensor:
+    return pytorchs(z, dim) if in_pytorchs_operations() else operator(z, dim)  # type: ignore[no-any-return]
 
 
 def lse_of(logits: Tensor, dim: int, options: LossOptions) -> Tensor:
@@ -151,3 +157,12 @@ class _LogSumExp(_OfRows):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
         return _LogSumExp._of_batch(in_dims, z, dim)
+
+
+def _derive(operator: Any, function: type[Function]) -> None:
+    derive(operator)(lambda z, dim: applied(function, z, dim).contiguous())
+
+
+_derive(operators.softmax, _Softmax)
+_derive(operators.log_softmax, _LogSoftmax)
+_derive(operators.logsumexp, _LogSumExp)
