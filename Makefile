@@ -25,7 +25,7 @@ bench: $(VENV)/.test
 	done
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -E -W --keep-going -q -d build/doctrees docs build/docs
 
 # A stamp a set of extras: rebuilt when pyproject.toml changes.
 $(VENV)/.demo: pyproject.toml
