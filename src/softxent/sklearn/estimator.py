@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import compute_class_weight
+from sklearn.utils import check_array, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from softxent import log_softmax, softmax
 from softxent.kernels.cpu.matmul.blas import single_threaded_blas
@@ -120,7 +120,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 f"y must hold at least 2 classes to tell apart; got only one class, {classes[0]!r}. "
                 "Were the rows sorted by label before they were split?"
             )
-        weights = self._weights(X, sample_weight, classes, labels)
+        weights = self._weights(sample_weight, classes, labels)
         objective = Objective(
             X,
             labels.astype(np.int64, copy=False),
@@ -216,10 +216,17 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         if not (given is None or given == "balanced" or isinstance(given, Mapping)):
             raise ValueError(f"class_weight must be None, 'balanced' or a dict from label to weight; got {given!r}")
 
-    def _weights(
-        self, X: Any, sample_weight: npt.ArrayLike | None, classes: np.ndarray, labels: np.ndarray
-    ) -> np.ndarray:
-        weights = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    def _weights(self, sample_weight: npt.ArrayLike | None, classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        if sample_weight is None or isinstance(sample_weight, Real):
+            sample_weight = np.full(labels.size, 1.0 if sample_weight is None else sample_weight)
+        weights: np.ndarray = check_array(
+            sample_weight, ensure_2d=False, dtype=np.float64, order="C", copy=True, input_name="sample_weight"
+        )
+        if weights.shape != labels.shape:
+            raise ValueError(
+                f"sample_weight must be a number or have one weight for each of X's {labels.size} rows, shape "
+                f"{labels.shape}; got shape {weights.shape}"
+            )
         if (weights < 0).any():
             raise ValueError(f"sample_weight must not be negative; got {weights[weights < 0][0]}")
         if isinstance(self.class_weight, str):  # "balanced"
