@@ -22,6 +22,8 @@ def inputs(dtype=torch.float64):
 
 def everything(z, y, s, w, m):
     """Return what every function gives for inputs()."""
+    both = sxt.cross_entropy(z, y, return_lse=True, **MODIFIERS)
+    both_linear = sxt.linear_cross_entropy(z, m, s, weight=w, return_lse=True)
     return (
         sxt.softmax(z, 1),
         sxt.log_softmax(z, 0),
@@ -29,10 +31,12 @@ def everything(z, y, s, w, m):
         sxt.cross_entropy(z, y),
         sxt.cross_entropy(z, y, w, reduction="none", **MODIFIERS),
         sxt.cross_entropy(z, s, w, reduction="sum"),
-        *sxt.cross_entropy(z, y, return_lse=True, **MODIFIERS),
+        both[0],
+        both[1],
         sxt.linear_cross_entropy(z, m, y, z_loss=0.1),
         sxt.linear_cross_entropy(z, m, y, linear_bias=w, reduction="none"),
-        *sxt.linear_cross_entropy(z, m, s, weight=w, return_lse=True),
+        both_linear[0],
+        both_linear[1],
         sxt.binary_cross_entropy_with_logits(z, s, w),
     )
 
