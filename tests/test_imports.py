@@ -90,7 +90,7 @@ LAYERS = {
     "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
     "explaining_arguments": set(),
     "explaining_images": {"errors", "explain", "data", "model_file", "training"},
-    "sklearn": {"errors", "options", "kernels", "numpy", "data"},
+    "sklearn": {"errors", "given", "options", "kernels", "numpy", "data"},
     "model_file": {"errors", "data", "files"},
     "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
     "predictions": {"errors", "data", "files", "model_file", "numpy"},
