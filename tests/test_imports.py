@@ -88,7 +88,7 @@ LAYERS = {
     "check": {"errors", "options"},
     "files": {"errors", "starting"},
     "explain": {"errors", "options", "files"},
-    "sklearn": {"errors", "options", "kernels", "numpy", "data"},
+    "sklearn": {"errors", "given", "options", "kernels", "numpy", "data"},
     "regression": {"errors", "data", "files", "kernels", "numpy", "sklearn"},
     "starting": set(),
 }
