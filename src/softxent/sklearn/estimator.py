@@ -220,10 +220,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             raise ValueError(f"callback must be a function of a Progress, or None; got {self.callback!r}")
         check_class_weight(self.class_weight)
 
-    def _weights(
-        self, X: Any, sample_weight: npt.ArrayLike | None, classes: np.ndarray, labels: np.ndarray
-    ) -> np.ndarray:
-        weights = validated_weights(sample_weight, X)
+    def _weights(self, sample_weight: npt.ArrayLike | None, classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        weights = validated_weights(sample_weight, labels.size)
         if (weights < 0).any():
             raise ValueError(f"sample_weight must not be negative; got {weights[weights < 0][0]}")
         if isinstance(self.class_weight, str):  # "balanced"

@@ -82,9 +82,8 @@ def check_labels(y: Any) -> None:
                 raise ValueError(f"y must hold a label for each row; y[{place}] is {label}. Leave out such rows")
 
 
-def validated_weights(sample_weight: npt.ArrayLike | None, X: Any) -> np.ndarray:
+def validated_weights(sample_weight: npt.ArrayLike | None, rows: int) -> np.ndarray:
     """Return the rows' weights as float64: one each, the same for all, or ones if there are none."""
-    rows = int(X.shape[0])
     if sample_weight is None or isinstance(sample_weight, Real):
         sample_weight = np.full(rows, 1.0 if sample_weight is None else sample_weight)
     given = sample_weight
