@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-torch lint bench clean
+.PHONY: demo test test-torch lint bench docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/softxent fit digits --out digits.safetensors
@@ -35,6 +35,9 @@ bench: $(VENV)/.test
 		$(BIN)/python benchmarks/$$script.py || exit 1; \
 	done
 
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs build/docs
+
 # A stamp a set of extras: rebuilt when pyproject.toml changes.
 $(VENV)/.demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +49,12 @@ $(VENV)/.test: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 clean:

@@ -11,7 +11,7 @@ import harness
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from softxent.kernels.cpu.gemm import gemm
+from softxent.kernels.cpu.matmul.gemm import gemm
 
 SEED = 20260106
 ROWS, FEATURES, CLASSES = 512, 768, 6144

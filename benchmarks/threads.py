@@ -6,7 +6,7 @@ import harness
 import numpy as np
 
 import softxent
-from softxent.kernels.cpu.scheduler import limited_threads
+from softxent.kernels.cpu.threads.scheduler import limited_threads
 
 SHAPES = ((16384, 10), (65536, 10), (16384, 1000), (1024, 32000))
 SEED = 20260104

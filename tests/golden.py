@@ -1,9 +1,11 @@
-"""The golden record: a digest of the bits of every function, dtype, layout and modifier, to hold a change against.
+"""The golden record: digests of results, to hold a change against.
 
     python tests/golden.py            names what differs from the record; exit code 1 if anything does
     python tests/golden.py --write    makes the record anew
+    python tests/golden.py explain    either, for one part alone
 
-The record says what results were, not that they are right: other tests say that. A change that is not to change any bit
+Its parts: `bits`, of every function, dtype, layout and modifier; `explain`, of all that softxent explain writes. The
+record says what results were, not that they are right: other tests say that. A change that is not to change any result
 (moved code, a faster kernel) keeps it; one that is to change some shows here which.
 """
 
@@ -18,10 +20,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from golden_explain import explained
 
 import softxent
-
-RECORD = Path(__file__).parent / "golden.json"
 
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 # Each shape, with its class axis, is a way through the kernels: few classes, a tile, rows, long rows, inner axes.
@@ -171,17 +172,27 @@ def differences(record: dict[str, str], now: dict[str, str]) -> list[str]:
     return [name for name in dict.fromkeys((*record, *now)) if record.get(name) != now.get(name)]
 
 
+PARTS = {"bits": bits, "explain": explained}
+
+
+def record(part: str) -> Path:
+    """Return a part's file."""
+    return Path(__file__).parent / ("golden.json" if part == "bits" else f"golden_{part}.json")
+
+
 def main() -> int:
     """Write the record, or compare with it."""
-    now = bits()
-    if "--write" in sys.argv:
-        RECORD.write_text(json.dumps(now, indent=0) + "\n", encoding="utf-8")
-        print(f"{len(now)} digests written")
-        return 0
-    found = differences(json.loads(RECORD.read_text(encoding="utf-8")), now)
-    print(*found, sep="\n")
-    print(f"{len(found)} of {len(now)} digests differ")
-    return bool(found)
+    differing = 0
+    for part in [name for name in PARTS if name in sys.argv] or PARTS:
+        now = PARTS[part]()
+        if "--write" in sys.argv:
+            record(part).write_text(json.dumps(now, indent=0) + "\n", encoding="utf-8")
+            print(f"{part}: {len(now)} digests written")
+            continue
+        found = differences(json.loads(record(part).read_text(encoding="utf-8")), now)
+        print(*found, f"{part}: {len(found)} of {len(now)} digests differ", sep="\n")
+        differing += len(found)
+    return bool(differing)
 
 
 if __name__ == "__main__":

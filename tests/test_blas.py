@@ -12,15 +12,15 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import softxent
-from softxent.kernels.cpu import gemm_tile
-from softxent.kernels.cpu.blas import single_threaded_blas
+from softxent.kernels.cpu.matmul import tile
+from softxent.kernels.cpu.matmul.blas import single_threaded_blas
 
 # With our own product, and with BLAS's, which other CPUs than those of our tile have.
 DIGEST = """
 import hashlib, sys, numpy as np, softxent
-import softxent.kernels.cpu.gemm_tile as gemm_tile
+from softxent.kernels.cpu.matmul import tile
 if sys.argv[1] == "blas":
-    gemm_tile.has_wide_registers = lambda: False
+    tile.has_wide_registers = lambda: False
 for dtype in (np.float32, np.float64):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 96)).astype(dtype)
@@ -93,7 +93,7 @@ def test_both_products_agree(dtype, monkeypatch):
     bias, labels = rng.standard_normal(2100).astype(dtype), rng.integers(0, 2100, 70)
     results = []
     for wide in (True, False):
-        monkeypatch.setattr(gemm_tile, "has_wide_registers", lambda wide=wide: wide)
+        monkeypatch.setattr(tile, "has_wide_registers", lambda wide=wide: wide)
         results.append(softxent.linear_cross_entropy_value_and_grad(x, weight, labels, bias=bias))
     (loss, grads), (other, other_grads) = results
     eps = np.finfo(dtype).eps

@@ -9,7 +9,7 @@ import sys
 import numba
 import pytest
 
-from softxent.kernels.cpu.jit import inner
+from softxent.kernels.cpu.simd.jit import inner, sources_hash
 
 COUNT_COMPILATIONS = """
 import numba.core.compiler as compiler
@@ -66,6 +66,23 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path):
 def test_no_home_folder(tmp_path):
     """A process without HOME, as services have it, works."""
     assert run("", HOME="", XDG_CACHE_HOME=str(tmp_path / "xdg"))[0] == RIGHT
+
+
+def test_every_source_counts(tmp_path):
+    """A change anywhere below the kernels' folder, a move too, is another hash: no stale machine code is loaded."""
+    seen = set()
+    for place, text in (("a.py", "1"), ("deep/deeper/b.py", "1"), ("deep/deeper/b.py", "2"), ("deep/c.py", "2")):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text)
+        sources_hash.cache_clear()
+        seen.add(sources_hash(tmp_path))
+    (tmp_path / "deep" / "c.py").rename(tmp_path / "c.py")
+    sources_hash.cache_clear()
+    seen.add(sources_hash(tmp_path))
+    assert len(seen) == 5
+    (tmp_path / "notes.txt").write_text("no source")
+    sources_hash.cache_clear()
+    assert sources_hash(tmp_path) in seen
 
 
 def test_parts_are_compiled_with_their_kernel_alone():

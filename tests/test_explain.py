@@ -18,7 +18,7 @@ from softxent.explain.algorithms import run
 from softxent.explain.derivation import STEP_IDS
 from softxent.explain.formats import FORMATS
 from softxent.explain.languages import LANGUAGES
-from softxent.explain.prose import prose
+from softxent.explain.render.prose import prose
 
 ROWS = [
     ([4.0, -4.0, 3.0], 2, {}),

@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from softxent.cli import app
+from softxent.cli.commands import app
+from softxent.cli.explain_arguments import Request
 
 
 def call(*arguments: str):
@@ -60,6 +62,27 @@ def test_options(arguments, loss):
         assert json.loads(result.stdout)["loss"] == (pytest.approx(loss, rel=1e-15) if loss != "inf" else "inf")
 
 
+def test_every_option_arrives_under_its_own_name(monkeypatch):
+    """Each argument of the command is the field of its name: no two are exchanged on the way."""
+    requests = []
+    monkeypatch.setattr("softxent.cli.commands.run_explain", requests.append)
+    texts = ("label", "step", "lang", "html", "latex.tex", "markdown.md", "json.json", "model", "images", "labels")
+    options = [word for text in texts for word in (f"--{text.partition('.')[0]}", text)]
+    lists = ["--soft", "0.5", "-1", "--weight", "2", "3", "--names", "cat", "dog", "--digits", "7"]
+    numbers = ["--temperature", "4", "--label-smoothing", "0.25", "--learning-rate", "6", "--row", "8", "--depth", "3"]
+    assert call("1", "-2", *options, *lists, *numbers, "--probs").exit_code == 0
+    assert call("--open").exit_code == 0
+    assert requests == [
+        Request(
+            values=["1", "-2"], label="label", soft="0.5\x1f-1", probs=True, temperature=4.0, label_smoothing=0.25,
+            weight="2\x1f3", names="cat\x1fdog", learning_rate=6.0, row=8, depth=3, step="step", lang="lang",
+            html="html", open=False, latex="latex.tex", markdown="markdown.md", json="json.json", digits="7",
+            model=Path("model"), images=Path("images"), labels=Path("labels"),
+        ),
+        Request(values=[], open=True),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -72,7 +95,8 @@ def test_options(arguments, loss):
         ("1 2 --label cat", "cat"), ("0.5 0.6 --probs --label 0", "sum to 1"), ("1 2 --label 0 --step none", "step"),
         ("1 2 --label 0 --lang fr", "language"), ("1 2 --label 0 --html /nowhere/at/all.html", "does not exist"),
         ("1 2 --label 0 --learning-rate 0", "learning_rate"), ("1 2 --label 0 --weight 1 nan", "finite"),
-        ("--digits 999999", "does not exist"), ("--model nowhere.safetensors rows.csv", "no such model"),
+        ("--digits 999999", "does not exist"), ("--digits=five", "got 'five'"),
+        ("--digits=²", "got '²'"), ("--model nowhere.safetensors rows.csv", "no such model"),
     ],
 )  # fmt: skip
 def test_refusals_are_one_clear_line(arguments, says):
@@ -244,3 +268,22 @@ def test_images_of_28_by_28(tmp_path, rng):
     assert page.read_text(encoding="utf-8").count("data:image/png;base64,") == 21
     assert call("--model", model, *pair[:2]).exit_code == 2
     assert call(*pair).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--soft 0.5,0.5",
+        "--probs",
+        "--names a,b",
+        "--temperature 2",
+        "--label-smoothing 0.1",
+        "--weight 1,2",
+        "--label 3",
+    ],
+)
+def test_what_a_digit_has_no_use_for_is_refused(options):
+    """An option of given logits is refused where a model makes them, not dropped."""
+    done = call("--digits", "5", *options.split())
+    assert done.exit_code == 2
+    assert f"{options.split()[0]} belongs to logits that are given" in done.output

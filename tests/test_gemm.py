@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import softxent
-from softxent.kernels.cpu import linear
-from softxent.kernels.cpu.gemm import DEPTH, gemm
-from softxent.kernels.cpu.scheduler import limited_threads
+from softxent.kernels.cpu.matmul import linear
+from softxent.kernels.cpu.matmul.gemm import DEPTH, gemm
+from softxent.kernels.cpu.threads.scheduler import limited_threads
 
 # One number; less than a tile of registers; more rows than a block, more steps than a block of k, edges everywhere.
 SHAPES = [(1, 1, 1), (7, 5, 3), (9, 49, 17), (50, 100, DEPTH + 1), (700, 51, 40), (13, 20, 3 * DEPTH + 30)]

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from softxent.kernels.cpu.half import read_half, round_to
+from softxent.kernels.cpu.simd.half import read_half, round_to
 
 DTYPES = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]
 

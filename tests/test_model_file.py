@@ -13,7 +13,7 @@ from softxent import log_softmax
 from softxent.data.preprocessing import Preprocessing
 from softxent.errors import DataError, ModelFileError
 from softxent.files import replacing
-from softxent.model_file import Model, read_model, write_model
+from softxent.regression.model_file import Model, read_model, write_model
 
 CLASSES = {
     "int": np.array([-3, 0, 2**40]),

@@ -18,9 +18,11 @@ from ulps import assert_contract, assert_same_bits
 import softxent
 from softxent.arrays import visits
 from softxent.arrays.small import forget_calls
-from softxent.kernels.cpu import cross_entropy, few, groups, label_terms, row, scheduler, tile
+from softxent.kernels.cpu import cross_entropy, label_terms
 from softxent.kernels.cpu import softmax as kernel_softmax
-from softxent.kernels.cpu.frames import SETTLED
+from softxent.kernels.cpu.arithmetic.scaling import SETTLED
+from softxent.kernels.cpu.rows import groups, row, short_rows, tile
+from softxent.kernels.cpu.threads import scheduler
 
 # Below, at and above a vector, the longest rows of a group and a tile (128, 120 float32), a settled sum (512, 1024).
 WIDTHS = (1, 2, 7, 8, 9, 10, 15, 16, 17, 31, 33, 60, 61, 100, 120, 121, 128, 129, 300, 511, 512, 513, 1024, 1030, 2100)
@@ -139,7 +141,7 @@ def test_kernels_use_no_memory_but_their_own(rng):
 
     Numba frees an array after its last use, which a pointer to it is not: a kernel of pointers makes no array.
     """
-    for module in (cross_entropy, few, label_terms, groups, row, kernel_softmax, tile):
+    for module in (cross_entropy, short_rows, label_terms, groups, row, kernel_softmax, tile):
         source = inspect.getsource(module)
         assert "np.empty(" not in source, module.__name__
         assert "np.zeros(" not in source, module.__name__

@@ -13,8 +13,8 @@ import pytest
 from ulps import assert_same_bits
 
 import softxent
-from softxent.kernels.cpu import pool as pools
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.threads import pool as pools
+from softxent.kernels.cpu.threads import scheduler
 
 pytestmark = pytest.mark.skipif(not pools.pools_work_here(), reason="no futex here: other threads compute")
 
@@ -131,14 +131,14 @@ SCRIPT = """
 import os, sys
 import numpy as np
 import softxent
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.threads import scheduler
 scheduler.set_num_threads(3)
 z = np.linspace(-5, 5, 1_200_000, dtype=np.float32).reshape(4000, 300)
 want = softxent.softmax(z)
 assert scheduler.pool() is not None
 """
 FORKS = """
-from softxent.kernels.cpu import pool
+from softxent.kernels.cpu.threads import pool
 busy = scheduler.pool()._numbers[pool._BUSY // 8 :]
 busy[0] = 1  # as if another thread had a call just now, which the child never sees end
 child = os.fork()

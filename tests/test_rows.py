@@ -14,7 +14,7 @@ from ulps import DTYPES, assert_same_bits
 import softxent
 from softxent.arrays import visits
 from softxent.arrays.small import forget_calls
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.threads import scheduler
 
 
 @pytest.mark.parametrize("dtype", ALL)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 
 import softxent
-from softxent.kernels.cpu import scheduler
+from softxent.arrays.small import loss_call
+from softxent.kernels.cpu import small
+from softxent.kernels.cpu.threads import scheduler, team
 
 
 @pytest.fixture
@@ -75,3 +78,25 @@ def test_the_environment_is_checked(monkeypatch):
     monkeypatch.setenv("SOFTXENT_NUM_THREADS", "many")
     with pytest.raises(softxent.OptionError, match=r"SOFTXENT_NUM_THREADS.*'many'"):
         scheduler._default_num_threads()
+
+
+def test_places_of_a_ledger_and_a_call():
+    """A ledger holds what the names of its places say, and what a small call adds lies behind the ledger."""
+    ledger = scheduler.ledger(3, 40, 50, None, parts=2)
+    assert ledger.size == team.ledger_numbers(2)
+    named = {place: int(ledger[getattr(team, place)]) for place in ("NEXT", "JOINED", "MEMBERS", "PARALLEL", "TEAM")}
+    assert named == {"NEXT": 0, "JOINED": 0, "MEMBERS": 3, "PARALLEL": 0, "TEAM": 0}
+    named = {place: int(ledger[getattr(team, place)]) for place in ("TILE", "KEPT", "NUMBER", "PARTS", "POOL")}
+    assert named == {"TILE": 40, "KEPT": 50, "NUMBER": 0, "PARTS": 2, "POOL": 0}
+
+    def places(module):
+        own = ((n, v) for n, v in vars(module).items() if n.isupper() and isinstance(v, np.int64))
+        return {n: int(v) for n, v in own if n in module.__all__ or module is small}
+
+    heads, added = places(team), {n: v for n, v in places(small).items() if n not in vars(team)}
+    assert sorted(heads.values()) == list(range(10))
+    assert max(heads.values()) < team.LINE
+    assert sorted(added.values()) == list(range(team.ledger_numbers(1), small.CALL_NUMBERS))
+    call = loss_call((3, 4), np.dtype(np.float64), -1, -100, 0.0, "mean", True)
+    assert call.numbers.size == small.CALL_NUMBERS
+    assert call.numbers[1 : team.LINE].tolist() == [0] * (team.LINE - 1)

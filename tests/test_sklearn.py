@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.threads import scheduler
 from softxent.sklearn import SoftmaxRegression
 from softxent.sklearn.metric import GramMetric, Identity, choose_metric
 from softxent.sklearn.objective import Objective, block_rows

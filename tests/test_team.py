@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import softxent
-from softxent.kernels.cpu import scheduler
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.memory import pointer
-from softxent.kernels.cpu.openmp import torchs_team, torchs_team_of_main
-from softxent.kernels.cpu.team import next_piece
+from softxent.kernels.cpu.simd.jit import kernel
+from softxent.kernels.cpu.simd.memory import pointer
+from softxent.kernels.cpu.threads import scheduler
+from softxent.kernels.cpu.threads.openmp import torchs_team, torchs_team_of_main
+from softxent.kernels.cpu.threads.team import next_piece
 
 torch = pytest.importorskip("torch", reason="the team is PyTorch's")
 
@@ -146,7 +146,7 @@ def test_pytorch_is_never_imported_for_its_threads():
     """Without PyTorch in the process our own threads compute, and none is looked for."""
     program = (
         "import sys, numpy as np, softxent\n"
-        "from softxent.kernels.cpu import scheduler\n"
+        "from softxent.kernels.cpu.threads import scheduler\n"
         "softxent.softmax(np.zeros((70_000, 10), np.float32))\n"
         "assert scheduler.team() is None\n"
         "assert 'torch' not in sys.modules\n"

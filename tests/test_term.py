@@ -9,10 +9,10 @@ import pytest
 from flint import arb
 from numba.extending import intrinsic
 
-from softxent.kernels.cpu import term
-from softxent.kernels.cpu.lanes import bits, from_bits
-from softxent.kernels.cpu.memory import like, load, pointer, store
-from softxent.kernels.cpu.term import STEPS, table_exp
+from softxent.kernels.cpu.arithmetic import term
+from softxent.kernels.cpu.arithmetic.term import STEPS, table_exp
+from softxent.kernels.cpu.simd.lanes import bits, from_bits
+from softxent.kernels.cpu.simd.memory import like, load, pointer, store
 
 BIAS = {np.float32: 127, np.float64: 1023}
 MAGIC = {np.float32: 1.5 * 2**23, np.float64: 1.5 * 2**52}

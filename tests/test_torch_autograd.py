@@ -271,7 +271,7 @@ def test_no_gradient_is_computed_for_nobody(rng):
 def test_torch_threads_are_respected(rng, monkeypatch):
     """torch.set_num_threads limits our threads too, and changes no bit."""
     from softxent.arrays.visits import kernels
-    from softxent.kernels.cpu import scheduler
+    from softxent.kernels.cpu.threads import scheduler
 
     z, target = problem(rng, 4000, 100)
     shared, original, own, theirs = [], kernels().ledger, scheduler.get_num_threads(), torch.get_num_threads()

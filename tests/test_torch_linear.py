@@ -13,7 +13,7 @@ from softxent import OptionError, ShapeError
 torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.kernels.cpu import linear  # noqa: E402
+from softxent.kernels.cpu.matmul import linear  # noqa: E402
 from softxent.torch import cpu, on_device  # noqa: E402
 
 F = torch.nn.functional
@@ -42,6 +42,25 @@ def test_only_what_is_wanted(wanted, reduction):
     for leaf, grad, want in zip(leaves, full, wanted, strict=True):
         assert (leaf.grad is not None) == bool(want)
         assert not want or torch.equal(leaf.grad, grad)
+
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@pytest.mark.parametrize("table", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_dtypes_may_differ(dtype, table):
+    """Inputs, weight and bias of any floating dtypes: computed in float32, or float64 if there is one among them."""
+    x, w, b, target = layer()
+    given = [x.to(dtype), w.to(table), b.to(dtype)]
+    wide = torch.float64 if torch.float64 in (dtype, table) else torch.float32
+    results = []
+    for inputs in (given, [t.to(wide) for t in given]):
+        leaves = [t.detach().requires_grad_() for t in inputs]
+        loss = sxt.linear_cross_entropy(leaves[0], leaves[1], target, linear_bias=leaves[2])
+        results.append((loss, *torch.autograd.grad(loss, leaves)))
+    for got, want in zip(*results, strict=True):
+        assert torch.equal(got, want.to(got.dtype))
 
 
 def test_products_are_counted(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch_cases import FORWARD_MODE
 
 from softxent import DTypeError, LabelError, OptionError, ShapeError
 
@@ -99,6 +100,29 @@ def test_every_row_ignored(form):
     loss, grad = value_and_grad(form, torch.randn(2, 3), torch.tensor([-100, -100]))
     assert loss.isnan()
     assert grad.tolist() == [[0.0] * 3] * 2
+
+
+@FORWARD_MODE
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("form", [*FORMS, "binary"])
+def test_the_mean_of_nothing_in_every_mode(form, rows):
+    """A mean without rows is NaN and so is its tangent, while every gradient is exactly 0."""
+    z, t, target = torch.randn(rows, 3), torch.ones(rows, 3), torch.full((rows,), -100)
+    calls = {
+        "dense": lambda x: sxt.cross_entropy(x, target),
+        "linear": lambda x: sxt.linear_cross_entropy(x, torch.eye(3), target),
+        "binary": lambda x: sxt.binary_cross_entropy_with_logits(x[:0], x.detach()[:0]),
+    }
+    call = calls[form]
+    assert torch.func.jvp(call, (z,), (t,))[1].isnan()
+    with torch.autograd.forward_ad.dual_level():
+        dual = call(torch.autograd.forward_ad.make_dual(z, t))
+        assert torch.autograd.forward_ad.unpack_dual(dual).tangent.isnan()
+    x = z.clone().requires_grad_()
+    gradients = [torch.autograd.grad(call(x), x, create_graph=create)[0] for create in (False, True)]
+    batch = torch.autograd.grad(call(x), x, torch.ones(2), is_grads_batched=True)[0]
+    for gradient in (*gradients, *batch, torch.func.grad(call)(z)):
+        assert torch.equal(gradient, torch.zeros_like(z))
 
 
 @every_form

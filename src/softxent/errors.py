@@ -1,10 +1,10 @@
 """The exceptions, each also the built-in that a NumPy user would expect.
 
 SoftxentError
-├── OptionError      a modifier of the loss is out of its range                  (ValueError)
+├── OptionError      an option, or a probability that is given, is out of range  (ValueError)
 ├── ShapeError       an array does not have the shape that the others ask for    (ValueError)
 ├── DTypeError       an array or option of a kind that has no meaning here       (TypeError)
-├── LabelError       a label names no class                                      (ValueError, IndexError)
+├── LabelError       a label names no class, or is no probability                (ValueError, IndexError)
 ├── GradientError    a derivative that can no longer be computed                 (RuntimeError)
 └── DataError        a file that cannot be used as data                          (ValueError)
     └── ModelFileError   a file that is not a model of ours
@@ -29,7 +29,7 @@ class SoftxentError(Exception):
 
 
 class OptionError(SoftxentError, ValueError):
-    """A modifier of the loss is out of its range."""
+    """An option is out of its range, or what is given as a probability is none."""
 
 
 class ShapeError(SoftxentError, ValueError):
@@ -41,7 +41,7 @@ class DTypeError(SoftxentError, TypeError):
 
 
 class LabelError(SoftxentError, ValueError, IndexError):
-    """A label names no class; the message names the row, the label and the range."""
+    """A label names no class, or is no probability; the message names the row, the label and the range."""
 
 
 class GradientError(SoftxentError, RuntimeError):

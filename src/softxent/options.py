@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.errors import DTypeError, OptionError, ShapeError
+from softxent.given import FACTORS, as_index, as_number, as_numbers
 
 __all__ = ["LossOptions", "Reduction", "check_reduction", "class_weights", "loss_options"]
 
@@ -43,25 +43,11 @@ def check_reduction(reduction: object) -> Reduction:
     return cast(Reduction, reduction)
 
 
-def _finite_number(name: str, value: object) -> float:
-    if isinstance(value, (str, bytes, complex)) or value is None:
-        raise DTypeError(f"{name} must be a real number; got {value!r}")
-    try:
-        number = float(value)  # type: ignore[arg-type]  # whatever has __float__ is a number to NumPy's users
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"{name} must be a real number; got {value!r}") from error
-    if math.isnan(number):
-        raise OptionError(f"{name} must be a number; got nan")
-    return number
-
-
 def class_weights(weight: npt.ArrayLike | None, num_classes: int, name: str = "weight") -> np.ndarray | None:
     """Return the class weights as a float64 array of shape (num_classes,), or None where there are none."""
     if weight is None:
         return None
-    array = np.asarray(weight)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise DTypeError(f"{name} must hold real numbers, one a class; got dtype {array.dtype}")
+    array = as_numbers(name, weight, FACTORS)
     if array.shape != (num_classes,):
         raise ShapeError(f"{name} must have shape ({num_classes},), one number a class; got shape {array.shape}")
     weights = np.array(array, dtype=np.float64)
@@ -99,21 +85,18 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        try:
-            put(self, "ignore_index", operator.index(self.ignore_index))
-        except TypeError as error:
-            raise DTypeError(f"ignore_index must be an integer; got {self.ignore_index!r}") from error
-        put(self, "label_smoothing", _finite_number("label_smoothing", self.label_smoothing))
+        put(self, "ignore_index", as_index("ignore_index", self.ignore_index))
+        put(self, "label_smoothing", as_number("label_smoothing", self.label_smoothing))
         if not 0.0 <= self.label_smoothing <= 1.0:
             raise OptionError(f"label_smoothing must be in [0, 1]; got {self.label_smoothing}")
-        put(self, "z_loss", _finite_number("z_loss", self.z_loss))
+        put(self, "z_loss", as_number("z_loss", self.z_loss))
         if not 0.0 <= self.z_loss < math.inf:
             raise OptionError(f"z_loss must be finite and at least 0; got {self.z_loss}")
         if self.softcap is not None:
-            put(self, "softcap", _finite_number("softcap", self.softcap))
+            put(self, "softcap", as_number("softcap", self.softcap))
             if not 0.0 < self.softcap < math.inf:
                 raise OptionError(f"softcap must be finite and above 0, or None for no cap; got {self.softcap}")
-        put(self, "temperature", _finite_number("temperature", self.temperature))
+        put(self, "temperature", as_number("temperature", self.temperature))
         if not self.temperature > 0.0:
             raise OptionError(
                 f"temperature must be above 0; got {self.temperature}. For the limit T → 0 use softxent.hardmax"

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.intervals import Interval, check_all, label_interval, logarithm_interval
 from softxent.arrays.loss import divisor_of, reduce_losses
 from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
-from softxent.errors import DTypeError, ShapeError
+from softxent.arrays.targets import reshaped
+from softxent.errors import ShapeError
+from softxent.given import FACTORS, NUMBERS, TARGETS, as_flag, as_numbers
 from softxent.options import Reduction, check_reduction
 
 __all__ = ["evaluate_binary"]
@@ -18,9 +21,7 @@ __all__ = ["evaluate_binary"]
 def _broadcast_factor(name: str, factor: npt.ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
     if factor is None:
         return None
-    array = np.asarray(factor)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise DTypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    array = as_numbers(name, factor, FACTORS)
     try:
         return np.broadcast_to(array, shape)
     except ValueError as error:
@@ -35,15 +36,30 @@ def evaluate_binary(
     pos_weight: npt.ArrayLike | None,
     reduction: Reduction,
     want_grad: bool,
+    advice: str | None = None,
 ) -> tuple[Any, Any]:
-    """Return (loss, gradient), or (loss, None), as the public functions of softxent.numpy.binary say it."""
+    """Return (loss, gradient), or (loss, None), as the public functions of softxent.numpy.binary say it.
+
+    advice: what to tell whose targets are out of [0, 1], None where they may be any numbers.
+    """
     check_reduction(reduction)
-    array, labels = as_floating("logits", logits), as_floating("targets", targets)
+    from_logits = as_flag("from_logits", from_logits)
+    array, labels = as_floating("logits", logits, NUMBERS), as_floating("targets", targets, TARGETS)
     if labels.shape != array.shape:
-        raise ShapeError(f"targets must have the logits' shape {array.shape}; got {labels.shape}")
+        raise ShapeError(
+            f"targets must have the logits' shape {array.shape}; got {labels.shape}"
+            f"{reshaped('targets', labels.shape, array.shape)}"
+        )
     factors = [_broadcast_factor(n, f, array.shape) for n, f in (("weight", weight), ("pos_weight", pos_weight))]
+    layout = Layout.of((array.size, 1), 1)
+    intervals = (
+        None if from_logits else logarithm_interval("logits", array, layout, both=True),
+        None if advice is None else label_interval("targets", labels, layout, advice),
+    )
     if is_longdouble(array.dtype):
         from softxent import reference
+
+        check_all(*intervals)
 
         both = reference.binary_cross_entropy_value_and_grad(
             array, labels, from_logits=from_logits, weight=factors[0], pos_weight=factors[1], reduction=reduction
@@ -57,12 +73,11 @@ def evaluate_binary(
         from softxent.kernels.cpu import binary
 
         kernel = binary.binary_logit_elements if from_logits else binary.binary_probability_elements
-        layout = Layout.of((array.size, 1), 1)
 
-        def rows(a: np.ndarray, working: Any, buffer: str) -> Rows:
-            return Rows(a.reshape(-1, 1), layout, np.dtype(working), buffer)
+        def rows(a: np.ndarray, working: Any, buffer: str, interval: Interval | None = None) -> Rows:
+            return Rows(a.reshape(-1, 1), layout, np.dtype(working), buffer, interval)
 
-        x, y = rows(array, dtype, "in"), rows(labels, dtype, "targets")
+        x, y = rows(array, dtype, "in", intervals[0]), rows(labels, dtype, "targets", intervals[1])
         w, q = (None if f is None else rows(f, np.float64, f"factor {i}") for i, f in enumerate(factors))
         sink = None if grad is None else rows(grad, dtype, "out")
 

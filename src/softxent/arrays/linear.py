@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.arrays import results
+from softxent.arrays.intervals import FOR_SHARES
 from softxent.arrays.label_loss import is_label_loss, label_losses
 from softxent.arrays.loss import divisor_of, loss_rows, reduce_losses
 from softxent.arrays.rows import Block, Layout, as_floating, is_longdouble, run_blocks, working_dtype
 from softxent.arrays.targets import Targets, prepare_targets
 from softxent.errors import DTypeError, ShapeError
+from softxent.given import FEATURES, NUMBERS, Role
 from softxent.options import LossOptions
 
 if TYPE_CHECKING:
-    from softxent.kernels.cpu.linear import OutputLayer
+    from softxent.kernels.cpu.matmul.linear import OutputLayer
 
 __all__ = ["LinearGradients", "LinearProblem", "evaluate_linear"]
 
@@ -30,10 +32,11 @@ class LinearGradients(NamedTuple):
     bias: np.ndarray | None
 
 
-def _matrix(name: str, value: npt.ArrayLike, shape: str) -> np.ndarray:
-    array = as_floating(name, value)
+def _matrix(name: str, value: npt.ArrayLike, shape: str, role: Role) -> np.ndarray:
+    array = as_floating(name, value, role)
     if array.ndim != 2:
-        raise ShapeError(f"{name} must have two axes, {shape}; got shape {array.shape}")
+        row = f". For one row use {name}.reshape((1, -1))" if array.ndim == 1 else ""
+        raise ShapeError(f"{name} must have two axes, {shape}; got shape {array.shape}{row}")
     return array
 
 
@@ -57,18 +60,24 @@ class LinearProblem:
         bias: npt.ArrayLike | None,
         options: LossOptions,
         names: tuple[str, str, str, str] = ("x", "weight", "labels", "bias"),
+        advice: str | None = None,
     ) -> LinearProblem:
-        """Check the arguments; names: what the caller calls x, weight, labels and bias."""
-        inputs, table = _matrix(names[0], x, "(N, D)"), _matrix(names[1], weight, "(C, D)")
+        """Check the arguments.
+
+        names: what the caller calls x, weight, labels and bias; advice: for labels out of [0, 1], as prepare_targets.
+        """
+        inputs = _matrix(names[0], x, "(N, D)", FEATURES)
+        table = _matrix(names[1], weight, "(C, D)", NUMBERS)
         if inputs.shape[1] != table.shape[1]:
+            turned = f". Use {names[1]}.T" if inputs.shape[1] == table.shape[0] else ""
             raise ShapeError(
                 f"{names[1]} must have shape (C, D) with the D = {inputs.shape[1]} of {names[0]} {inputs.shape}; "
-                f"got {table.shape}"
+                f"got {table.shape}{turned}"
             )
         num_rows, num_classes = inputs.shape[0], table.shape[0]
         intercept = None
         if bias is not None:
-            intercept = as_floating(names[3], bias)
+            intercept = as_floating(names[3], bias, NUMBERS)
             if intercept.shape != (num_classes,):
                 raise ShapeError(
                     f"{names[3]} must have shape ({num_classes},), one number a class; got {intercept.shape}"
@@ -78,11 +87,13 @@ class LinearProblem:
         dtypes = [a.dtype for a in (inputs, table, intercept) if a is not None]
         if any(is_longdouble(d) for d in dtypes):
             raise DTypeError(
-                f"{names[0]}, {names[1]} and {names[3]} must be float64 or narrower here: no BLAS multiplies "
-                f"longdouble matrices"
+                f"{names[0]}, {names[1]} and {names[3]} must be float64 or narrower here, as no BLAS multiplies "
+                f"longdouble matrices; got {', '.join(map(str, dtypes))}. Use .astype(np.float64)"
             )
-        dtype = working_dtype(np.result_type(*dtypes))
-        targets = prepare_targets(labels, layout, options, dtype, of, names[2])
+        dtype = np.result_type(*[working_dtype(d) for d in dtypes])  # float16 and bfloat16 have no common dtype
+        targets = prepare_targets(labels, layout, options, dtype, of, names[2], advice)
+        if targets.rows is not None and advice is not None:
+            run_blocks(targets.rows.read, layout)  # before any product, and cheap beside it
         return cls(inputs, table, intercept, targets, options, dtype)
 
     @property
@@ -98,7 +109,7 @@ class LinearProblem:
         row_scale: (N,) float64 factors of the rows' losses and gradients, or None; rounds: whether the gradients take
         the dtypes of what they belong to, or the one that is computed in.
         """
-        from softxent.kernels.cpu.linear import OutputLayer
+        from softxent.kernels.cpu.matmul.linear import OutputLayer
 
         targets, num_rows = self.targets, self.x.shape[0]
         losses = np.zeros(num_rows)
@@ -156,7 +167,7 @@ def evaluate_linear(
     want_grad: bool,
 ) -> tuple[Any, LinearGradients | None]:
     """Return (loss, gradients), or (loss, None), as the public functions of softxent.numpy.linear say it."""
-    problem = LinearProblem.of(x, weight, labels, bias, options)
+    problem = LinearProblem.of(x, weight, labels, bias, options, advice=FOR_SHARES)
     loss, layer = problem.evaluate((want_grad, want_grad, want_grad and bias is not None))
     if not want_grad:
         return loss, None

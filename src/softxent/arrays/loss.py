@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.intervals import check_all, logarithm_interval
 from softxent.arrays.label_loss import is_label_loss, label_losses
 from softxent.arrays.rows import (
     Axis,
@@ -24,27 +26,24 @@ from softxent.arrays.small import LARGEST_FLOAT32
 from softxent.arrays.targets import Targets, prepare_targets
 from softxent.arrays.visits import kernels
 from softxent.errors import OptionError, ShapeError
+from softxent.given import LOGITS, NUMBERS, as_flag
 from softxent.options import LossOptions, Reduction
 
 __all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
 
 
 def divisor_of(total: float, reduction: Reduction) -> float:
-    """What a row's gradient is divided by."""
-    return total if reduction == "mean" else 1.0
+    """What a row's gradient is divided by; a mean whose weights sum to zero is NaN, and so is its gradient."""
+    return (total or math.nan) if reduction == "mean" else 1.0
 
 
 def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return the rows' losses, their sum, or their sum over total (NaN where total is 0), in the loss's dtype."""
+    """Return the rows' losses, their sum, or their mean, which is NaN where total is 0, in the loss's dtype."""
     if reduction == "none":
         with np.errstate(all="ignore"):
             return losses.reshape(shape).astype(dtype, copy=False)[()]
     value: float = kernels().sum_vector(losses)[0] if losses.size else 0.0
-    if reduction == "mean" and total != 0.0:
-        value /= total
-    elif reduction == "mean":
-        with np.errstate(all="ignore"):
-            value = float(np.float64(value) / np.float64(total))
+    value /= divisor_of(total, reduction)
     if abs(value) <= LARGEST_FLOAT32:
         return dtype(value)
     with np.errstate(all="ignore"):
@@ -140,26 +139,36 @@ def evaluate(
     out: np.ndarray | None = None,
     row_scale: np.ndarray | None = None,
     names: tuple[str, str] = ("logits", "labels"),
+    advice: str | None = None,
 ) -> tuple[Any, Any]:
     """Return (loss, gradient), (loss, None), or with a tangent (None, Hessian-vector product).
 
     row_scale: (N,) float64 factors of the rows' losses and gradients, or None. Not for longdouble, nor with a tangent.
-    names: what the caller calls logits and labels.
+    names: what the caller calls logits and labels; advice: for labels out of [0, 1], as prepare_targets.
     """
-    array = as_floating(names[0], logits)
+    from_logits = as_flag("from_logits", from_logits)
+    array = as_floating(names[0], logits, LOGITS if from_logits else NUMBERS)
     layout = Layout.of(array.shape, axis, names[0])
     if not from_logits and (options.transforms_logits or options.z_loss):
         raise OptionError("z_loss, softcap and temperature act on logits; with from_logits=False leave them out")
     vector = None
     if tangent is not None:
-        vector = as_floating("tangent", tangent)
+        vector = as_floating("tangent", tangent, NUMBERS)
         if vector.shape != array.shape:
             raise ShapeError(f"tangent must have the logits' shape {array.shape}; got {vector.shape}")
-    if is_longdouble(array.dtype):
-        return _evaluate_by_reference(array, labels, options, layout, from_logits, want_grad, vector, out)
+    wide = is_longdouble(array.dtype)
+    dtype = np.dtype(np.longdouble) if wide else working_dtype(array.dtype)
+    targets = prepare_targets(labels, layout, options, dtype, *names, advice)
+    interval = None
+    if not from_logits:
+        index, ignored = targets.index, targets.ignore_index
+        interval = logarithm_interval(
+            names[0], array, layout, None if index is None else lambda rows: index[rows] != ignored
+        )
+    if wide:
+        check_all(interval, targets.interval)
+        return _evaluate_by_reference(array, targets, options, layout, from_logits, want_grad, vector, out)
 
-    dtype = working_dtype(array.dtype)
-    targets = prepare_targets(labels, layout, options, dtype, *names)
     divisor = divisor_of(targets.total, options.reduction)
     count = layout.num_rows
     if options.reduction == "none":
@@ -174,9 +183,12 @@ def evaluate(
     if layout.num_rows and targets.index is not None and from_logits and vector is None and is_label_loss(options):
         label_losses(array, layout, targets, divisor, losses, target if want_grad else None, row_scale)
     elif layout.num_rows:
-        source = Rows(array, layout, dtype, "in")
+        source = Rows(array, layout, dtype, "in", interval)
         sink = Rows(target, layout, dtype, "out") if want_grad or vector is not None else None
         tangents = None if vector is None else Rows(vector, layout, dtype, "tangent")
+        for rows in (source, targets.rows):
+            if out is not None and rows is not None and rows.interval is not None:
+                run_blocks(rows.read, layout)  # what refuses the call must not find the first rows written
 
         def work(block: Block) -> None:
             z = source.read(block)
@@ -211,7 +223,7 @@ def evaluate(
 
 def _evaluate_by_reference(
     array: np.ndarray,
-    labels: npt.ArrayLike,
+    targets: Targets,
     options: LossOptions,
     layout: Layout,
     from_logits: bool,
@@ -221,8 +233,6 @@ def _evaluate_by_reference(
 ) -> tuple[Any, Any]:
     """The same by softxent.reference, for longdouble logits."""
     from softxent import reference
-
-    targets = prepare_targets(labels, layout, options, np.dtype(np.longdouble))
 
     def as_rows(a: np.ndarray) -> np.ndarray:
         return layout.cube(a).transpose(0, 2, 1).reshape(-1, layout.num_classes)

@@ -7,22 +7,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.intervals import check_all, label_interval
 from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
-from softxent.errors import ShapeError
+from softxent.errors import OptionError, ShapeError
+from softxent.given import NUMBERS
 
 __all__ = ["jacobian_product"]
 
 
-def jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str) -> Any:
-    """Return p ⊙ (v − ⟨p, v⟩) of every row: p's shape, the common dtype of p and v."""
-    probabilities, vector = as_floating("p", p), as_floating(v_name, v)
+def jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str, advice: str | None = None) -> Any:
+    """Return p ⊙ (v − ⟨p, v⟩) of every row: p's shape, the common dtype of p and v.
+
+    advice: what to tell whose p is out of [0, 1], None where it may be anything.
+    """
+    probabilities, vector = as_floating("p", p, NUMBERS), as_floating(v_name, v, NUMBERS)
     if probabilities.shape != vector.shape:
         raise ShapeError(f"{v_name} must have the shape of p, {probabilities.shape}; got {vector.shape}")
     dtype = np.result_type(probabilities.dtype, vector.dtype).newbyteorder("=")
     layout = Layout.of(probabilities.shape, axis, "p")
+    interval = None if advice is None else label_interval("p", probabilities, layout, advice, OptionError)
     if is_longdouble(dtype):
         from softxent import reference
 
+        check_all(interval)
         cubes = [layout.cube(a.astype(dtype)).transpose(0, 2, 1) for a in (probabilities, vector)]
         result = np.asarray(reference.softmax_vjp(*cubes)).transpose(0, 2, 1)
         return result.reshape(layout.shape)[()]
@@ -31,7 +38,7 @@ def jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str)
         from softxent.kernels.cpu.products import jacobian_product_rows
 
         working = working_dtype(dtype)
-        sources = Rows(probabilities, layout, working, "in"), Rows(vector, layout, working, "vector")
+        sources = Rows(probabilities, layout, working, "in", interval), Rows(vector, layout, working, "vector")
         sink = Rows(result, layout, working, "out")
 
         def work(block: Block) -> None:

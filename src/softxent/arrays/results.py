@@ -21,9 +21,9 @@ __all__ = ["empty", "forget"]
 _LEAST_BYTES = 1 << 20
 _DEFAULT_MEGABYTES = 256
 
-# The blocks that wait, by their address; last comes the one that was used last, and may still be in a cache. A loan may end at any moment, in any thread, even while
-# this thread looks for a block: so there is no lock to wait for, and each step on the dictionary is one that no other
-# thread can interrupt.
+# The blocks that wait, by their address; last comes the one that was used last, and may still be in a cache. A loan may
+# end at any moment, in any thread, even while this thread looks for a block: so there is no lock to wait for, and each
+# step on the dictionary is one that no other thread can interrupt.
 _waiting: dict[int, np.ndarray] = {}
 _limit: int | None = None
 

@@ -12,13 +12,14 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index
 
 from softxent.arrays.results import empty
-from softxent.errors import DTypeError, ShapeError
+from softxent.errors import DTypeError, OptionError, ShapeError
+from softxent.given import LOGITS, RESULTS, Role, as_index, as_numbers, refuse_masked
 
 __all__ = [
     "Axis",
@@ -47,18 +48,10 @@ def is_longdouble(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize > 8
 
 
-def as_floating(name: str, value: Any) -> np.ndarray:
+def as_floating(name: str, value: Any, role: Role = LOGITS) -> np.ndarray:
     """Return value as an array of a floating dtype; integers and bool become float64."""
-    array = np.asarray(value)
-    kind = array.dtype.kind
-    if kind in "iub":
-        return array.astype(np.float64)
-    if kind == "f" or array.dtype.name == "bfloat16":
-        return array
-    raise DTypeError(
-        f"{name} must hold real numbers (float16, bfloat16, float32, float64, longdouble, integers or bool); "
-        f"got dtype {array.dtype}"
-    )
+    array = as_numbers(name, value, role)
+    return array.astype(np.float64) if array.dtype.kind in "iub" else array
 
 
 @functools.lru_cache(maxsize=64)
@@ -89,6 +82,18 @@ class Block:
         return slice(self.start, self.stop)
 
 
+def _plain_axis(axis: Any) -> Axis:
+    """Return axis with integers of any type made Python's."""
+    try:
+        if axis is None:
+            return None
+        if isinstance(axis, tuple):
+            return tuple(as_index("axis", a) for a in axis)
+        return as_index("axis", axis)
+    except DTypeError as error:
+        raise DTypeError(f"axis must be an integer, a tuple of integers or None; got {axis!r}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the classes of an array of a given shape are, and how its rows are cut into blocks."""
@@ -101,23 +106,22 @@ class Layout:
     row_shape: tuple[int, ...]  # the shape without the class axes
 
     @classmethod
-    @functools.lru_cache(maxsize=1024)
     def of(cls, shape: tuple[int, ...], axis: Axis, name: str = "logits") -> Layout:
         """Return the layout of an array of that shape with its classes along axis (None: all axes)."""
+        return cls._of(shape, axis if type(axis) is int else _plain_axis(axis), name)
+
+    @classmethod
+    @functools.lru_cache(maxsize=1024)
+    def _of(cls, shape: tuple[int, ...], axis: Axis, name: str) -> Layout:
         if shape == ():
             # NumPy reduces a scalar along axis 0 or −1, and along none.
-            if axis is not None and not isinstance(axis, tuple):
-                normalize_axis_index(axis, 1)
+            if isinstance(axis, int):
+                normalize_axis_index(axis, 1, name)
             return cls((), (), 1, 1, 1, ())
-        if axis is None:
-            axes = tuple(range(len(shape)))
-        elif isinstance(axis, tuple):
-            axes = normalize_axis_tuple(axis, len(shape))
-        else:
-            try:
-                axes = (normalize_axis_index(axis, len(shape)),)
-            except TypeError as error:
-                raise DTypeError(f"axis must be an integer, a tuple of integers or None; got {axis!r}") from error
+        given = tuple(range(len(shape))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = tuple(normalize_axis_index(a, len(shape), name) for a in given)
+        if len(set(axes)) < len(axes):
+            raise OptionError(f"axis must name each axis of {name} once; got {axis}")
         num_classes = math.prod(shape[a] for a in axes)
         if num_classes == 0:
             raise ShapeError(f"{name} must have at least one class along axis {axis}; got shape {shape}")
@@ -182,6 +186,16 @@ def as_writable(array: np.ndarray) -> np.ndarray:
     return np.asarray(_Writable(array))
 
 
+class Check(Protocol):
+    """What looks at the rows of a block that was read, and may refuse them (softxent.arrays.intervals)."""
+
+    def check(self, rows: np.ndarray, block: Block) -> None:
+        """Raise an error if rows, (n, C) in the working dtype, are not what they have to be."""
+
+    def check_all(self) -> None:
+        """Raise an error if any of the argument's rows are not."""
+
+
 class Rows:
     """The rows of one array, read from or written to block by block.
 
@@ -190,12 +204,21 @@ class Rows:
         layout: where its classes are.
         dtype: the working dtype, float32 or float64.
         buffer: names this array's buffer among those that one call uses in a thread.
+        interval: where the elements that are read have to lie, None for anywhere.
     """
 
-    def __init__(self, array: np.ndarray, layout: Layout, dtype: np.dtype[Any], buffer: str) -> None:
+    def __init__(
+        self,
+        array: np.ndarray,
+        layout: Layout,
+        dtype: np.dtype[Any],
+        buffer: str,
+        interval: Check | None = None,
+    ) -> None:
         self.layout = layout
         self.dtype = dtype
         self.buffer = buffer
+        self.interval = interval
         self.cube = layout.cube(array)
         flags = self.cube.flags
         self.direct = (
@@ -207,7 +230,7 @@ class Rows:
         )
         self.half = False
         if dtype == np.float32 and self.cube.dtype.itemsize == 2:
-            from softxent.kernels.cpu.half import is_half
+            from softxent.kernels.cpu.simd.half import is_half
 
             self.half = is_half(self.cube)
         if self.direct:
@@ -218,7 +241,7 @@ class Rows:
         """Return a (rows, C) array of the working dtype for a block: the array's own memory, or a buffer."""
         if self.direct:
             return self.matrix[block.rows]
-        from softxent.kernels.cpu.scheduler import scratch
+        from softxent.kernels.cpu.threads.scheduler import scratch
 
         count = block.stop - block.start
         size = count * self.layout.num_classes
@@ -230,11 +253,14 @@ class Rows:
         if not self.direct:
             part = self.cube[block.outer, :, block.inner].transpose(0, 2, 1)
             if self.half:
-                from softxent.kernels.cpu.half import read_half
+                from softxent.kernels.cpu.simd.half import read_half
 
                 read_half(part, rows.reshape(part.shape))
             else:
-                np.copyto(rows.reshape(part.shape), part, "same_kind")
+                with np.errstate(over="ignore"):
+                    np.copyto(rows.reshape(part.shape), part, "same_kind")
+        if self.interval is not None:
+            self.interval.check(rows, block)
         return rows
 
     def write(self, block: Block, rows: np.ndarray) -> None:
@@ -243,7 +269,7 @@ class Rows:
             return
         part = self.cube[block.outer, :, block.inner].transpose(0, 2, 1)
         if self.half:
-            from softxent.kernels.cpu.half import write_half
+            from softxent.kernels.cpu.simd.half import write_half
 
             write_half(part, rows.reshape(part.shape))
         else:
@@ -269,6 +295,7 @@ def output_array(
         return fresh, lambda: fresh
     if not isinstance(out, np.ndarray):
         raise DTypeError(f"out must be a numpy.ndarray; got {type(out).__name__}")
+    refuse_masked("out", out, RESULTS)
     if out.shape != layout.shape:
         raise ShapeError(f"out must have the result's shape {layout.shape}; got {out.shape}")
     if out.dtype != dtype:
@@ -288,7 +315,7 @@ def output_array(
     if in_place is not None and np.may_share_memory(in_place, out) and not same_memory(in_place):
         overlaps = True
     if layout.is_plain and out.flags.c_contiguous and not overlaps:
-        return out, lambda: out
+        return out if type(out) is np.ndarray else out.view(np.ndarray), lambda: out
     fresh = np.empty(layout.shape, dtype)
 
     def deliver() -> np.ndarray:
@@ -298,8 +325,8 @@ def output_array(
     return fresh, deliver
 
 
-def run_blocks(work: Callable[[Block], None], layout: Layout) -> None:
+def run_blocks(work: Callable[[Block], Any], layout: Layout) -> None:
     """Call work for every block of the layout's rows, in threads where there are several blocks."""
-    from softxent.kernels.cpu.scheduler import run
+    from softxent.kernels.cpu.threads.scheduler import run
 
     run(work, layout.blocks())

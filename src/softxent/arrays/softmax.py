@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from softxent.arrays.rows import Axis, Layout, as_floating, is_longdouble, native, output_array
 from softxent.arrays.visits import kernels, plan, strided, strided_like, threads_for, visit
+from softxent.given import as_flag
 
 __all__ = ["map_rows", "sum_rows"]
 
@@ -68,7 +69,7 @@ def map_rows(x: npt.ArrayLike, axis: Axis, out: np.ndarray | None, kernel_name: 
 
 def sum_rows(x: npt.ArrayLike, axis: Axis, keepdims: bool) -> Any:
     """Return logsumexp of every row: x's shape without the class axis, x's dtype."""
-    array = as_floating("x", x)
+    array, keepdims = as_floating("x", x), as_flag("keepdims", keepdims)
     if axis is None and array.size == 0:
         # Without an axis there is no class axis to be empty, only a sum of nothing.
         return np.full((1,) * array.ndim if keepdims else (), -np.inf, array.dtype.newbyteorder("="))[()]

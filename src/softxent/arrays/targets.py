@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.arrays.rows import Layout, Rows
+from softxent.arrays.intervals import label_interval
+from softxent.arrays.rows import Check, Layout, Rows
 from softxent.arrays.visits import kernels
 from softxent.errors import DTypeError, LabelError, OptionError, ShapeError
+from softxent.given import LABELS, as_numbers
 from softxent.options import LossOptions
 
-__all__ = ["Targets", "as_index_labels", "checked_index_labels", "is_index_labels", "prepare_targets"]
+__all__ = ["Targets", "as_index_labels", "checked_index_labels", "is_index_labels", "prepare_targets", "reshaped"]
 
 
-def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
-    """Return integer labels as a flat, contiguous int64 array in C order."""
+def as_index_labels(name: str, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return integer labels as a flat, contiguous int64 array in C order; those that are no int64 are no classes."""
     if labels.ndim == 1 and labels.dtype == np.int64 and labels.flags.carray:
         return labels
     if labels.size == 0 and labels.dtype == np.float64:
@@ -25,7 +27,7 @@ def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
     if labels.dtype.kind not in "iu":
         raise DTypeError(
             f"{name} must be integers where they are class indices; got dtype {labels.dtype}. "
-            f"If they are indices, use {name}.astype(int); if they are probabilities, give them the logits' shape"
+            f"{_to_indices(name, labels)}"
         )
     if (
         labels.dtype.kind == "u"
@@ -34,9 +36,25 @@ def as_index_labels(name: str, labels: np.ndarray) -> np.ndarray:
         and labels.max() > np.iinfo(np.int64).max
     ):
         index = np.unravel_index(int(np.argmax(labels)), labels.shape)
-        raise LabelError(f"{name}{[int(i) for i in index]} is {int(labels.max())}, which is no class")
+        raise LabelError(
+            f"{name}{[int(i) for i in index]} is {int(labels.max())}, which is no class: {name} must be in "
+            f"[0, {num_classes})"
+        )
     flat = np.ascontiguousarray(labels, np.int64).reshape(-1)
     return flat if flat.flags.writeable else flat.copy()  # the kernels are compiled for writable arrays
+
+
+def _to_indices(name: str, labels: np.ndarray) -> str:
+    """Return what to do about labels that are numbers but no integers."""
+    values = labels.astype(np.float64)
+    odd = ~np.isfinite(values) | (values != np.floor(values))
+    if not odd.any():
+        return "They are whole numbers: convert them (.astype(np.int64), or .long() of a tensor)"
+    place = np.unravel_index(int(np.argmax(odd)), odd.shape)
+    here = f"{name}{[int(i) for i in place] or ''} is {values[place]}"
+    if np.isnan(values[place]):
+        return f"{here}: leave out the rows without a label, or give them the label ignore_index, an integer"
+    return f"{here}, which is no class. Probabilities have the logits' shape"
 
 
 def is_index_labels(
@@ -50,15 +68,24 @@ def is_index_labels(
         if labels.dtype.kind != "f" and labels.dtype.name != "bfloat16":
             raise DTypeError(
                 f"{name} of the shape of {of} are probabilities and must be floating; got dtype {labels.dtype}. "
-                f"For one-hot labels make them floating, for class indices use shape {row_shape}"
+                f"One-hot labels: convert them (.astype(np.float32), or .float() of a tensor). "
+                f"Class indices: give them shape {row_shape}"
             )
         return False
     if logits_shape == ():
         return labels.dtype.kind in "iu"
     raise ShapeError(
         f"{name} must have shape {row_shape} (class indices) or {logits_shape} (probabilities) for {of} of shape "
-        f"{logits_shape}; got {labels.shape}"
+        f"{logits_shape}; got {shape}{reshaped(name, shape, row_shape)}"
+        f"{f'. Are {of} and {name} swapped?' if len(shape) > len(logits_shape) else ''}"
     )
+
+
+def reshaped(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Return how an array gets the shape that is wanted, where axes of length 1 are all that is wrong."""
+    if [n for n in shape if n != 1] == [n for n in wanted if n != 1]:
+        return f". Use {name}.reshape({wanted})"
+    return ""
 
 
 @dataclass(slots=True)
@@ -75,6 +102,11 @@ class Targets:
     z_loss: float
     total: float  # what the mean divides by
 
+    @property
+    def interval(self) -> Check | None:
+        """Where the probabilities have to lie, None for anywhere."""
+        return None if self.rows is None else self.rows.interval
+
 
 def prepare_targets(
     labels: npt.ArrayLike,
@@ -83,12 +115,14 @@ def prepare_targets(
     dtype: np.dtype[Any],
     of: str = "logits",
     name: str = "labels",
+    advice: str | None = None,
 ) -> Targets:
     """Check the labels against the layout of what they belong to, and every index against the number of classes.
 
-    of, name: what the caller calls what they belong to, and the labels.
+    of, name: what the caller calls what they belong to, and the labels; advice: what to tell whose labels are
+    probabilities out of [0, 1], None where they may be any numbers.
     """
-    array = np.asarray(labels)
+    array = as_numbers(name, labels, LABELS)
     weight = options.class_weights(layout.num_classes)
     keep, spread = 1.0 - options.label_smoothing, options.label_smoothing / layout.num_classes
     if not is_index_labels(array, layout.shape, layout.row_shape, of, name):
@@ -97,7 +131,8 @@ def prepare_targets(
                 f"ignore_index must be negative where {name} are probabilities (no row has an index to ignore); "
                 f"got {options.ignore_index}"
             )
-        rows = Rows(array, layout, dtype, "targets") if array.size else None
+        interval = None if advice is None else label_interval(name, array, layout, advice)
+        rows = Rows(array, layout, dtype, "targets", interval) if array.size else None
         total = float(layout.num_rows)
         return Targets(None, array, rows, -1, weight, keep, spread, options.z_loss, total)
     index, ignore, total = checked_index_labels(array, layout.num_classes, options.ignore_index, weight, name)
@@ -108,7 +143,7 @@ def checked_index_labels(
     labels: np.ndarray, num_classes: int, ignore_index: int, weight: np.ndarray | None, name: str
 ) -> tuple[np.ndarray, int, float]:
     """Return labels as flat int64, each of them a class or ignore_index; ignore_index; and what the mean divides by."""
-    index = as_index_labels(name, labels)
+    index = as_index_labels(name, labels, num_classes)
     # A label is compared as the number it is: an ignore_index beyond int64 matches none.
     ignore = ignore_index if abs(ignore_index) < 2**63 else -(2**63)
     total = 0.0
@@ -116,8 +151,12 @@ def checked_index_labels(
         row, total = kernels().scan_labels(index, num_classes, ignore, weight)
         if row >= 0:
             where = [int(i) for i in np.unravel_index(row, labels.shape)] if labels.ndim else []
+            bad = int(index[row])
+            do = (
+                "Where labels begin at 1, subtract 1" if bad == num_classes else f"ignore_index={bad} ignores such rows"
+            )
             raise LabelError(
-                f"{name}{where or ''} is {int(index[row])}, which is no class: {name} must be in "
-                f"[0, {num_classes}), or {ignore_index} for a row to ignore"
+                f"{name}{where or ''} is {bad}, which is no class: {name} must be in [0, {num_classes}), or "
+                f"{ignore_index} for a row to ignore. {do}"
             )
     return index, ignore, total

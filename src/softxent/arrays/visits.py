@@ -1,9 +1,9 @@
 """How the kernels get an array: where its first element is, its byte strides, and which rows a thread visits.
 
 Any array whose rows can be told by three strides, (outer, class, inner), is read and written where it lies: no copy, no
-transposition, half precision too. Rows of many classes are visited one by one (softxent.kernels.cpu.row), of few in
-groups (softxent.kernels.cpu.few); very few classes, and such as are not contiguous, go through a tile
-(softxent.kernels.cpu.tile). A row has the same bits either way.
+transposition, half precision too. In softxent.kernels.cpu.rows, rows of many classes are visited one by one (row), of
+few in groups (short_rows); very few classes, and such as are not contiguous, go through a tile (tile). A row has the
+same bits either way.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ def _kept(n: int, lanes: int, size: int, stride: int) -> tuple[bool, int]:
 @functools.cache
 def kernels() -> Any:
     """The modules that need Numba, imported once they are needed: an import statement costs as much as ten rows."""
-    from softxent.kernels.cpu import cross_entropy, labels, openmp, scheduler, softmax, sums
+    from softxent.kernels.cpu import cross_entropy, labels, softmax
+    from softxent.kernels.cpu.arithmetic import sums
+    from softxent.kernels.cpu.threads import openmp, scheduler
 
     return SimpleNamespace(
         label_rows=cross_entropy.label_rows,
@@ -179,7 +181,7 @@ Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray],
 def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     """Call work(ledger, step, rows, tiles, stride, streams, keeps, terms) in each thread, or once for a whole team.
 
-    The ledger is softxent.kernels.cpu.team's; tiles and terms hold a part for each thread.
+    The ledger is softxent.kernels.cpu.threads.team's; tiles and terms hold a part for each thread.
     """
     scratch = kernels().scratch
     size, stride, step, threads, parts, streams, keeps, kept = how

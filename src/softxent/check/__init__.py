@@ -23,8 +23,15 @@ def assert_correct(
 ) -> Report:
     """Assert in a test that a function has no finding; the failure shows the findings and the diagnosis.
 
-    target, kind and options are those of `check`. Returns the report. Raises AssertionError with the report as its
-    text.
+    Args:
+        target, kind, quick: as check.
+        options: check's other arguments.
+
+    Returns:
+        The Report.
+
+    Raises:
+        AssertionError: there are findings; its text is the report. TargetError: as check.
 
     >>> import numpy as np
     >>> def logsumexp(z):

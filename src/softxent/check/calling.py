@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from softxent.check.bulk import exact_batch
 from softxent.check.kinds import Kind
 from softxent.check.targets import TargetError
 
-__all__ = ["Batch", "Outcome", "Way", "call_batches", "failure", "find_way"]
+__all__ = ["PROPERTY", "Batch", "Failure", "Outcome", "Way", "call_batches", "ended", "find_way"]
 
 # The textbook's rows, and one more: as many classes as rows would hide a wrong axis.
 PLAIN = np.array([[4.0, -4.0, 3.0, 0.5, 1.25], [1.0, 2.0, 3.0, -1.5, 0.25], [0.5, -0.25, 2.0, 1.0, 3.0]])
@@ -109,17 +109,50 @@ def _plain_dtype(array: npt.NDArray[Any]) -> Any:
     return np.float32 if array.dtype.names else array.dtype if array.dtype.kind == "f" else np.float64
 
 
+# Why there is no result: the target raised, for want of memory too; what it returned is not what was wanted; it was
+# stopped; its process died.
+Why = Literal["raised", "memory", "shape", "hang", "died"]
+# The property that it breaks.
+PROPERTY: dict[Why, str] = {
+    "raised": "raises",
+    "memory": "raises",
+    "shape": "shape",
+    "hang": "hang",
+    "died": "crash",
+}
+
+
+class Failure(NamedTuple):
+    """What is said of a call that gave no result, and why there is none."""
+
+    text: str
+    why: Why
+
+
+TWO_RESULTS = Failure("it returned two results of different shapes; expected one array", "shape")
+
+
+def ended(answer: dict[str, Any]) -> bool:
+    """Whether the process that was called is no more."""
+    return answer.get("why") in ("hang", "died")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of one batch: the results of every row in float64 with the dtype they had, or why there are none."""
 
     value: npt.NDArray[Any] | None
     dtype: str = ""
-    error: str | None = None
-    died: bool = False
+    failure: Failure | None = None
+    ended: bool = False
     changed: bool = False
     printed: bool = False
     dead: bool = False
+
+    @property
+    def error(self) -> str:
+        """What is said of it, "" where there are results."""
+        return "" if self.failure is None else self.failure.text
 
 
 def dtype_of(value: npt.NDArray[Any]) -> str:
@@ -130,13 +163,6 @@ def dtype_of(value: npt.NDArray[Any]) -> str:
 def plain(value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return a result as float64."""
     return (value["bfloat16"] if value.dtype.names else value).astype(np.float64)
-
-
-def failure(error: str, *, died: bool) -> str:
-    """Return the property that an error breaks: it hangs, it kills the process, its shape is wrong, it raises."""
-    if "stopped after" in error:
-        return "hang"
-    return "crash" if died else "shape" if "returned" in error else "raises"
 
 
 def expected_shape(kind: Kind, first: npt.NDArray[Any], *, reduced: bool) -> tuple[int, ...]:
@@ -166,21 +192,21 @@ def _outcome(kind: Kind, way: Way, batch: Batch, answers: Sequence[dict[str, Any
     flags: dict[str, Any] = {
         "changed": any(a.get("changed") for a in answers),
         "printed": any(a.get("printed") for a in answers),
-        "died": any(a.get("died") for a in answers),
+        "ended": any(ended(a) for a in answers),
         "dead": any(a.get("dead") for a in answers),
     }
     for answer in answers:
         if "error" in answer:
-            return Outcome(None, error=answer["error"], **flags)
+            return Outcome(None, failure=Failure(answer["error"], answer["why"]), **flags)
     values = [a["value"] for a in answers]
     if any(isinstance(v, tuple) for v in values):
-        return Outcome(None, error="it returned two results of different shapes; expected one array", **flags)
+        return Outcome(None, failure=TWO_RESULTS, **flags)
     reduced = way.reduction != "none" and (kind.result != "row" or way.elementwise(kind))
     n = len(batch)
     if way.elementwise(kind) and not whole:
         wrong = next((v.shape for v in values if v.size != 1), None)
         if wrong is not None:
-            return Outcome(None, error=f"it returned shape {wrong}, expected ()", **flags)
+            return Outcome(None, failure=_misshapen(wrong, ()), **flags)
         value = np.stack([v.reshape(()) for v in values]).reshape(batch.first.shape)
         return Outcome(plain(value), dtype_of(value), **flags)
     if way.batched and (whole or (len(answers) == 1 and (not reduced or n == 1))):
@@ -188,20 +214,24 @@ def _outcome(kind: Kind, way: Way, batch: Batch, answers: Sequence[dict[str, Any
         wanted = expected_shape(kind, first, reduced=reduced)
         value = values[0]
         if value.shape != wanted and not (value.size == int(np.prod(wanted)) and value.shape in _near(wanted)):
-            return Outcome(None, error=f"it returned shape {value.shape}, expected {wanted}", **flags)
+            return Outcome(None, failure=_misshapen(value.shape, wanted), **flags)
         value = value.reshape(wanted)
         value = value.reshape(1) if reduced and not whole else value
     else:
         wanted = expected_shape(kind, batch.first[0] if not way.batched else batch.first[:1], reduced=reduced)
         for v in values:
             if v.shape != wanted and not (v.size == int(np.prod(wanted)) and v.shape in _near(wanted)):
-                return Outcome(None, error=f"it returned shape {v.shape}, expected {wanted}", **flags)
+                return Outcome(None, failure=_misshapen(v.shape, wanted), **flags)
         value = np.stack([v.reshape(wanted) for v in values])
         if way.batched and not reduced:
             value = value[:, 0]
     if kind.result == "row" and kind.reducible and way.reduction == "mean" and not whole:
         value = _times(value, len(batch) if way.batched else 1, kind)
     return Outcome(plain(value), dtype_of(value), **flags)
+
+
+def _misshapen(shape: tuple[int, ...], wanted: tuple[int, ...]) -> Failure:
+    return Failure(f"it returned shape {shape}, expected {wanted}", "shape")
 
 
 def _near(wanted: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
@@ -245,8 +275,8 @@ def find_way(
     container: str | None = None,
     gradient: str | None = None,
     select: int | None = None,
-) -> tuple[Way | None, str]:
-    """Return the way that works, and the reason if none does: the first that is right on a plain batch, else any."""
+) -> Way | Failure:
+    """Return the way that works, or why none does: the first that is right on a plain batch, else any."""
     info = caller.info
     needed = 1 if kind.extra is None else 2
     required, unknown = info["parameters"], info["unknown"]
@@ -263,8 +293,8 @@ def find_way(
     batch = plain_batch(kind)
     exact, _ = exact_batch(kind.exact, batch.first, batch.extra)
     usable: list[tuple[float, Way]] = []
-    reasons: list[str] = []
-    misshapen: str | None = None
+    reasons: list[Failure] = []
+    misshapen: Failure | None = None
     for name in containers:
         for batched in (True, False):
             if rows == ("one" if batched else "batch"):
@@ -274,12 +304,12 @@ def find_way(
                 answers = caller.call(way.requests(kind, batch, True), timeout)
                 bad = next((a for a in answers if "error" in a), None)
                 if bad is not None:
-                    reasons.append(bad["error"])
-                    if bad.get("hung"):
-                        return None, bad["error"]
+                    reasons.append(Failure(bad["error"], bad["why"]))
+                    if bad["why"] == "hang":
+                        return reasons[-1]
                     continue
                 found = _judged(kind, way, answers, exact.hi, reduction)
-                if isinstance(found, str):
+                if isinstance(found, Failure):
                     reasons.append(found)
                     if batched and _right_but_reshaped(answers, exact.hi):
                         misshapen = found
@@ -287,13 +317,16 @@ def find_way(
                 usable.append(found)
                 # A function that is right on rows alone is one of rows only if batches give no result of the shape.
                 if found[0] < 1e-3 and (batched or not any(u[1].batched and u[1].container == name for u in usable)):
-                    return (None, misshapen) if misshapen else (found[1], "")
+                    return misshapen or found[1]
     if misshapen:
-        return None, misshapen
+        return misshapen
     if usable:
         batched_ways = [u for u in usable if u[1].batched and u[1].labels == "index"]
-        return (batched_ways or usable)[0][1], ""
-    return None, next((r for r in reasons if "returned" in r), reasons[0] if reasons else "no way to call it")
+        return (batched_ways or usable)[0][1]
+    # Who returned something comes closest to a result.
+    return next(
+        (r for r in reasons if r.why == "shape"), reasons[0] if reasons else Failure("no way to call it", "raised")
+    )
 
 
 def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
@@ -310,14 +343,14 @@ def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
 
 def _judged(
     kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None
-) -> tuple[float, Way] | str:
+) -> tuple[float, Way] | Failure:
     """Return how far a way's results are from the exact ones, relative, and the way with its reduction; or why not."""
     if any(isinstance(a["value"], tuple) for a in answers):
-        return "it returned two results of different shapes; expected one array"
+        return TWO_RESULTS
     try:
         value = plain(np.stack([a["value"] for a in answers]) if not way.batched else answers[0]["value"])
     except ValueError:
-        return "it returned different shapes for rows of the same shape"
+        return Failure("it returned different shapes for rows of the same shape", "shape")
     n = len(exact)
     candidates: dict[str, Any] = {"none": exact}
     if kind.reducible:
@@ -353,5 +386,5 @@ def _judged(
         where = "rows" if way.batched else "a row"
         shown = tuple(value.shape) if way.batched else tuple(value.shape[1:])
         wanted_shapes = " or ".join(str(s if way.batched else s[1:]) for s in sorted(shapes))
-        return f"it returned shape {shown} for {where} of 5 classes, expected {wanted_shapes}"
+        return Failure(f"it returned shape {shown} for {where} of 5 classes, expected {wanted_shapes}", "shape")
     return best[0], replace(way, reduction=best[1])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from softxent.check import oracle, special, sweep
-from softxent.check.calling import Caller, failure, find_way, plain_batch
+from softxent.check.calling import PROPERTY, Caller, Failure, find_way, plain_batch
 from softxent.check.diagnosis import diagnose
 from softxent.check.failing import narrow_one_hot
 from softxent.check.kinds import Kind, guess, kind_of
@@ -51,20 +51,31 @@ def check(
 ) -> Report:
     """Check a softmax, a loss or a gradient against exact arithmetic.
 
-    target: a function, called in this process; or text as on the command line (`"file.py:function"`,
-    `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or hang.
-    kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
-    "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy"; guessed
-    from the function's name if None. The class axis is the last one; labels are integers. from_: "logits" or
-    "probabilities", what a Jacobian or a VJP takes. reduction: "none", "mean" or "sum", found out if None. rows:
-    "one" or "batch", what a call takes; found out if None. container: "numpy", "torch", "jax", "tensorflow" or
-    "list". grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
-    loss: the function that the target is the gradient of, whatever it is (kind is not needed): both are called with the
-    same arguments, logits and labels or targets, and the loss is differentiated numerically; with grad="autograd" the
-    gradient is that of the target, which may be the loss. timeout: seconds a call. seconds: about how long it may all
-    take.
+    Args:
+        target: a function, called in this process; or text as on the command line (`"file.py:function"`,
+            `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or
+            hang. The class axis is the last one; labels are integers.
+        kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
+            "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy";
+            guessed from the function's name if None.
+        quick: whether to take a few seconds only.
+        from_: "logits" or "probabilities", what a Jacobian or a VJP takes.
+        reduction: "none", "mean" or "sum"; found out if None.
+        rows: "one" or "batch", what a call takes; found out if None.
+        container: "numpy", "torch", "jax", "tensorflow" or "list"; found out if None.
+        grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
+        loss: the function that the target is the gradient of, whatever it is (kind is not needed): both are called with
+            the same arguments, logits and labels or targets, and the loss is differentiated numerically. With
+            grad="autograd" the gradient is that of the target, which may be the loss.
+        timeout: seconds a call.
+        seconds: about how long it may all take.
+        progress: called with the name of each stage, and the share of it that is done.
 
-    Returns a Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`. Raises TargetError if it cannot be run.
+    Returns:
+        A Report: `.ok`, `.findings`, `.notes`, `.diagnosis`, `.measures`.
+
+    Raises:
+        TargetError (a SoftxentError): the check cannot be run.
 
     >>> import numpy as np
     >>> def softmax(z):
@@ -181,7 +192,7 @@ def _one(
 ) -> str | None:
     """Run every stage for one kind and add to the report; return its reduction, None if it cannot be called."""
     progress("calling", 0.0)
-    way, reason = find_way(
+    way = find_way(
         caller,
         kind,
         options["timeout"],
@@ -191,13 +202,10 @@ def _one(
         gradient=options["gradient"],
         select=select,
     )
-    if way is None:
-        batch = plain_batch(kind)
-        property_ = failure(reason, died=bool(caller.deaths))
+    if isinstance(way, Failure):
+        said, given = way.text, describe(kind, plain_batch(kind))
         report.findings.append(
-            Finding(
-                property_, "a plain batch", "float64", describe(kind, batch), reason, "a result", None, None, reason
-            )
+            Finding(PROPERTY[way.why], "a plain batch", "float64", given, said, "a result", None, None, said)
         )
         report.diagnosis = narrow_one_hot(caller, kind, options["timeout"]) or diagnose(None, report)
         return None

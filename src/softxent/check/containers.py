@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CONTAINERS", "convert", "equal_values", "overwrite", "same", "snapshot", "to_numpy"]
+__all__ = ["CONTAINERS", "NoResultError", "convert", "equal_values", "overwrite", "same", "snapshot", "to_numpy"]
 
 CONTAINERS = ("numpy", "torch", "jax", "tensorflow", "list")
+
+
+class NoResultError(Exception):
+    """What a target returned is no array of numbers, or not the one that was wanted; it did return."""
 
 
 def convert(value: Any, container: str, layout: str | None = None) -> Any:
@@ -115,7 +119,9 @@ def to_numpy(result: Any) -> Any:
 
 def _array(result: Any) -> Any:
     if result is None:
-        raise TypeError("it returned None")
+        raise NoResultError("it returned None")
+    if isinstance(result, np.ma.MaskedArray):
+        raise NoResultError("it returned a masked array, whose mask a plain one has not")
     if hasattr(result, "detach"):  # a torch tensor
         tensor = result.detach().cpu()
         if str(tensor.dtype) == "torch.bfloat16":
@@ -124,17 +130,21 @@ def _array(result: Any) -> Any:
     if isinstance(result, (list, tuple)):
         parts = [_array(r) for r in result]
         if len({p.shape for p in parts}) > 1:
-            raise ValueError(f"it returned pieces of unequal shapes: {sorted({p.shape for p in parts})[:4]}")
+            raise NoResultError(f"it returned pieces of unequal shapes: {sorted({p.shape for p in parts})[:4]}")
         return np.array(parts) if parts else np.zeros(0)
     array = np.array(result)  # a copy: JAX's, TensorFlow's and NumPy's alike
     if array.dtype.name == "bfloat16":
         return _bfloat16(array.astype(np.float32))
     if array.dtype == object:
-        array = np.array([float(v) for v in array.ravel()]).reshape(array.shape)
+        try:
+            array = np.array([float(v) for v in array.ravel()]).reshape(array.shape)
+        except (TypeError, ValueError) as error:
+            raise NoResultError(f"it returned {type(result).__name__}, not numbers") from error
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype.kind != "f":
-        raise TypeError(f"it returned {array.dtype}, not numbers")
+        what = {"U": "strings", "S": "bytes", "M": "dates", "m": "time spans"}.get(array.dtype.kind, str(array.dtype))
+        raise NoResultError(f"it returned {what}, not numbers")
     if array.dtype == np.longdouble:
         return array.astype(np.float64)
     return np.asarray(array)

@@ -335,7 +335,7 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
     for prefix, name, step, sentence in table:
         if numeric and prefix in BESIDE:
             continue
-        overflown = next((f for f in findings if f.property == "raises" and "OverflowError" in f.got), None)
+        overflown = next((f for f in findings if f.property == "raises" and f.got.startswith("OverflowError")), None)
         if prefix == "raises" and overflown is not None:
             return Diagnosis(
                 "exp overflows",

@@ -66,7 +66,7 @@ def _small_types(session: Session) -> None:
         batch = session.batch(z, np.ones(len(z), np.int64))
         outcome = session.call([batch])[0]
         if outcome.value is None:
-            session.note(f"dtype: {dtype}", name, dtype, None, outcome.error or "", "a result", f"{name}: refused")
+            session.note(f"dtype: {dtype}", name, dtype, None, outcome.error, "a result", f"{name}: refused")
             continue
         worked_in = outcome.dtype if outcome.dtype in ("float16", "float32", "bfloat16") else "float32"
         judged = judge(session.kind, batch, outcome.value, worked_in)
@@ -106,7 +106,7 @@ def non_finite(session: Session) -> str:
                 "a masked class",
                 "float64",
                 batch,
-                outcome.error or "",
+                outcome.error,
                 "a result",
                 "a logit of −inf is refused",
             )
@@ -140,9 +140,7 @@ def _nan(session: Session) -> None:
     outcome = session.call([batch])[0]
     clean = session.call([session.batch(np.where(np.isnan(z), 0.25, z), np.array([0, 2, 1]))])[0]
     if outcome.value is None or clean.value is None:
-        session.note(
-            "NaN", "NaN in one row", "float64", batch, outcome.error or "", "NaN in that row", "NaN is refused"
-        )
+        session.note("NaN", "NaN in one row", "float64", batch, outcome.error, "NaN in that row", "NaN is refused")
         return
     if not np.isnan(outcome.value[1]).any():
         session.find(

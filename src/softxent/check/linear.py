@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from softxent.check.calling import Caller, plain
+from softxent.check.calling import PROPERTY, Caller, ended, plain
 from softxent.check.containers import CONTAINERS
 from softxent.check.diagnosis import BY_PROPERTY, FIRST, by_property
 from softxent.check.judging import coarser
@@ -83,12 +83,12 @@ class _Sweep:
         n, bias = len(one.x), one.bias is not None
         name += ", a bias" if bias else ""
         answer = self.head.answers(one)[0]
-        if "error" in answer and bias and not answer.get("died"):
+        if "error" in answer and bias and not ended(answer):
             self.head = Head(self.head.caller, self.head.container, self.head.timeout, None)
             self._tell("bias", name, dtype, one, answer["error"], f"a bias is refused: {answer['error']}", note=True)
             return True
         if "error" in answer:
-            self._tell("crash" if answer.get("died") else "raises", name, dtype, one, answer["error"])
+            self._tell(PROPERTY[answer["why"]], name, dtype, one, answer["error"])
             return False
         if answer.get("changed"):
             self._tell("purity: input", name, dtype, one, "the argument was written")

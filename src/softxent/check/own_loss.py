@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.check.bulk import exact_batch
-from softxent.check.calling import PLAIN, PLAIN_LABELS, Caller, dtype_of, failure, plain
+from softxent.check.calling import PLAIN, PLAIN_LABELS, PROPERTY, Caller, Failure, dtype_of, ended, plain
 from softxent.check.numeric import Slope
 from softxent.check.own_loss_cases import Call, calls, shown, steps
 from softxent.check.own_loss_verdict import Measured, judge, verdict
@@ -172,13 +172,13 @@ def _find(gradient: Caller, loss: Caller, options: dict[str, Any], deadline: flo
             refused.append(reason)
             continue
         answer = session.ask_gradient(first)
-        bad = answer.get("error") or _misshapen(answer["value"], first)
-        if bad:
-            property_, given = failure(bad, died=bool(answer.get("died"))), session.shown(first)
+        bad = _failure(answer, first)
+        if bad is not None:
+            property_, given = PROPERTY[bad.why], session.shown(first)
             failed = failed or Finding(
-                property_, "a plain call", "float64", given, bad, "the gradient", None, None, bad
+                property_, "a plain call", "float64", given, bad.text, "the gradient", None, None, bad.text
             )  # fmt: skip
-            if answer.get("hung") or answer.get("died"):
+            if ended(answer):
                 return failed
             continue
         far = _settle(session, first, plain(answer["value"]), options["reduction"])
@@ -233,10 +233,16 @@ def _loss_reason(session: Examination, call: Call) -> str:
     return "" if np.isfinite(plain(value)).all() else f"it returned {plain(value).ravel()[:3].tolist()}"
 
 
-def _misshapen(value: Any, call: Call) -> str:
+def _failure(answer: dict[str, Any], call: Call) -> Failure | None:
+    """Return why an answer is no gradient, None if it is one."""
+    if "error" in answer:
+        return Failure(answer["error"], answer["why"])
+    value = answer["value"]
     if isinstance(value, tuple):
-        return "it returned several results; a gradient is one array"
-    return "" if value.shape == call.first.shape else f"it returned shape {value.shape}, expected {call.first.shape}"
+        return Failure("it returned several results; a gradient is one array", "shape")
+    if value.shape != call.first.shape:
+        return Failure(f"it returned shape {value.shape}, expected {call.first.shape}", "shape")
+    return None
 
 
 def _settle(session: Examination, call: Call, got: Float, reduction: str | None) -> float:
@@ -297,9 +303,9 @@ def _gather(session: Examination, report: Report, asked: list[Call], progress: C
         for dtype in dtypes:
             answer = session.ask_gradient(call, dtype)
             _flags(session, report, call, dtype, answer)
-            bad = answer.get("error") or _misshapen(answer["value"], call)
-            if bad:
-                _add(session, report, failure(bad, died=bool(answer.get("died"))), call, dtype, bad)
+            bad = _failure(answer, call)
+            if bad is not None:
+                _add(session, report, PROPERTY[bad.why], call, dtype, bad.text)
             else:
                 gradients[dtype] = plain(answer["value"]), dtype_of(answer["value"])
         if gradients.get("float64", ("", "float64"))[1] != "float64" and session.form.container == "numpy":

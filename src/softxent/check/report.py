@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,8 +12,13 @@ __all__ = ["Diagnosis", "Finding", "Measure", "Report"]
 class Finding:
     """One thing that is wrong (in `findings`), or that is worth knowing (in `notes`).
 
-    input: the arguments, floats as C99 hex; got, expected: the element as text; ulps, bound: its error and what an
-    ordinary correct implementation is owed, both in ulps of the exact value.
+    Attributes:
+        property: what was held against it, such as "accuracy, head".
+        case, dtype: which case of it, and in which dtype.
+        input: the arguments, floats as C99 hex.
+        got, expected: the element as text.
+        ulps, bound: its error and what an ordinary correct implementation is owed, in ulps of the exact value.
+        message: what is to be said of it.
     """
 
     property: str
@@ -34,9 +38,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The classic mistake whose results match: its name, the step of the derivation that it breaks, a sentence.
+    """The classic mistake whose results match.
 
-    alternatives: the names of others that would explain the results equally well.
+    Attributes:
+        name: the mistake's.
+        step: the step of the derivation that it breaks.
+        sentence: what it does.
+        alternatives: the names of others that would explain the results equally well.
     """
 
     name: str
@@ -47,7 +55,15 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Measure:
-    """The worst error of one region in one dtype."""
+    """The worst error of one region in one dtype.
+
+    Attributes:
+        property, dtype: the region and the dtype.
+        count: how many elements were compared.
+        ulps: the worst error among them, in ulps of the exact value.
+        ratio: the largest error in multiples of its bound; above 1 it is a finding.
+        case, input, got, expected: as in Finding, of the worst element.
+    """
 
     property: str
     dtype: str
@@ -62,7 +78,20 @@ class Measure:
 
 @dataclass
 class Report:
-    """The result of a check."""
+    """The result of a check.
+
+    Attributes:
+        target, kind: what was checked.
+        findings, notes: what is wrong, and what is worth knowing.
+        diagnosis: the classic mistake whose results match, or None.
+        measures: the worst error of each region in each dtype.
+        properties: what else was tried: its name, "ok", "finding" or "note", and a detail.
+        coverage: what was tried, in words.
+        summary: the verdict without findings, where errors are not counted in ulps.
+        calling: how the target was called.
+        oracle, versions: what computed the truth, and the versions of the libraries.
+        seconds: how long it took.
+    """
 
     target: str
     kind: str
@@ -133,8 +162,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value
-
-
-def hexadecimal(values: Sequence[float], limit: int = 4096) -> list[str]:
-    """Return floats as C99 hex."""
-    return [float(v).hex() for v in list(values)[:limit]]

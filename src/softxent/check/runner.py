@@ -122,7 +122,8 @@ class Isolated:
         while len(answers) < len(requests):
             if len(self.deaths) >= DEATHS:
                 rest = len(requests) - len(answers)
-                return answers + [{"error": "not called: it has ended the process too often", "dead": True}] * rest
+                never = {"error": "not called: it has ended the process too often", "why": "died", "dead": True}
+                return answers + [never] * rest
             if self._process is None:
                 self._start()
             self._send({"op": "call", "calls": list(requests[len(answers) :])})
@@ -147,7 +148,7 @@ class Isolated:
                     self._hung = self._hung or hung
                     self.deaths += [how] * (2 if hung else 1)
                     self._kill()
-                    answers.append({"error": f"the process {how}", "died": True, "hung": hung})
+                    answers.append({"error": f"the process {how}", "why": "hang" if hung else "died"})
                     break
                 self._spent, self._elements = self._spent + took, self._elements + size
                 answers.append(answer)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.check.bulk import exact_batch
-from softxent.check.calling import Batch, Caller, Outcome, Way, call_batches, failure
+from softxent.check.calling import PROPERTY, Batch, Caller, Outcome, Way, call_batches
 from softxent.check.circumstances import Circumstances
 from softxent.check.judging import Judgement, coarser, judge, plain_first
 from softxent.check.kinds import Kind
@@ -224,12 +224,12 @@ class Session:
                 self.find(property_, names[0], dtype, batch, got, expected, message)
 
     def _failed(self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str) -> None:
-        error = outcome.error or ""
-        property_ = failure(error, died=outcome.died)
+        assert outcome.failure is not None
+        error, property_ = outcome.failure.text, PROPERTY[outcome.failure.why]
         index = 0
-        if len(batch) > 1 and not outcome.died:  # which row it is
+        if len(batch) > 1 and not outcome.ended:  # which row it is
             singles = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]
-            failing = [i for i, o in enumerate(self.call(singles)) if o.error]
+            failing = [i for i, o in enumerate(self.call(singles)) if o.failure]
             if not failing:
                 self.find(property_, names[0], dtype, batch, error, "a result", error)
                 return

@@ -88,7 +88,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def _total(result: Any) -> float:
     value = containers.to_numpy(result)
     if isinstance(value, tuple):
-        raise TypeError("it returned several results; a loss returns one")
+        raise containers.NoResultError("it returned several results; a loss returns one")
     return float(plain(value).sum())
 
 
@@ -98,5 +98,5 @@ def _complex_total(result: Any) -> complex:
         result = result.detach().cpu().numpy()
     value = np.asarray(result)
     if value.dtype.kind != "c":
-        raise TypeError("it returned no complex number")
+        raise containers.NoResultError("it returned no complex number")
     return complex(value.sum())

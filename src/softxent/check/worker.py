@@ -61,7 +61,7 @@ class Caller:
             given = [containers.convert(a, *how) for a in request["args"]]
             arrays = {name: containers.convert(a, *how) for name, a in (request.get("arrays") or {}).items()}
         except Exception as error:
-            return {"error": f"cannot make {request['container']} of the input: {_line(error)}", "converted": False}
+            return _failed(error, f"cannot make {request['container']} of the input: {_line(error)}")
         all_given = [*given, *arrays.values()]
         before = [containers.snapshot(g) for g in all_given]
         try:
@@ -72,7 +72,7 @@ class Caller:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit is a finding too
-            return {"error": _line(error), "printed": self.printed() > before_printing}
+            return _failed(error) | {"printed": self.printed() > before_printing}
         answer = {
             "value": value,
             "type": type(result).__module__.partition(".")[0] + "." + type(result).__name__,
@@ -120,6 +120,13 @@ class Caller:
             return not containers.equal_values(containers.to_numpy(result), value)
         except Exception:
             return False
+
+
+def _failed(error: BaseException, text: str = "") -> dict[str, Any]:
+    """Return the answer of a call that gave no result: what is said of it, and why there is none."""
+    if isinstance(error, containers.NoResultError):
+        return {"error": str(error), "why": "shape"}
+    return {"error": text or _line(error), "why": "memory" if isinstance(error, MemoryError) else "raised"}
 
 
 def _line(error: BaseException) -> str:

@@ -1,12 +1,14 @@
 """Readers for the files that people have: whatever the format, a Dataset comes out, or a DataError with one clear line.
 
-dataset     the record that every reader returns          labels       which labels can be classes
-table       CSV and Parquet                               arrays       NPZ and libsvm
+dataset     the record that every reader returns          labels       which labels can be classes, and their names
+table       which columns of a table are features         row_numbers  columns that only number the rows
+delimited   CSV                                           parquet      Parquet
+values      Arrow columns as numbers and labels           arrays       NPZ and libsvm
 idx         MNIST's format                                embedded     scikit-learn's own sets
 """
 
 from softxent.data.dataset import Dataset
 from softxent.data.idx import read_idx
-from softxent.data.load import load
+from softxent.data.load import load, load_like
 
-__all__ = ["Dataset", "load", "read_idx"]
+__all__ = ["Dataset", "load", "load_like", "read_idx"]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from softxent.data.dataset import Dataset, check_finite
-from softxent.data.labels import check_class_labels
+from softxent.data.labels import check_class_labels, text_labels
+from softxent.data.row_numbers import counts
 from softxent.errors import DataError
 
 __all__ = ["read_libsvm", "read_npz"]
@@ -43,11 +44,28 @@ def read_npz(path: Path, label: str | None, *, with_labels: bool) -> Dataset:
     if X.size == 0:
         raise DataError(f"{path}: X is empty: its shape is {X.shape}")
     check_finite(str(path), X)
+    notes = _counting(X)
     if y is not None:
         y = check_class_labels(str(path), y)
         if y.size != X.shape[0]:
             raise DataError(f"{path}: X has {X.shape[0]} rows, but {label or 'y'} has {y.size}")
-    return Dataset(str(path), np.ascontiguousarray(X), y)
+        if y.dtype.kind == "U":
+            texts, codes = np.unique(y, return_inverse=True)
+            y, said = text_labels(str(path), texts.tolist(), codes)
+            notes += said
+    return Dataset(str(path), np.ascontiguousarray(X), y, notes=notes)
+
+
+def _counting(X: np.ndarray) -> tuple[str, ...]:
+    """Say which columns count the rows; without names a model knows columns by their place, so they stay there."""
+    if X.dtype == np.uint8:
+        return ()
+    spread = X.max(axis=0) - X.min(axis=0)
+    return tuple(
+        f"column {k + 1} of X counts the rows, each integer once; if it is their index, leave it out of X"
+        for k in np.flatnonzero(spread == X.shape[0] - 1).tolist()
+        if counts(X[:, k]) is not None
+    )
 
 
 def _member(path: Path, archive: Any, key: str) -> np.ndarray:
@@ -61,13 +79,16 @@ def _member(path: Path, archive: Any, key: str) -> np.ndarray:
     return array
 
 
-def read_libsvm(path: Path, *, num_features: int | None = None, index_base: int | None = None) -> Dataset:
+def read_libsvm(
+    path: Path, *, num_features: int | None = None, index_base: int | None = None, with_labels: bool = True
+) -> Dataset:
     """Read `label index:value …` lines into a CSR matrix.
 
     Args:
         path: the file, plain, .gz or .bz2.
-        num_features: p, where a model already fixed it; otherwise the largest index decides.
+        num_features: p, where a model already fixed it: larger indices are ignored; otherwise the largest decides.
         index_base: 0 or 1, where a model already fixed it; otherwise 0 if index 0 occurs, and 1 if not.
+        with_labels: False: the labels may be anything.
     """
     from sklearn.datasets import load_svmlight_file
 
@@ -77,22 +98,29 @@ def read_libsvm(path: Path, *, num_features: int | None = None, index_base: int 
         raise DataError(
             f"{path}: is no libsvm file, or damaged ({error}); every line must be `label index:value index:value …`"
         ) from error
-    if X.shape[0] == 0 or X.nnz == 0:
+    if X.shape[0] == 0 or (X.nnz == 0 and num_features is None):
         raise DataError(f"{path}: holds no rows with features")
+    lowest = int(X.indices.min()) if X.nnz else 1
+    base = index_base if index_base is not None else min(lowest, 1)
+    if lowest < base:
+        raise DataError(f"{path}: has the index {lowest}, but the data trained on counted indices from {base}")
+    notes: tuple[str, ...] = ()
+    if num_features is not None and X.shape[1] - base > num_features:
+        first = int(X.indices[X.indices - base >= num_features].min())
+        notes = (f"indices from {first} on are ignored: the model has {num_features} features, counted from {base}",)
+        X = X[:, : num_features + base]
     if not np.isfinite(X.data).all():
         at = int(np.flatnonzero(~np.isfinite(X.data))[0])
         row = int(np.searchsorted(X.indptr, at, side="right"))
         raise DataError(
             f"{path}: row {row}, index {X.indices[at]} is {X.data[at]}; every value must be a finite number"
         )
-    lowest = int(X.indices.min())
-    base = index_base if index_base is not None else min(lowest, 1)
-    if lowest < base:
-        raise DataError(f"{path}: has the index {lowest}, but the data trained on counted indices from {base}")
     p = num_features if num_features is not None else X.shape[1] - base
-    if X.shape[1] - base > p:
-        raise DataError(f"{path}: has the index {X.shape[1] - 1}, but the model has {p} features")
-    X.indices -= base
-    X = type(X)((X.data, X.indices, X.indptr), shape=(X.shape[0], p))
-    labels = check_class_labels(str(path), y)
-    return Dataset(str(path), X, labels.astype(np.int64), index_base=base)
+    X = type(X)((X.data, X.indices - base, X.indptr), shape=(X.shape[0], p))
+    labels = None
+    if with_labels:
+        labels = check_class_labels(str(path), y)
+        if np.abs(labels).max() > 2**53:  # the format's numbers are float64: there two labels may be one
+            raise DataError(f"{path}: has a label beyond 2**53, which the format cannot hold; number the classes")
+        labels = labels.astype(np.int64)
+    return Dataset(str(path), X, labels, index_base=base, notes=notes)

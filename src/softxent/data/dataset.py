@@ -9,7 +9,24 @@ import numpy as np
 
 from softxent.errors import DataError
 
-__all__ = ["Dataset", "check_finite"]
+__all__ = ["Dataset", "Layout", "check_finite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a table's file, and what became of them; a model keeps it, to read files like that one.
+
+    Attributes:
+        columns: the names of all columns, in the file's order.
+        label: the name of the column of labels.
+        header: whether the file begins with a line of names.
+        left_out: name and reason of each column that is neither label nor feature.
+    """
+
+    columns: tuple[str, ...]
+    label: str | None
+    header: bool = True
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +39,8 @@ class Dataset:
         y: shape (n,), integers, floats, bools or strings; None where there are none.
         feature_names: p names, or None where the format has no names.
         index_base: 0 or 1, where a sparse file's first column is counted from; None for other formats.
+        layout: the columns of a table; None for other formats.
+        notes: what its user has to know of how it was read, a sentence each.
     """
 
     name: str
@@ -29,6 +48,13 @@ class Dataset:
     y: np.ndarray | None
     feature_names: tuple[str, ...] | None = None
     index_base: int | None = None
+    layout: Layout | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_features(self) -> int:
+        """How many features a row has."""
+        return int(self.X.shape[1])
 
     @property
     def sparse(self) -> bool:

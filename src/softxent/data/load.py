@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from softxent.data.arrays import read_libsvm, read_npz
-from softxent.data.dataset import Dataset
+from softxent.data.dataset import Dataset, Layout
 from softxent.data.embedded import EMBEDDED, read_embedded
 from softxent.data.table import read_table
 from softxent.errors import DataError
 
-__all__ = ["load"]
+__all__ = ["load", "load_like"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
+
+
+class Like(Protocol):
+    """What new data has to match: the data trained on, or a model."""
+
+    @property
+    def num_features(self) -> int:
+        """How many features it has."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Their names, where they have any."""
+
+    @property
+    def index_base(self) -> int | None:
+        """What the indices of a sparse file are counted from."""
+
+    @property
+    def layout(self) -> Layout | None:
+        """The columns of a table's file."""
 
 
 def load(
@@ -25,48 +47,113 @@ def load(
     num_features: int | None = None,
     index_base: int | None = None,
     delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool = True,
+    layouts: Sequence[tuple[str, ...]] = (),
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> Dataset:
     """Read a file, or one of scikit-learn's embedded sets.
 
     Args:
         source: an embedded set's name, or a file ending in .csv, .tsv (either may be .gz), .parquet, .npz, .svm,
-            .libsvm or .txt (libsvm).
+            .libsvm or .txt (libsvm; a table where there is a label's or a feature's name).
         label: the column of labels of a table; the key of the labels of an NPZ archive, y if not given.
         with_labels: False: labels are not wanted (and need not be there).
-        features, num_features, index_base: what a model expects of new data; see the readers.
+        features, num_features, index_base, layouts: what a model expects of new data; see the readers.
         delimiter: what separates a CSV's columns, where it cannot be guessed.
+        encoding: of a CSV file, where it is not UTF-8 and has no byte order mark.
+        header: whether a CSV file begins with a line of names.
+        keep, drop: columns of a table that are features, or are none, whatever they look like.
 
     Raises:
         DataError: one line that names the file, what is wrong with it and what to do.
     """
     path = Path(source)
     if source in EMBEDDED and not path.exists():
-        return read_embedded(source)
+        return _in_order(read_embedded(source), features)
     if path.is_dir():
         raise DataError(f"{path}: is a folder; give a file")
     if not path.exists():
         raise DataError(f"{path}: no such file; the embedded sets are {', '.join(EMBEDDED)}")
+    if not path.is_file():
+        raise DataError(f"{path}: is a pipe or a device; write it to a file first, for it is read twice")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] in (".gz", ".bz2")
     kind = (suffixes[-2] if len(suffixes) > 1 else "") if packed else (suffixes[-1] if suffixes else "")
-    if kind in TABLES:
+    # Excel's "Unicode text" is a table, too.
+    if kind in TABLES or (kind == ".txt" and (label is not None or features is not None)):
         if with_labels and label is None:
             raise DataError(f"{path}: say which column holds the labels: --label COLUMN")
         return read_table(
             path,
+            parquet=kind in (".parquet", ".pq"),
             label=label if with_labels else None,
             features=features,
             num_features=num_features,
             delimiter="\t" if kind == ".tsv" and delimiter is None else delimiter,
+            encoding=encoding,
+            header=header,
+            layouts=layouts,
+            keep=keep,
+            drop=drop,
         )
+    for option, given in (("--keep", keep), ("--drop", drop)):
+        if given:
+            raise DataError(f"{path}: {option} {given[0]!r}: only a table has columns with names")
     if kind == ".npz":
         return read_npz(path, label, with_labels=with_labels)
     if kind in LIBSVM:
-        return read_libsvm(path, num_features=num_features, index_base=index_base)
+        if index_base is None and (features is not None or num_features is not None):
+            raise DataError(
+                f"{path}: a libsvm file has indices, and the data trained on had none; give a table or an .npz file"
+            )
+        return read_libsvm(path, num_features=num_features, index_base=index_base, with_labels=with_labels)
     idx = "idx1" in path.name or "idx3" in path.name or kind.endswith("-ubyte")
     hint = (
         "IDX files go by --images FILE --labels FILE" if idx else f"known are {', '.join((*TABLES, '.npz', *LIBSVM))}"
     )
     raise DataError(f"{path}: unknown kind of file {kind or path.name!r}; {hint}")
+
+
+def load_like(source: str, like: Like, *, header: bool | None = None, **options: Any) -> Dataset:
+    """Read a file that is to match the data trained on, or a model: columns by name, or by their place in its file.
+
+    Args:
+        source: as in load.
+        like: what it has to match.
+        header: whether a table begins with a line of names; None: as in the file trained on.
+        options: load's.
+    """
+    layout = like.layout
+    layouts: tuple[tuple[str, ...], ...] = ()
+    if like.feature_names is not None:
+        layouts = (like.feature_names,)
+        if layout is not None:
+            without = tuple(name for name in layout.columns if name != layout.label)
+            layouts = (layout.columns, without, like.feature_names)
+    return load(
+        source,
+        features=like.feature_names,
+        num_features=None if like.feature_names is not None else like.num_features,
+        index_base=like.index_base,
+        header=(layout is None or layout.header) if header is None else header,
+        layouts=layouts,
+        **options,
+    )
+
+
+def _in_order(data: Dataset, features: tuple[str, ...] | None) -> Dataset:
+    """Return the data with these of its features, in this order."""
+    names = data.feature_names or ()
+    if features is None or features == names:
+        return data
+    missing = next((name for name in features if name not in names), None)
+    if missing is not None:
+        raise DataError(
+            f"{data.name}: has no column {missing!r}, which the model needs; it has {', '.join(names[:20])}"
+        )
+    X = data.X[:, [names.index(name) for name in features]]
+    return Dataset(data.name, X, data.y, features)

@@ -26,6 +26,12 @@ class Preprocessing:
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
 
+    def doubts(self, X: Any) -> tuple[str, ...]:
+        """Say that features do not look like what this was learnt from."""
+        if self.kind == "pixels" and X.dtype != np.uint8 and X.max() <= 1:
+            return ("no value is above 1, but the model was trained on bytes from 0 to 255",)
+        return ()
+
     def apply(self, X: Any) -> Any:
         """Return new, contiguous, transformed features; X itself is left alone. Sparse X comes back as it is."""
         if self.kind == "none":

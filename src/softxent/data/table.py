@@ -1,182 +1,212 @@
-"""CSV and Parquet: tables with named columns, through Arrow."""
+"""CSV and Parquet: tables with named columns. Which of them are read, and what they are to a model."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from softxent.data.dataset import Dataset, check_finite
-from softxent.data.labels import check_class_labels
+from softxent.data import values
+from softxent.data.dataset import Dataset, Layout, check_finite
+from softxent.data.delimited import Delimited
+from softxent.data.parquet import Parquet
+from softxent.data.row_numbers import counts, numbers_rows, written_as_index
 from softxent.errors import DataError
 
 __all__ = ["read_table"]
 
-DELIMITERS = (",", ";", "\t", "|")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 
 
 def read_table(
     path: Path,
     *,
+    parquet: bool,
     label: str | None,
     features: tuple[str, ...] | None = None,
     num_features: int | None = None,
     delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool = True,
+    layouts: Sequence[tuple[str, ...]] = (),
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> Dataset:
     """Read the columns of a CSV or Parquet file.
 
     Args:
-        path: .parquet or .pq; anything else is read as CSV with a header line, plain or .gz.
+        path: the file; a CSV file may be packed.
+        parquet: whether it is Parquet; CSV if not.
         label: the column of labels; None where labels are not wanted.
-        features: the columns that are features, in this order; others are ignored. None: all but the label.
+        features: the columns that are features, in this order; no other is looked at. None: all but the label and those
+            that only number the rows.
         num_features: how many features a model without column names has.
-        delimiter: what separates a CSV's columns; None: the commonest of , ; tab | in its header.
+        delimiter, encoding: of a CSV file; see Delimited.
+        header: whether a CSV file begins with a line of names. Where it does not they are column_1, column_2, …, and a
+            number stands for the column.
+        layouts: what columns a file without names may have; the first of its number of columns counts. Empty: any.
+        keep, drop: columns that are features though they seem to number the rows; columns that are none.
 
     Raises:
         DataError for a file that cannot be parsed, a column that is missing, text or a gap where a number is needed.
     """
-    table = _parquet(path) if path.suffix in (".parquet", ".pq") else _csv(path, delimiter)
-    names = [str(name) for name in table.column_names]
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"{path}: has {names.count(name)} columns called {name!r}; give them different names")
-    if table.num_rows == 0:
-        raise DataError(f"{path}: has a header but no rows")
-    if label is not None and label not in names:
-        raise DataError(f"{path}: has no column {label!r}; its columns are {_list(names)}")
-    chosen = features if features is not None else tuple(name for name in names if name != label)
-    for name in chosen:
-        if name not in names:
-            raise DataError(f"{path}: has no column {name!r}, which the model needs; its columns are {_list(names)}")
-    if not chosen:
-        raise DataError(f"{path}: has no column but the label; there is nothing to learn from")
+    table = Parquet(path) if parquet else Delimited(path, delimiter=delimiter, encoding=encoding, header=header)
+    columns = _Columns(table, layouts)
+    left_out: list[tuple[str, str]] = []
+    at_label = None if label is None else columns.find(label)
+    if features is not None:
+        chosen = [columns.find(name, ", which the model needs") for name in features]
+    elif num_features == len(columns.names):
+        chosen = list(range(num_features))
+    else:
+        chosen, left_out = columns.features(
+            at_label, [columns.find(name) for name in keep], [columns.called(name) for name in drop]
+        )
     if num_features is not None and len(chosen) != num_features:
         raise DataError(f"{path}: has {len(chosen)} columns, but the model has {num_features} features without names")
-    single = all(str(table.schema.field(name).type) in ("float", "halffloat") for name in chosen)
-    X = np.empty((table.num_rows, len(chosen)), np.float32 if single else np.float64)
-    for position, name in enumerate(chosen):
-        X[:, position] = _numbers(path, name, table.column(name))
-    check_finite(str(path), X, chosen)
-    y = None if label is None else check_class_labels(f"{path}, column {label!r}", _labels(path, label, table))
-    return Dataset(str(path), X, y, chosen)
+    if not chosen:
+        raise _nothing_left(path, left_out)
+    arrays = table.read(chosen if at_label is None else [*chosen, at_label], at_label)
+    if len(arrays[0]) == 0:
+        raise DataError(f"{path}: has a header but no rows")
+    names = tuple(columns.names[k] for k in chosen)
+    single = all(str(column.type) in ("float", "halffloat") for column in arrays[: len(chosen)])
+    X = np.empty((len(arrays[0]), len(chosen)), np.float32 if single else np.float64)
+    for position, name in enumerate(names):
+        X[:, position] = values.numbers(path, name, arrays[position], needed=features is not None)
+    check_finite(str(path), X, names)
+    y, notes = None, columns.notes() if features is None else ()
+    if label is not None:
+        # Another file's labels are names of known classes, and not judged anew.
+        typed = not parquet and features is None and num_features is None
+        y, said = values.labels(path, columns.called(label), arrays[-1], typed=typed)
+        notes += said
+    if features is None and num_features is None:
+        kept, chosen_by_user = [], {columns.called(name) for name in keep}
+        for position, name in enumerate(names):
+            reason = None if name in chosen_by_user else numbers_rows(name, X[:, position])
+            if reason is not None:
+                left_out.append((name, reason))
+                continue
+            kept.append(position)
+            if name not in chosen_by_user:
+                notes += _consecutive(name, X[:, position])
+        if not kept:
+            raise _nothing_left(path, left_out)
+        if len(kept) < len(names):
+            X, names = np.ascontiguousarray(X[:, kept]), tuple(names[k] for k in kept)
+    layout = Layout(columns.names, None if label is None else columns.called(label), table.header, tuple(left_out))
+    return Dataset(str(path), X, y, names, layout=layout, notes=notes)
 
 
-def _csv(path: Path, delimiter: str | None) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv
+class _Columns:
+    """The names of a table's columns, and their places."""
 
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            delimiter = delimiter or _delimiter(path, stream.read(65536).split(b"\n", 1)[0])
-        with pa.input_stream(str(path), compression="detect") as stream:
-            # One thread: only then do Arrow's messages say which row they mean.
-            return csv.read_csv(
-                stream,
-                read_options=csv.ReadOptions(use_threads=False),
-                parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                convert_options=csv.ConvertOptions(strings_can_be_null=False),
-            )
-    except DataError:
-        raise
-    except (pa.ArrowException, OSError, UnicodeError, ValueError, TypeError) as error:
-        ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error))
-        if ragged:
-            line, expected, got = ragged.groups()
-            problem = f"line {line} has {got} columns, the header has {expected}"
+    def __init__(self, table: Delimited | Parquet, layouts: Sequence[tuple[str, ...]]) -> None:
+        self._table, self._path = table, table.path
+        self.names = table.names
+        if not table.header and layouts:
+            fitting = [names for names in layouts if len(names) == len(self.names)]
+            if not fitting:
+                known = " or ".join(str(count) for count in dict.fromkeys(map(len, layouts)))
+                raise DataError(
+                    f"{self._path}: has {len(self.names)} columns without names; the model takes {known}: all of those "
+                    "trained on, all but the label, or its features"
+                )
+            self.names = fitting[0]
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            self._places.setdefault(name, []).append(place)
+
+    def called(self, name: str) -> str:
+        """Return the name of a column that may be given by its number, counted from 1, where there are no names."""
+        number = int(name) if name.isdecimal() and not self._table.header and name not in self._places else 0
+        return self.names[number - 1] if 1 <= number <= len(self.names) else name
+
+    def find(self, name: str, why: str = "") -> int:
+        """Return the place of the one column of this name."""
+        places = self._places.get(self.called(name), [])
+        if len(places) == 1 and _is_text(name):
+            return places[0]
+        if not all(map(_is_text, self.names)):
+            raise self._table.not_text()
+        hint = "; its first line looks like data: is there no line of names? --no-header" if self._is_data() else ""
+        if places:
+            problem = f"has {len(places)} columns called {name!r}{why}; give them different names"
         else:
-            problem = f"cannot be read as CSV: {_first_line(error)}"
-        raise DataError(f"{path}: {problem}") from error
+            problem = f"has no column {name!r}{why}; its columns are {_list(self.names)}"
+        raise DataError(f"{self._path}: {problem}{hint}")
+
+    def features(
+        self, label: int | None, keep: list[int], drop: Sequence[str]
+    ) -> tuple[list[int], list[tuple[str, str]]]:
+        """Return the places of the features, and name and reason of the columns that are none."""
+        chosen, left_out = [], []
+        dropped = set(drop)
+        for name in dropped:
+            if name not in self._places:
+                self.find(name)
+        for place, name in enumerate(self.names):
+            if place == label:
+                continue
+            if name in dropped:
+                reason: str | None = "--drop"
+            elif place in keep:
+                reason = None
+            else:
+                reason = "it is a pandas index" if name in self._table.index else written_as_index(name)
+            if reason is None:
+                chosen.append(self.find(name))
+            else:
+                left_out.append((name, reason))
+        return chosen, left_out
+
+    def notes(self) -> tuple[str, ...]:
+        """Say that the line of names looks like data."""
+        if not self._is_data():
+            return ()
+        return (
+            f"the first line is taken for the names of the columns ({_list(self.names, 4)}), though most are numbers; "
+            "if it is data: --no-header",
+        )
+
+    def _is_data(self) -> bool:
+        if not self._table.header or isinstance(self._table, Parquet):
+            return False
+        found = [float(name) for name in self.names if NUMBER.fullmatch(name.strip())]
+        counting = len(found) > 1 and all(b - a == 1 for a, b in pairwise(found))
+        return len(found) > len(self.names) / 2 and not counting
 
 
-def _delimiter(path: Path, line: bytes) -> str:
-    header = line.decode("utf-8", "replace").strip()
-    if not header:
-        raise DataError(f"{path}: begins with an empty line; expected a header line with the columns' names")
-    return max(DELIMITERS, key=header.count)
+def _consecutive(name: str, column: np.ndarray) -> tuple[str, ...]:
+    first = counts(column)
+    if first is None:
+        return ()
+    return (
+        f"the column {name!r} holds each integer from {first} to {first + column.size - 1} once; if it only numbers "
+        f"the rows, leave it out: --drop {name!r}",
+    )
 
 
-def _parquet(path: Path) -> Any:
-    import pyarrow as pa
-    from pyarrow import parquet
+def _nothing_left(path: Path, left_out: list[tuple[str, str]]) -> DataError:
+    if not left_out:
+        return DataError(f"{path}: has no column but the label; there is nothing to learn from")
+    said = ", ".join(f"{name!r} ({reason})" for name, reason in left_out)
+    return DataError(f"{path}: has no feature left: {said} left out; --keep COLUMN makes one a feature")
 
+
+def _is_text(name: str) -> bool:
     try:
-        return parquet.ParquetFile(path).read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: is no Parquet file, or damaged: {_first_line(error)}") from error
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _numbers(path: Path, name: str, column: Any) -> np.ndarray:
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        _refuse_text(path, name, column)
-    if pa.types.is_decimal(kind):
-        column = column.cast(pa.float64())
-        kind = column.type
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if not numeric and not pa.types.is_null(kind):
-        raise DataError(f"{path}: column {name!r} holds {kind} values; features must be numbers. Drop or convert it")
-    if column.null_count:
-        row = column.is_null().to_numpy().argmax() + 1
-        raise DataError(f"{path}: row {row}, column {name!r} is missing; fill in or drop missing values first")
-    numbers: np.ndarray = column.to_numpy()
-    return numbers
-
-
-def _refuse_text(path: Path, name: str, column: Any) -> None:
-    """Raise for a column of text: for its first gap, its first word among numbers, or all of it."""
-    values = column.to_pylist()
-    numbers = 0
-    first: tuple[int, str] | None = None
-    for row, value in enumerate(values, start=1):
-        if value is None or not value.strip():
-            raise DataError(f"{path}: row {row}, column {name!r} is missing; fill in or drop missing values first")
-        try:
-            float(value)
-            numbers += 1
-        except ValueError:
-            first = first or (row, value)
-    row, value = first or (1, values[0])
-    text = value if len(value) <= 40 else value[:40] + "…"
-    problem = f"row {row}, column {name!r} is the text {text!r}; a number is needed"
-    hint = "" if numbers else ". Categories have to be encoded as numbers first, one column each, or the column dropped"
-    raise DataError(f"{path}: {problem}{hint}")
-
-
-def _labels(path: Path, name: str, table: Any) -> np.ndarray:
-    import pyarrow as pa
-
-    column = table.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if column.null_count:
-        row = column.is_null().to_numpy().argmax() + 1
-        raise DataError(
-            f"{path}: the label of row {row} (column {name!r}) is missing; drop the rows without a label first"
-        )
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        labels: np.ndarray = column.to_numpy()
-        return labels
-    strings = np.array(column.to_pylist(), dtype=np.str_)
-    empty = np.char.str_len(strings) == 0
-    if empty.any():
-        row = int(empty.argmax()) + 1
-        raise DataError(
-            f"{path}: the label of row {row} (column {name!r}) is missing; drop the rows without a label first"
-        )
-    return strings
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(names[:20])
-    return shown if len(names) <= 20 else f"{shown} … ({len(names)} in all)"
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _list(names: Sequence[str], most: int = 20) -> str:
+    # A blank at an end does not show.
+    shown = ", ".join(name if name and name == name.strip() else repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} … ({len(names)} in all)"

@@ -1,12 +1,12 @@
 """Three ways to compute the same loss and gradient, each operation rounded once to a format.
 
-naive      e^z, and −log of the quotient: what the formula says
-shifted    the maximum subtracted first: what everybody does
-softxent   the maximum subtracted with its rounding error carried on; the loss by log1p; 1 − p from the other classes.
-           In half precision it reads once, computes in float32 and writes once
+naive      computes e^z and −log of the quotient, as the formula is written
+shifted    subtracts the maximum first, as most libraries do
+softxent   subtracts the maximum and keeps the rounding error of the difference, takes the loss by log1p, and sums the
+           other classes for 1 − p. In half precision it reads once, computes in float32 and writes once
 
-The exponential and the logarithm are float64's, rounded to the format: one that is better than a machine's is none the
-better for what the algorithm loses.
+The exponential and the logarithm are float64's, rounded to the format: they are at least as accurate as the format's
+own, so that the errors shown are the algorithms'.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ ALGORITHMS = {"naive": _naive, "shifted": _shifted, "softxent": _softxent}
 
 
 def run(algorithm: str, z: Sequence[float], y: Sequence[float], fmt: Format) -> Outcome:
-    """Return what an algorithm makes of logits and labels that are rounded to a format first.
+    """Round logits and labels to a format, and return the outcome of an algorithm in that format.
 
     >>> run("shifted", [40.0, 0.0], [1.0, 0.0], FORMATS["float64"]).loss
     0.0

@@ -1,8 +1,8 @@
 """Exact values in decimal arithmetic, and how they are written.
 
-Python's decimal (libmpdec) rounds exp and ln correctly at any precision and has exponents without end, so that nothing
-here overflows, underflows or cancels: 80 digits are carried, and every difference that would lose them is written as a
-sum. No package beyond the standard library is needed for numbers that are right to the last bit.
+Python's decimal (libmpdec) rounds exp and ln correctly at any precision, and its exponents are practically unlimited:
+nothing here overflows or underflows. Values carry 80 digits, and differences that would cancel are written as sums. So
+the standard library alone gives numbers that are right to the last bit of float64.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _CONTEXT = decimal.Context(prec=DIGITS, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_
 
 @contextmanager
 def precisely() -> Iterator[None]:
-    """Compute with DIGITS digits and without limits of the exponent inside."""
+    """Compute with DIGITS digits, and with exponents of any size, inside the with block."""
     with decimal.localcontext(_CONTEXT):
         yield
 
 
 def exact(value: float) -> Decimal:
-    """Return a float's value, every bit of it."""
+    """Return the exact value of a float."""
     return Decimal(value)
 
 
@@ -44,7 +44,7 @@ def ln(x: Decimal) -> Decimal:
 
 
 def log1p(x: Decimal) -> Decimal:
-    """Return ln(1 + x) for x ≥ 0 with all digits: by its series where 1 + x would drop them.
+    """Return ln(1 + x) for x ≥ 0 with all digits. Where x is so small that 1 + x would drop some, sum the series.
 
     >>> with precisely():
     ...     print(f"{log1p(Decimal('1e-100')):.3e}")
@@ -68,7 +68,7 @@ def total(values: Iterable[Decimal]) -> Decimal:
 
 
 def show(value: Decimal) -> str:
-    """Return the shortest digits of the nearest float64; what no float64 holds in scientific notation.
+    """Return the shortest digits of the nearest float64; in scientific notation what is beyond float64's range.
 
     >>> show(Decimal("0.1")), show(Decimal(3)), show(Decimal("1.25e-4343")), show(-INFINITY)
     ('0.1', '3', '1.25e-4343', '-inf')
@@ -87,7 +87,7 @@ def show(value: Decimal) -> str:
 
 
 def short(value: Decimal, digits: int = 6) -> str:
-    """Return so many significant digits of a value, without trailing zeros.
+    """Return a value rounded to a number of significant digits, without trailing zeros.
 
     >>> short(Decimal("0.7308793357119")), short(Decimal(4)), short(Decimal("2.3984878e-145")), short(Decimal(-4))
     ('0.730879', '4', '2.39849e-145', '-4')

@@ -1,4 +1,4 @@
-"""Explanation: what explain returns, a derivation that shows itself wherever it is looked at."""
+"""explain, and the Explanation that it returns, which writes itself in every format."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 from softxent.errors import OptionError
 from softxent.explain.derivation import STEP_IDS, derivation
 from softxent.explain.images import Images
-from softxent.explain.languages import LANGUAGES, Language, language
-from softxent.explain.problem import Problem, problem
-from softxent.explain.steps import Step
-from softxent.explain.values import Values
+from softxent.explain.languages import LANGUAGES, language
+from softxent.explain.problem import problem
+from softxent.explain.view import View
 
 __all__ = ["DEPTHS", "Explanation", "explain"]
 
@@ -21,38 +20,16 @@ DEPTHS = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Explanation:
-    """A derivation with one row's numbers.
+class Explanation(View):
+    """A derivation with one row's numbers, in every format.
 
     Attributes:
         problem: the row as it was given.
         values: its quantities, exact, as Decimals.
-        all_steps: every step.
-        depth: how much of it is shown: 1 for the thread, 2 with what belongs beside it, 3 for everything.
-        step: the id of the only step that is shown, or None.
-        language: "en" or "zh".
+        all_steps, steps: every step, and those that are shown.
+        depth, step, language: as in explain.
         images: what the network looks at, where the logits come from a model.
     """
-
-    problem: Problem
-    values: Values
-    all_steps: tuple[Step, ...]
-    depth: int = 2
-    step: str | None = None
-    language: str = "en"
-    images: Images | None = None
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The steps that are shown."""
-        if self.step is not None:
-            return tuple(step for step in self.all_steps if step.id == self.step)
-        return tuple(step for step in self.all_steps if step.depth <= self.depth)
-
-    @property
-    def words(self) -> Language:
-        """The language's tables."""
-        return language(self.language)
 
     @property
     def probabilities(self) -> tuple[float, ...]:
@@ -78,44 +55,44 @@ class Explanation:
         return replace(self, images=images)
 
     def to_text(self, width: int = 80) -> str:
-        """Return plain text of at most so many columns."""
-        from softxent.explain.render_terminal import as_text
+        """Return plain text of at most width columns."""
+        from softxent.explain.render.terminal import as_text
 
         return as_text(self, width)
 
     def to_markdown(self) -> str:
         """Return Markdown, with formulas as LaTeX between dollars."""
-        from softxent.explain.render_markdown import as_markdown
+        from softxent.explain.render.markdown import as_markdown
 
         return as_markdown(self)
 
     def to_latex(self, *, standalone: bool = True) -> str:
         """Return LaTeX: a document that compiles, or its body."""
-        from softxent.explain.render_latex import as_latex
+        from softxent.explain.render.latex import as_latex
 
         return as_latex(self, standalone=standalone)
 
     def to_html(self) -> str:
-        """Return a static fragment of HTML with MathML: no scripts, so that any notebook viewer keeps it."""
-        from softxent.explain.render_html import as_html
+        """Return a static fragment of HTML with MathML. It has no scripts, which notebook viewers would remove."""
+        from softxent.explain.render.html import as_html
 
         return as_html(self)
 
     def to_page(self) -> str:
         """Return the interactive page: one HTML file that needs no network."""
-        from softxent.explain.render_page import as_page
+        from softxent.explain.page.build import as_page
 
         return as_page(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a dict of JSON's types; numbers as text with 40 digits, and as floats."""
-        from softxent.explain.render_json import as_json
+        from softxent.explain.render.json import as_json
 
         return as_json(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the page to a file; the file is the old one or the new one whole."""
-        from softxent.explain.render_page import write_page
+        """Write the page to a file. If writing fails, the old file stays as it was."""
+        from softxent.explain.page.build import write_page
 
         write_page(self, Path(path))
 
@@ -173,7 +150,7 @@ def explain(
 
     Raises:
         OptionError (a ValueError) for NaN, +inf or only -inf among the logits, and for options out of range; LabelError
-        for a label out of range; ShapeError, DTypeError for what is no row of numbers.
+        for a label out of range; ShapeError, DTypeError for anything but a row of numbers.
 
     >>> explanation = explain([4.0, -4.0, 3.0], 2)
     >>> explanation.loss

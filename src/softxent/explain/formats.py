@@ -1,4 +1,4 @@
-"""The four floating-point formats, and rounding to them: what one operation on an ideal machine returns."""
+"""The four floating-point formats, and rounding to them as one operation of IEEE arithmetic does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Format:
         return math.copysign(math.inf, x) if abs(value) > self.largest else value
 
     def spacing(self, x: float) -> int:
-        """Return k, 2^k the distance of neighbouring numbers at x."""
+        """Return k, where neighbouring numbers at x are 2^k apart."""
         return max(math.frexp(x)[1] - self.bits, self.smallest)
 
     def ulps(self, got: float, exact: Decimal) -> float:

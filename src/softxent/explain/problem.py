@@ -1,4 +1,4 @@
-"""What is to be explained: one row of logits, its label, and the loss's modifiers, checked once."""
+"""Problem: one row of logits, its label, and the loss's modifiers, checked once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from softxent.options import LossOptions
 
 __all__ = ["MAX_CLASSES", "Problem", "problem"]
 
-# A derivation with more lines than this explains nothing; the Jacobian alone has the square of it.
+# Nobody reads a derivation of more classes; its Jacobian alone has 64² numbers.
 MAX_CLASSES = 64
-# Labels and weights are shares; a larger one is a slip, and does not fit into half precision.
+# Labels and weights are shares. A larger one is a mistake of whoever typed it, and overflows half precision.
 LARGEST = 1e4
 
 
@@ -56,7 +56,7 @@ class Problem:
 
     @property
     def rival(self) -> int:
-        """The class beside it: the likeliest of the others (the class itself where there is no other)."""
+        """The class to compare focus with: the likeliest of the others, or focus itself if it is the only class."""
         others = [i for i in range(self.num_classes) if i != self.focus]
         return max(others, key=lambda i: self.inputs[i]) if others else self.focus
 
@@ -153,7 +153,7 @@ def _names(names: Sequence[Any] | None, num_classes: int) -> tuple[str, ...]:
         return tuple(str(i) for i in range(num_classes))
     if isinstance(names, str) or len(names) != num_classes:
         raise ShapeError(f"names must be {num_classes} names, one a class; got {names!r}")
-    # A control character could move a terminal's cursor, and a bidirectional one turn a line round.
+    # A control character could move a terminal's cursor, and a bidirectional one reverse a line.
     return tuple("".join(c if c.isprintable() else "\ufffd" for c in str(name)) or "\ufffd" for name in names)
 
 

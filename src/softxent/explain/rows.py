@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from softxent.errors import DataError
+from softxent.files import text_encoding, undecodable
 
 __all__ = ["Rows", "read_rows"]
 
@@ -30,18 +31,23 @@ class Rows:
     names: tuple[str, ...] | None
 
 
-def read_rows(path: Path, label: str | None) -> Rows:
+def read_rows(path: Path, label: str | None, encoding: str | None = None) -> Rows:
     """Return the rows of a .npy array, or of a text file with columns between commas, semicolons, tabs or spaces.
 
-    A first line that is not numbers names the classes. The labels are the column that label names, or one called label,
-    target, y or class.
+    If the first line is not numbers, it names the classes. The labels are in the column that `label` names, or else in
+    the one called label, target, y or class. Text is UTF-8, or what its byte order mark or encoding says.
     """
     if path.suffix.lower() == ".npy":
         return _array(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as rows of numbers: {error}") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    known, mark = text_encoding(path, content[:4], encoding)
+    try:
+        text = content[mark:].decode(known)
+    except UnicodeError as error:
+        raise undecodable(path, iter([content]), known) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise DataError(f"{path}: has no rows; a row is one number a class")

@@ -1,17 +1,18 @@
-"""The row's quantities by the letter that formulas use, and by how much float64 misses each."""
+"""Scene: a row, its exact quantities by the letters that formulas use, and the error of float64 in each."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from decimal import Decimal
 
 from softxent.explain.algorithms import run
 from softxent.explain.formats import FORMATS
-from softxent.explain.formula import Lookup
+from softxent.explain.formulas.formula import Lookup
 from softxent.explain.problem import Problem
 from softxent.explain.values import Values
 
-__all__ = ["lookup_in", "textbook_errors"]
+__all__ = ["Scene", "lookup_in", "textbook_errors"]
 
 _VECTORS = {
     "x": "x", "z": "z", "d": "d", "e": "e", "a": "a", "q": "q", "y": "y", "h": "h",
@@ -20,8 +21,22 @@ _VECTORS = {
 _SCALARS = {"m": "m", "S": "S", "L": "L", "Y": "Y", "T": "T", "η": "eta"}
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a step is made from: the row, its exact values, and the errors of float64."""
+
+    problem: Problem
+    values: Values
+    errors: dict[str, float]
+
+    @property
+    def unit(self) -> bool:
+        """Whether the targets sum to 1, up to the rounding of the labels themselves."""
+        return abs(float(self.values.Y) - 1) <= 1e-9
+
+
 def lookup_in(values: Values, extra: dict[str, Decimal] | None = None) -> Lookup:
-    """Return the function from a letter and indices to the quantity's value."""
+    """Return a function that gives the value of a quantity, from its letter and indices."""
 
     def lookup(name: str, index: tuple[int, ...]) -> Decimal | None:
         if extra and name in extra:
@@ -42,7 +57,7 @@ def lookup_in(values: Values, extra: dict[str, Decimal] | None = None) -> Lookup
 
 
 def textbook_errors(problem: Problem, values: Values) -> dict[str, float]:
-    """Return, for each quantity, the worst error in ulps of float64 arithmetic with the maximum subtracted."""
+    """Return the largest error of each quantity, in ulps, when float64 computes it with the maximum subtracted."""
     f64 = FORMATS["float64"]
     z = [float(v) for v in values.z]
     y = [float(v) for v in values.y]

@@ -1,14 +1,12 @@
-"""What a derivation is made of: steps with formulas, numbers, tables and a reason. Renderers read nothing else."""
+"""Step and Table: a derivation is a row of steps. They have formulas, numbers and keys of words, but no words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from softxent.explain.formula import Formula, Node
-from softxent.explain.problem import Problem
-from softxent.explain.values import Values
+from softxent.explain.formulas.formula import Formula, Node
 
-__all__ = ["Scene", "Step", "Table"]
+__all__ = ["Step", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +15,10 @@ class Table:
 
     Attributes:
         header: a formula or ("word", key) for each column.
-        rows: texts; those that begin with @ name a word of the language.
+        rows: cells as text; "@loss" stands for the word "loss" of the language.
         caption: ("word", key), or None.
-        marked: the row to be emphasised, or None.
-        live: whether each column is its header for every class, so that a page can fill it with other numbers.
+        marked: which row is emphasised, or None.
+        live: whether each column has the values of its header, one a class; the page can then fill in other numbers.
     """
 
     header: tuple[Node, ...]
@@ -37,13 +35,13 @@ class Step:
     Attributes:
         id: its name, of --step and of the language tables.
         part: which part of the derivation it is in: forward, loss, backward, numerics.
-        depth: 1 for the thread of the argument, 2 for what belongs beside it, 3 for the rest.
+        depth: from which depth on it is shown: 1 for the main argument, 2 for what accompanies it, 3 for the rest.
         formulas: the symbolic form, as data.
-        numbers: the same with the row's numbers in it.
-        tables: every number, to the last digit.
-        error: by how many ulps float64 is off at worst when the step is computed the textbook way, or None.
-        fields: what the sentences of the language tables may name.
-        notes: keys of further sentences that hold for this row.
+        numbers: the formulas with the row's numbers in them.
+        tables: numbers in full.
+        error: the largest error in ulps when float64 computes the step the textbook way, or None.
+        fields: values for the places in braces in the language's sentences.
+        notes: keys of further sentences of the language that hold for this row.
         picture: lines of a drawing in text.
     """
 
@@ -57,17 +55,3 @@ class Step:
     fields: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     picture: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What the steps are made from: the row, its exact values, and the errors of float64."""
-
-    problem: Problem
-    values: Values
-    errors: dict[str, float]
-
-    @property
-    def unit(self) -> bool:
-        """Whether the targets sum to 1, but for the rounding of the labels themselves."""
-        return abs(float(self.values.Y) - 1) <= 1e-9

@@ -1,4 +1,4 @@
-"""Every quantity of the derivation for one row, exact, in the forms that cancel nothing.
+"""Values: every quantity of the derivation for one row, exact, by formulas that do not cancel.
 
 z_i = x_i / T          d_i = z_i − m       e_i = exp(d_i)       R_i = Σ_{j≠i} e_j       S = Σ e_j
 a_i = e_i / S          q_i = R_i / S       y_i = w_i((1 − ε) h_i + ε/C)                 Y = Σ y_i
@@ -66,7 +66,7 @@ def _targets(problem: Problem) -> Vector:
 
 
 def derive(x: Vector, y: Vector, T: Decimal, eta: Decimal = ONE, h: Vector | None = None) -> Values:
-    """Return every quantity of logits x and targets y; to be called under precisely()."""
+    """Return every quantity of logits x and targets y. The caller is inside precisely()."""
     peak = max(x)
     d = tuple(-INFINITY if v.is_infinite() else (v - peak) / T for v in x)
     z = tuple(v if v.is_infinite() else v / T for v in x)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from softxent.arrays.binary import evaluate_binary
+from softxent.arrays.intervals import FOR_TARGETS
 from softxent.options import Reduction
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_value_and_grad"]
@@ -29,8 +30,9 @@ def binary_cross_entropy(
 
     Args:
         logits: any shape; dtypes as cross_entropy.
-        targets: the probability of "yes", of the logits' shape.
-        from_logits: False if `logits` holds probabilities p: loss = −w (q y log p + (1 − y) log(1 − p)), 0·log 0 = 0.
+        targets: the probability of "yes", in [0, 1] but for what rounding may add, of the logits' shape.
+        from_logits: False if `logits` holds probabilities p, in [0, 1]: loss = −w (q y log p + (1 − y) log(1 − p)),
+            with 0·log 0 = 0.
         weight, pos_weight: broadcast to the logits' shape.
         reduction: "mean" over all elements, "sum" or "none".
 
@@ -38,7 +40,8 @@ def binary_cross_entropy(
         A scalar, or with reduction="none" an array of the logits' shape: float64 for float64 logits, else float32.
 
     Raises:
-        ShapeError: shapes do not fit. DTypeError: an argument is not real. OptionError: an unknown reduction.
+        ShapeError: shapes do not fit. DTypeError: an argument is not real. LabelError: a target is no probability.
+        OptionError: an unknown reduction, or p is no probability.
 
     >>> import softxent
     >>> float(softxent.binary_cross_entropy([40.0], [1.0]))
@@ -47,7 +50,9 @@ def binary_cross_entropy(
     Equals torch.nn.functional.binary_cross_entropy_with_logits, and with from_logits=False binary_cross_entropy, which
     clips log p at −100. The loss of x is the cross-entropy of the two logits [x, 0].
     """
-    return evaluate_binary(logits, targets, from_logits, weight, pos_weight, reduction, want_grad=False)[0]
+    return evaluate_binary(
+        logits, targets, from_logits, weight, pos_weight, reduction, want_grad=False, advice=FOR_TARGETS
+    )[0]
 
 
 def binary_cross_entropy_value_and_grad(
@@ -82,4 +87,6 @@ def binary_cross_entropy_value_and_grad(
 
     Equals torch.autograd.grad of torch.nn.functional.binary_cross_entropy_with_logits.
     """
-    return evaluate_binary(logits, targets, from_logits, weight, pos_weight, reduction, want_grad=True)
+    return evaluate_binary(
+        logits, targets, from_logits, weight, pos_weight, reduction, want_grad=True, advice=FOR_TARGETS
+    )

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.intervals import FOR_DIVERGENCE, FOR_LABELS, check_all, logarithm_interval
 from softxent.arrays.loss import evaluate, reduce_losses
 from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
 from softxent.arrays.small import small_label_loss
 from softxent.arrays.targets import is_index_labels, prepare_targets
+from softxent.given import LABELS, LOGITS, NUMBERS, as_flag, as_numbers
 from softxent.options import LossOptions, Reduction, check_reduction, loss_options
 
 __all__ = ["cross_entropy", "cross_entropy_hvp", "cross_entropy_value_and_grad", "kl_divergence"]
@@ -45,9 +47,10 @@ def cross_entropy(
         logits: floating (float16 and bfloat16 are computed in float32), integers or bool (float64), or longdouble
             (slow: by the reference).
         labels: class indices, integers of the logits' shape without the class axis; or probabilities, floating, of the
-            logits' shape. Probabilities need not sum to 1.
+            logits' shape. Probabilities are in [0, 1], but for what rounding may add, and need not sum to 1.
         axis: the class axis.
-        from_logits: False if `logits` holds probabilities: loss = −Σ t_c log p_c, with 0·log 0 = 0, nothing clipped.
+        from_logits: False if `logits` holds probabilities, in [0, 1]: loss = −Σ t_c log p_c, with 0·log 0 = 0, nothing
+            clipped.
         weight: (C,) class weights, finite.
         ignore_index: rows with this index label count nothing, whatever their logits are.
         label_smoothing: in [0, 1].
@@ -62,8 +65,9 @@ def cross_entropy(
         logits, else float32. NaN for a row with NaN, +inf or only −inf logits, and for the mean of no rows.
 
     Raises:
-        LabelError (a ValueError and an IndexError): a label is no class; it names the row. ShapeError, OptionError
-        (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what came.
+        LabelError (a ValueError and an IndexError): a label is no class, or no probability; it names the row.
+        ShapeError, OptionError (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what
+        came. A NaN is not refused: its row's results are NaN.
 
     >>> import softxent
     >>> float(softxent.cross_entropy([[4.0, -4.0, 3.0]], [2]))
@@ -80,7 +84,8 @@ def cross_entropy(
     small = small_label_loss(logits, labels, axis, from_logits, *modifiers, False, None)
     if small is not None:
         return small[0]
-    return evaluate(logits, labels, loss_options(*modifiers), axis=axis, from_logits=from_logits)[0]
+    options = loss_options(*modifiers)
+    return evaluate(logits, labels, options, axis=axis, from_logits=from_logits, advice=FOR_LABELS)[0]
 
 
 def cross_entropy_value_and_grad(
@@ -109,8 +114,8 @@ def cross_entropy_value_and_grad(
     which is (p − y)/D without the cancellation of p_y − 1.
 
     Args:
-        logits, labels, axis, from_logits, weight, ignore_index, label_smoothing, z_loss, softcap, temperature,
-        reduction: as cross_entropy.
+        logits, labels, axis, from_logits, reduction: as cross_entropy.
+        weight, ignore_index, label_smoothing, z_loss, softcap, temperature: as cross_entropy.
         out: an array of the logits' shape and dtype for the gradient; it may be the logits themselves.
 
     Returns:
@@ -133,7 +138,9 @@ def cross_entropy_value_and_grad(
     if small is not None:
         return small
     options = loss_options(*modifiers)
-    return evaluate(logits, labels, options, axis=axis, from_logits=from_logits, want_grad=True, out=out)
+    return evaluate(
+        logits, labels, options, axis=axis, from_logits=from_logits, want_grad=True, out=out, advice=FOR_LABELS
+    )
 
 
 def cross_entropy_hvp(
@@ -158,8 +165,8 @@ def cross_entropy_hvp(
         H v = Y · p ⊙ (v − ⟨p, v⟩) / D
 
     Args:
-        logits, labels, axis, from_logits, weight, ignore_index, label_smoothing, z_loss, softcap, temperature,
-        reduction: as cross_entropy.
+        logits, labels, axis, from_logits, reduction: as cross_entropy.
+        weight, ignore_index, label_smoothing, z_loss, softcap, temperature: as cross_entropy.
         tangent: the direction, of the logits' shape.
 
     Returns:
@@ -175,7 +182,11 @@ def cross_entropy_hvp(
     Equals jax.jvp of the gradient, and torch.autograd.functional.hvp of torch.nn.functional.cross_entropy.
     """
     options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
-    return evaluate(logits, labels, options, axis=axis, from_logits=from_logits, tangent=tangent)[1]
+    direction = as_numbers("tangent", tangent, NUMBERS)  # None would ask evaluate for the loss
+    _, product = evaluate(
+        logits, labels, options, axis=axis, from_logits=from_logits, tangent=direction, advice=FOR_LABELS
+    )
+    return product
 
 
 def kl_divergence(
@@ -195,9 +206,10 @@ def kl_divergence(
     Its gradient with respect to the logits is the cross-entropy's.
 
     Args:
-        labels: probabilities, floating, of the logits' shape; or class indices (entropy 0: the cross-entropy itself).
+        labels: probabilities, floating, in [0, 1], of the logits' shape; or class indices (entropy 0: the cross-entropy
+            itself).
         logits, axis: as cross_entropy.
-        from_logits: False if `logits` holds the probabilities p.
+        from_logits: False if `logits` holds the probabilities p, in [0, 1].
         reduction: "mean" over the rows, "sum" or "none".
 
     Returns:
@@ -215,23 +227,26 @@ def kl_divergence(
     to 1.
     """
     check_reduction(reduction)
-    array = as_floating("logits", logits)
+    from_logits = as_flag("from_logits", from_logits)
+    array = as_floating("logits", logits, LOGITS if from_logits else NUMBERS)
     layout = Layout.of(array.shape, axis)
-    targets = np.asarray(labels)
+    targets = as_numbers("labels", labels, LABELS)
     if is_index_labels(targets, layout.shape, layout.row_shape, "logits"):
         return cross_entropy(array, targets, axis=axis, from_logits=from_logits, reduction=reduction)
+    dtype = working_dtype(array.dtype)
+    prepared = prepare_targets(targets, layout, LossOptions(reduction=reduction), dtype, advice=FOR_DIVERGENCE)
+    interval = None if from_logits else logarithm_interval("logits", array, layout)
     if is_longdouble(array.dtype):
         from softxent import reference
 
+        check_all(interval, prepared.interval)
         last = [np.moveaxis(a, layout.axes[0], -1) for a in (targets, array)]
         return reference.kl_divergence(*last, from_logits=from_logits, reduction=reduction)
-    dtype = working_dtype(array.dtype)
-    prepared = prepare_targets(targets, layout, LossOptions(reduction=reduction), dtype)
     losses = np.empty(layout.num_rows)
     if layout.num_rows and prepared.rows is not None:
         from softxent.kernels.cpu.probabilities import kl_rows
 
-        source, soft = Rows(array, layout, dtype, "in"), prepared.rows
+        source, soft = Rows(array, layout, dtype, "in", interval), prepared.rows
 
         def work(block: Block) -> None:
             kl_rows(source.read(block), soft.read(block), from_logits, losses[block.rows])

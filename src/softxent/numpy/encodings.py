@@ -10,6 +10,7 @@ import numpy.typing as npt
 from softxent.arrays.rows import Axis, Layout, as_floating
 from softxent.arrays.targets import as_index_labels
 from softxent.errors import DTypeError, LabelError, OptionError
+from softxent.given import INDICES, as_index, as_numbers
 
 __all__ = ["hardmax", "one_hot"]
 
@@ -55,6 +56,17 @@ def hardmax(x: npt.ArrayLike, axis: Axis = -1) -> Any:
     return result.reshape(layout.shape)[()]
 
 
+def _result_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return dtype as NumPy's, if it is one of numbers."""
+    try:
+        result: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"dtype must be a NumPy dtype, such as np.float32; got {dtype!r}") from error
+    if result.kind not in "fiubc" and result.name != "bfloat16":
+        raise DTypeError(f"dtype must be a dtype of numbers, such as np.float32; got {dtype!r}")
+    return result
+
+
 def one_hot(labels: npt.ArrayLike, num_classes: int, *, dtype: npt.DTypeLike = np.float32) -> np.ndarray:
     """Class indices as rows with a single one.
 
@@ -69,7 +81,8 @@ def one_hot(labels: npt.ArrayLike, num_classes: int, *, dtype: npt.DTypeLike = n
         An array of shape (…, num_classes).
 
     Raises:
-        DTypeError: labels are no integers. LabelError: a label is no class. OptionError: num_classes < 1.
+        DTypeError: labels or num_classes are no integers, or dtype is none of numbers. LabelError: a label is no class.
+        OptionError: num_classes < 1.
 
     >>> import softxent
     >>> softxent.one_hot([1, 0], 3)
@@ -79,20 +92,17 @@ def one_hot(labels: npt.ArrayLike, num_classes: int, *, dtype: npt.DTypeLike = n
     Equals torch.nn.functional.one_hot and jax.nn.one_hot for labels that are classes; where they clamp, wrap or leave a
     row empty, this raises.
     """
-    try:
-        count = (
-            int(np.asarray(num_classes).item()) if not isinstance(num_classes, (int, np.integer)) else int(num_classes)
-        )
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"num_classes must be an integer; got {num_classes!r}") from error
-    if isinstance(num_classes, (bool, float)) or count < 1:
-        raise OptionError(f"num_classes must be an integer of at least 1; got {num_classes!r}")
-    array = np.asarray(labels)
-    index = as_index_labels("labels", array)
+    count = as_index("num_classes", num_classes)
+    if count < 1:
+        raise OptionError(f"num_classes must be at least 1; got {num_classes!r}")
+    kind = _result_dtype(dtype)
+    array = as_numbers("labels", labels, INDICES)
+    index = as_index_labels("labels", array, count)
     bad = (index < 0) | (index >= count)
     if bad.any():
         row = int(np.argmax(bad))
-        raise LabelError(f"labels must be in [0, {count}); got {int(index[row])} at position {row}")
-    result = np.zeros((index.size, count), dtype)
+        where = [int(i) for i in np.unravel_index(row, array.shape)] if array.ndim else ""
+        raise LabelError(f"labels must be in [0, {count}), the classes; got {int(index[row])} at labels{where}")
+    result = np.zeros((index.size, count), kind)
     result[np.arange(index.size), index] = 1
     return result.reshape(*array.shape, count)

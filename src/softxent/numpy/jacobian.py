@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softxent.arrays.intervals import FOR_SOFTMAX
 from softxent.arrays.products import jacobian_product
 from softxent.arrays.rows import Layout, as_floating, is_longdouble, run_blocks
 
@@ -51,7 +52,7 @@ def softmax_jacobian(x: npt.ArrayLike, axis: int = -1) -> Any:
     wide = np.array(rows, np.float64, order="C")
     single = array.dtype.itemsize <= 4
     result = np.empty((wide.shape[0], c, c), np.float32 if single else np.float64)
-    from softxent.kernels.cpu.half import round_to
+    from softxent.kernels.cpu.simd.half import round_to
 
     if result.size:
         from softxent.kernels.cpu.jacobian import softmax_jacobian_rows
@@ -69,7 +70,7 @@ def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike, axis: int = -1) -> Any
         J t = p ⊙ (t − ⟨p, t⟩)
 
     Args:
-        p: softmax's output (not the logits).
+        p: softmax's output, in [0, 1] (not the logits).
         tangent: the logits' direction, of p's shape.
         axis: the class axis.
 
@@ -77,7 +78,7 @@ def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike, axis: int = -1) -> Any
         An array of p's shape, of the common dtype of p and tangent.
 
     Raises:
-        ShapeError: the shapes differ. DTypeError: an argument is not real.
+        ShapeError: the shapes differ. DTypeError: an argument is not real. OptionError: p is out of [0, 1].
 
     >>> import softxent
     >>> softxent.softmax_jvp([0.25, 0.75], [1.0, 0.0])
@@ -85,7 +86,7 @@ def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike, axis: int = -1) -> Any
 
     Equals jax.jvp(jax.nn.softmax, …)[1], and softmax_vjp: the Jacobian is symmetric.
     """
-    return jacobian_product(p, tangent, axis, "tangent")
+    return jacobian_product(p, tangent, axis, "tangent", FOR_SOFTMAX)
 
 
 def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> Any:
@@ -96,7 +97,7 @@ def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> A
         ∂E/∂x = Jᵀ g = p ⊙ (g − ⟨p, g⟩)
 
     Args:
-        p: softmax's output (not the logits).
+        p: softmax's output, in [0, 1] (not the logits).
         cotangent: ∂E/∂p, of p's shape.
         axis: the class axis.
 
@@ -104,7 +105,7 @@ def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> A
         An array of p's shape, of the common dtype of p and cotangent.
 
     Raises:
-        ShapeError: the shapes differ. DTypeError: an argument is not real.
+        ShapeError: the shapes differ. DTypeError: an argument is not real. OptionError: p is out of [0, 1].
 
     >>> import softxent
     >>> softxent.softmax_vjp([0.25, 0.75], [-4.0, 0.0])
@@ -112,4 +113,4 @@ def softmax_vjp(p: npt.ArrayLike, cotangent: npt.ArrayLike, axis: int = -1) -> A
 
     Equals torch.softmax's backward, and softmax_jvp: the Jacobian is symmetric.
     """
-    return jacobian_product(p, cotangent, axis, "cotangent")
+    return jacobian_product(p, cotangent, axis, "cotangent", FOR_SOFTMAX)

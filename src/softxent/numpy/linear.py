@@ -32,12 +32,12 @@ def linear_cross_entropy(
 
         loss = cross_entropy(x @ weight.T + bias, labels, …)
 
-    computed for a chunk of rows at a time (about 32 MB of logits, cut by the shapes alone).
+    computed for a chunk of rows at a time (up to 104 MB of logits, cut by the shapes alone).
 
     Args:
         x: (N, D) inputs of the layer; float16 and bfloat16 are multiplied in float32.
         weight: (C, D), the layer's matrix.
-        labels: (N,) class indices, or (N, C) probabilities.
+        labels: (N,) class indices, or (N, C) probabilities, in [0, 1].
         bias: (C,) or None.
         class_weight: (C,) class weights, what cross_entropy calls weight.
         ignore_index, label_smoothing, z_loss, softcap, temperature, reduction: as cross_entropy. Ignored rows take no
@@ -86,8 +86,8 @@ def linear_cross_entropy_value_and_grad(
     The gradient of the weight is accumulated in float32 for half precision, and rounded once.
 
     Args:
-        x, weight, labels, bias, class_weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction:
-        as linear_cross_entropy.
+        x, weight, labels, bias, class_weight, reduction: as linear_cross_entropy.
+        ignore_index, label_smoothing, z_loss, softcap, temperature: as linear_cross_entropy.
 
     Returns:
         (loss, LinearGradients(x=…, weight=…, bias=…)), each gradient of its argument's shape and dtype; bias is None

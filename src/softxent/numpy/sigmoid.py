@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from softxent.arrays.rows import Block, Layout, Rows, as_floating, is_longdouble, run_blocks, working_dtype
+from softxent.given import NUMBERS
 
 __all__ = ["log_sigmoid", "sigmoid"]
 
 
 def _map_elements(x: npt.ArrayLike, kernel_name: str) -> Any:
-    array = as_floating("x", x)
+    array = as_floating("x", x, NUMBERS)
     if is_longdouble(array.dtype):
         from softxent import reference
 

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from softxent import log_softmax, softmax
-from softxent.kernels.cpu.blas import single_threaded_blas
+from softxent.kernels.cpu.matmul.blas import single_threaded_blas
 from softxent.sklearn.metric import choose_metric
 from softxent.sklearn.objective import Objective
 from softxent.sklearn.solver import Progress, minimize
@@ -50,24 +50,26 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         coef_: (C, p), or (1, p) with two classes; X's dtype.
         intercept_: (C,) or (1,).
         n_iter_: (1,) iterations taken.
-        objective_: F at the end. loss_: its first term. gradient_norm_: the largest component of its gradient.
-        converged_: whether the fit met tol.
+        objective_: F at the end.
+        loss_: its first term.
+        gradient_norm_: the largest component of its gradient.
+        converged_: whether the fit met tol, or stands where the objective does not move any more.
+        not_reached_: which number is above its tolerance, in words; "" where none is.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
 
     Raises:
         ValueError in fit: a parameter out of its range, NaN or infinite X, fewer than two classes, weights all zero.
 
-    Examples:
-        >>> from sklearn.datasets import load_iris
-        >>> from softxent.sklearn import SoftmaxRegression
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = SoftmaxRegression().fit(X, y)
-        >>> model.predict(X[[0, 60, 120]])
-        array([0, 1, 2])
-        >>> round(model.score(X, y), 3)
-        0.973
-        >>> bool(np.isfinite(model.predict_log_proba(X * 1e4)).all())
-        True
+    >>> from sklearn.datasets import load_iris
+    >>> from softxent.sklearn import SoftmaxRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SoftmaxRegression().fit(X, y)
+    >>> model.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
+    >>> round(model.score(X, y), 3)
+    0.973
+    >>> bool(np.isfinite(model.predict_log_proba(X * 1e4)).all())
+    True
 
     The objective is that of sklearn.linear_model.LogisticRegression with its default solver, and so is the minimum.
     Differences: L-BFGS walks in the metric of the features' Gram matrix (softxent/sklearn/metric.py), which needs fewer
@@ -141,8 +143,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         progress = solution.progress
         if not solution.converged:
             warnings.warn(
-                f"softmax regression did not converge in {progress.iteration} iterations: the largest component of the "
-                f"gradient is {progress.gradient_norm:.1e}, tol is {self.tol:.1e} ({solution.message.strip()}). "
+                f"softmax regression did not converge in {progress.iteration} iterations: "
+                f"{progress.not_reached(self.tol)} ({solution.message.strip()}). "
                 f"Raise max_iter (now {self.max_iter}), raise tol, or lower C (now {self.C}).",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -159,6 +161,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.loss_ = progress.loss
         self.gradient_norm_ = progress.gradient_norm
         self.converged_ = solution.converged
+        self.not_reached_ = progress.not_reached(self.tol)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:

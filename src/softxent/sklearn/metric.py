@@ -26,7 +26,7 @@ from typing import Protocol
 
 import numpy as np
 
-from softxent.kernels.cpu import scheduler
+from softxent.kernels.cpu.threads import scheduler
 from softxent.sklearn.objective import Objective
 
 __all__ = ["GramMetric", "Identity", "Metric", "choose_metric"]

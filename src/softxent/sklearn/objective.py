@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from softxent.kernels.cpu import hard_label_block, scheduler
+from softxent.kernels.cpu import hard_label_block
+from softxent.kernels.cpu.threads import scheduler
 
 __all__ = ["Objective", "block_rows"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,19 @@ class Progress:
     objective: float  # loss plus penalty
     loss: float
     gradient_norm: float  # the largest absolute component, with respect to coefficients and intercepts
+    metric_norm: float  # the gradient's Euclidean norm in the metric
+    metric_tol: float  # what that may be at the end; infinite where the largest component decides alone
+
+    def not_reached(self, tol: float) -> str:
+        """Return the number that has not reached its tolerance, in words; "" where both have."""
+        if not self.gradient_norm <= tol:
+            return f"the largest component of the gradient is {self.gradient_norm:.1e}, tol is {tol:.1e}"
+        if not self.metric_norm <= self.metric_tol:
+            return (
+                f"the gradient's norm in the metric of the features is {self.metric_norm:.1e}, where tol allows "
+                f"{self.metric_tol:.1e}"
+            )
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +77,10 @@ def minimize(
     def evaluate(parameters: np.ndarray, iteration: int) -> tuple[Solution, np.ndarray]:
         value, loss, gradient = objective.value_and_gradient(parameters)
         inner = metric.gradient(gradient)
-        largest = float(np.abs(gradient).max())
-        converged = largest <= tol and float(np.linalg.norm(inner)) <= metric.tolerance * tol
-        return Solution(parameters, Progress(iteration, max_iter, value, loss, largest), converged, ""), inner
+        largest, norm = float(np.abs(gradient).max()), float(np.linalg.norm(inner))
+        norm_tol = metric.tolerance * tol if math.isfinite(metric.tolerance) else math.inf  # inf · 0 is NaN
+        progress = Progress(iteration, max_iter, value, loss, largest, norm, norm_tol)
+        return Solution(parameters, progress, not progress.not_reached(tol), ""), inner
 
     accepted, _ = evaluate(start, 0)
     if accepted.converged or max_iter == 0:

@@ -21,10 +21,10 @@ from softxent.torch.arguments import (
     tensor,
 )
 from softxent.torch.dispatch import differentiates_forward, traced, transforms
-from softxent.torch.expressions import loss_expression, transformed
+from softxent.torch.expressions import loss_expression
 from softxent.torch.loss_functions import loss_of
 from softxent.torch.small import small_loss
-from softxent.torch.softmax import logsumexp
+from softxent.torch.softmax_functions import lse_of
 
 __all__ = ["cross_entropy"]
 
@@ -116,22 +116,18 @@ def cross_entropy(
         tensor("weight", weight)
     if traced(input):
         loss = _traced(input, target, weight, dim, modifiers)
-        return (loss, _lse(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
+        return (loss, lse_of(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
     options = loss_options(None, *modifiers)
     check_target(target, input.shape, dim)
     if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
         check_devices(input, input.shape, dim, weight, target=target)
     if not inplace:
         loss = loss_of(input, target, weight, options, dim)
-        return (loss, _lse(input, dim, options)) if return_lse else loss
+        return (loss, lse_of(input, dim, options)) if return_lse else loss
     if return_lse:
         raise OptionError("inplace=True and return_lse=True exclude each other: the gradient takes the logits' place")
     _check_overwriting(input, target)
     return loss_of(input, target, weight, options, dim, overwrites=True)
-
-
-def _lse(input: Tensor, dim: int, options: LossOptions) -> Tensor:
-    return logsumexp(transformed(input, options)[0], dim)
 
 
 def _traced(input: Tensor, target: Tensor, weight: Tensor | None, dim: int, modifiers: tuple[Any, ...]) -> Tensor:

@@ -22,10 +22,10 @@ from torch.autograd import Function
 from softxent.options import LossOptions
 from softxent.torch import cpu
 from softxent.torch.dispatch import applied, differentiates_forward, is_differentiated, recorded, transforms
-from softxent.torch.expressions import reduced, transformed, without_ignored
+from softxent.torch.expressions import reduced, without_ignored
 from softxent.torch.loss_functions import checked_labels, loss_of
 from softxent.torch.on_device import linear_loss
-from softxent.torch.softmax_functions import logsumexp_of
+from softxent.torch.softmax_functions import lse_of
 
 __all__ = ["linear_loss_of", "linear_lse_of"]
 
@@ -57,7 +57,7 @@ def linear_loss_of(
 
 
 def _chunks(x: Tensor, linear_weight: Tensor) -> list[slice]:
-    from softxent.kernels.cpu.linear import rows_per_chunk
+    from softxent.kernels.cpu.matmul.linear import rows_per_chunk
 
     step = rows_per_chunk(max(linear_weight.shape[0], 1), 4)
     return [slice(start, start + step) for start in range(0, x.shape[0], step)]
@@ -88,8 +88,7 @@ def linear_lse_of(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, 
     """Return logsumexp of every row's logits, in chunks."""
 
     def lse(rows: Tensor) -> Tensor:
-        z = _logits(rows, linear_weight, linear_bias)
-        return logsumexp_of(transformed(z, options)[0], 1)
+        return lse_of(_logits(rows, linear_weight, linear_bias), 1, options)
 
     chunks = _chunks(x, linear_weight) or [slice(0, 0)]
     if len(chunks) == 1 or transforms() or differentiates_forward():

@@ -31,7 +31,8 @@ from softxent.torch.dispatch import (
     recorded,
     transforms,
 )
-from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened
+from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened, without_ignored
+from softxent.torch.tensors import alive
 
 __all__ = ["begin_loss", "checked_labels", "logits_gradient", "loss_of"]
 
@@ -143,7 +144,8 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
     logits, target, weight = ctx.saved_tensors
     if is_batch_of_gradients(cotangent):
         one = torch.ones(cotangent.shape, dtype=cotangent.dtype, device=cotangent.device)
-        return _gradient(logits, target, weight, one, ctx) * _spread(cotangent, ctx.dim)
+        gradients = _gradient(logits, target, weight, one, ctx) * _spread(cotangent, ctx.dim)
+        return without_ignored(gradients, target, ctx.options, ctx.dim)  # where the mean of nothing brings infinity
     return _gradient(logits, target, weight, cotangent, ctx)
 
 
@@ -194,13 +196,14 @@ class _Loss(Function):
         logits, target, weight = ctx.saved_tensors
         wide = torch.float64 if logits.dtype is torch.float64 else torch.float32
         rows = logits.shape[: ctx.dim] + logits.shape[ctx.dim + 1 :]
-        one = torch.ones(rows if ctx.options.reduction == "none" else (), dtype=wide, device=logits.device)
+        one = torch.ones(rows, dtype=wide, device=logits.device)
         if t is None:
-            return torch.zeros_like(one)
-        # The sum in float64: its terms cancel.
-        terms = for_sums(_gradient(logits, target, weight, one, ctx)) * for_sums(t)
-        total = terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()
-        return total.to(wide)
+            losses = torch.zeros_like(one)
+        else:
+            gradient = applied(_LossGradient, logits, target, weight, one, _rowwise(ctx.options), ctx.dim)
+            losses = (for_sums(gradient) * for_sums(t)).sum(ctx.dim)  # in float64: its terms cancel
+        # A mean of no rows changes as it is: 0/0.
+        return reduced(losses, target, weight, ctx.options).to(wide)
 
 
 # As softxent.torch.dispatch.applied, looked up once.
@@ -222,7 +225,7 @@ class _BatchedLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        logits, target, weight = ctx.saved_tensors
+        logits, target, weight = alive(*ctx.saved_tensors)
         return _gradient(logits, target, weight, cotangent, ctx), None, None, None, None
 
     jvp = _Loss.jvp
@@ -253,7 +256,7 @@ class _LossGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
-        logits, target, weight, cotangent = ctx.saved_tensors
+        logits, target, weight, cotangent = alive(*ctx.saved_tensors)
         for_logits = for_cotangent = None
         if ctx.needs_input_grad[0]:
             for_logits = _curvature(logits, target, weight, cotangent, ctx.options, ctx.dim, v)

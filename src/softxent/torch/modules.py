@@ -22,8 +22,8 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     r"""cross_entropy as a module, in the place of torch.nn.CrossEntropyLoss.
 
     Args:
-        weight, size_average, ignore_index, reduce, reduction, label_smoothing, z_loss, softcap, temperature,
-        return_lse, inplace: as cross_entropy.
+        weight, size_average, ignore_index, reduce, reduction, label_smoothing: as cross_entropy.
+        z_loss, softcap, temperature, return_lse, inplace: as cross_entropy.
 
     Called with (input, target), it returns what cross_entropy returns, and raises what it raises; an option out of its
     range is refused when the module is made.

@@ -25,7 +25,7 @@ def linear_loss(
     cotangent: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor | None]]:
     """As softxent.torch.cpu.linear_loss."""
-    from softxent.kernels.cpu.linear import rows_per_chunk
+    from softxent.kernels.cpu.matmul.linear import rows_per_chunk
 
     wide = torch.promote_types(torch.promote_types(x.dtype, linear_weight.dtype), torch.float32)
     num_rows, num_classes = x.shape[0], linear_weight.shape[0]

@@ -17,11 +17,13 @@ from typing import Any
 from torch import Tensor
 from torch.autograd import Function
 
+from softxent.options import LossOptions
 from softxent.torch import compiled
 from softxent.torch.dispatch import applied, backend, recorded, traced
-from softxent.torch.expressions import widened
+from softxent.torch.expressions import transformed, widened
+from softxent.torch.tensors import alive
 
-__all__ = ["log_softmax_of", "logsumexp_of", "softmax_of"]
+__all__ = ["log_softmax_of", "logsumexp_of", "lse_of", "softmax_of"]
 
 
 def softmax_of(z: Tensor, dim: int) -> Tensor:
@@ -39,6 +41,13 @@ def logsumexp_of(z: Tensor, dim: int) -> Tensor:
     return compiled.logsumexp(z, dim) if traced(z) else applied(_LogSumExp, z, dim)  # type: ignore[no-any-return]
 
 
+def lse_of(logits: Tensor, dim: int, options: LossOptions) -> Tensor:
+    """Return logsumexp of what the options make of logits, in their dtype, rounded once."""
+    if not options.transforms_logits:
+        return logsumexp_of(logits, dim)
+    return logsumexp_of(transformed(widened(logits), options)[0], dim).to(logits.dtype)
+
+
 def _sum(x: Tensor, dim: int) -> Tensor:
     return x.sum(dim, keepdim=True)
 
@@ -54,7 +63,10 @@ class _OfRows(Function):
 
     @classmethod
     def _of_batch(cls, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
-        return applied(cls, z.movedim(in_dims[0], 0), dim + 1), 0
+        z = z.movedim(in_dims[0], 0)
+        if z.ndim == 1:  # a batch of scalars, each of which is a row of one class
+            return applied(cls, z.unsqueeze(1), 1).reshape(z.shape), 0
+        return applied(cls, z, dim + 1), 0
 
 
 class _Softmax(_OfRows):
@@ -100,7 +112,7 @@ class _LogSoftmax(_OfRows):
         (z,) = ctx.saved_tensors
         total = _sum(widened(v), ctx.dim)
         if recorded(v):
-            return (widened(v) - softmax_of(widened(z), ctx.dim) * total).to(z.dtype), None
+            return (widened(v) - softmax_of(alive(widened(z))[0], ctx.dim) * total).to(z.dtype), None
         p = backend(z).softmax(z, ctx.dim)
         if p.dtype is v.dtype is total.dtype:
             return p.mul_(total.neg_()).add_(v), None
@@ -127,7 +139,7 @@ class _LogSumExp(_OfRows):
         (z,) = ctx.saved_tensors
         v = widened(v).unsqueeze(ctx.dim)
         if recorded(v):
-            return (softmax_of(widened(z), ctx.dim) * v).to(z.dtype), None
+            return (softmax_of(alive(widened(z))[0], ctx.dim) * v).to(z.dtype), None
         p = backend(z).softmax(z, ctx.dim)
         return (p.mul_(v) if p.dtype is v.dtype else (widened(p) * v).to(z.dtype)), None
 

@@ -1,4 +1,4 @@
-"""PyTorch's own OpenMP threads for our kernels, as many as torch.set_num_threads says (softxent.kernels.cpu.openmp)."""
+"""PyTorch's own OpenMP threads for our kernels, as many as torch.set_num_threads says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""The derivation: every step of a row, in order."""
+"""The derivation: every step of a row, in order. Begin with `derivation` below.
+
+forward      from logits to probabilities
+loss         from probabilities to the loss
+backward     from the loss back to the logits, by the chain rule
+around       what accompanies the gradient: the Hessian, and the sigmoid of two classes
+numerics     what floating point makes of it
+columns      tables and lines of numbers, which the others share
+"""
 
 from __future__ import annotations
 
@@ -9,13 +17,13 @@ from softxent.explain.derivation.forward import forward
 from softxent.explain.derivation.loss import loss
 from softxent.explain.derivation.numerics import numerics
 from softxent.explain.problem import Problem
-from softxent.explain.scene import textbook_errors
-from softxent.explain.steps import Scene, Step
+from softxent.explain.scene import Scene, textbook_errors
+from softxent.explain.steps import Step
 from softxent.explain.values import values_of
 
 __all__ = ["STEP_IDS", "derivation"]
 
-# Every step that there can be, in order; some rows have no use for some of them.
+# All steps in order. A row has those that make sense for it.
 STEP_IDS = (
     "network", "logits", "shift", "exponentials", "sum", "probabilities", "graph", "hardmax", "shares",
     "labels", "loss", "divergence",
@@ -26,7 +34,7 @@ STEP_IDS = (
 
 
 def derivation(problem: Problem) -> tuple[Scene, tuple[Step, ...]]:
-    """Return the row's exact values and the steps."""
+    """Return the steps of a row, and what they are made from."""
     values = values_of(problem)
     if values.L.is_nan():
         raise OptionError(

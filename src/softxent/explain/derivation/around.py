@@ -1,4 +1,4 @@
-"""What belongs beside the gradient: the second derivative, and the two-class case as a sigmoid."""
+"""What accompanies the gradient: the Hessian, and the sigmoid of two classes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from softxent.explain.derivation.columns import word
 from softxent.explain.exact import ONE, exp, log1p, precisely, short, show
-from softxent.explain.formula import Formula, Node, add, call, div, eq, mul, neg, num, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, Node, add, call, div, eq, mul, neg, num, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 
 __all__ = ["around"]
 
@@ -19,7 +20,7 @@ def around(scene: Scene) -> Iterator[Step]:
     """Yield the Hessian and, where there are two classes to compare, the sigmoid."""
     yield _hessian(scene)
     v, problem = scene.values, scene.problem
-    # Two classes that are both impossible have no odds.
+    # Two impossible classes have no odds: 0/0.
     if problem.rival != problem.focus and not (v.x[problem.focus].is_infinite() and v.x[problem.rival].is_infinite()):
         yield _sigmoid(scene)
 
@@ -46,14 +47,14 @@ def _hessian(scene: Scene) -> Step:
 
 
 def _sigmoid(scene: Scene) -> Step:
-    """softmax([z₁, z₂])₁ = σ(z₁ − z₂); of more classes, the odds of any two depend on their difference alone."""
+    """Return softmax([z₁, z₂])₁ = σ(z₁ − z₂). With more classes it holds for the odds of any two."""
     problem, v = scene.problem, scene.values
     t, r = problem.focus, problem.rival
     z_t, z_r, a_t, a_r = sym("z", "t"), sym("z", "r"), sym("a", "t"), sym("a", "r")
     u = sym("u")
     with precisely():
         difference = v.x[t] - v.x[r]
-        # An impossible class stays one at any temperature.
+        # inf / inf, at infinite temperature, would be NaN: an impossible class stays impossible.
         gap = difference if difference.is_infinite() else difference / v.T
         sigma = ONE / (ONE + exp(-gap)) if gap > 0 else exp(gap) / (ONE + exp(gap))
         binary = log1p(exp(-gap)) if gap >= 0 else -gap + log1p(exp(gap))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from softxent.explain.derivation.columns import by_class, numbers, word
 from softxent.explain.exact import ZERO, precisely, short, show
-from softxent.explain.formula import Formula, d, div, eq, mul, neg, num, over, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, d, div, eq, mul, neg, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 from softxent.explain.values import derive
 
 __all__ = ["backward"]
@@ -84,13 +85,13 @@ def _jacobian(scene: Scene) -> Step:
 
 
 def _heat(scene: Scene) -> tuple[str, ...]:
-    """Return the Jacobian as shades; + where it is positive, which is on the diagonal alone."""
+    """Return the Jacobian as shades with signs; only the diagonal is positive."""
     v, count = scene.values, scene.problem.num_classes
     lines = []
     for i in range(count):
         cells = []
         for j in range(count):
-            size = float(abs(v.J[i][j])) * 4  # at most 1: p(1 − p) ≤ 1/4
+            size = float(abs(v.J[i][j])) * 4  # at most 1, since p(1 − p) ≤ 1/4
             cells.append(("+" if i == j else "−") + " ░▒▓█"[min(4, int(size * 4.999) + (size > 1e-4))])
         lines.append(" ".join(cells))
     return tuple(lines)
@@ -101,7 +102,7 @@ def _chain(scene: Scene) -> Step:
     focus, count = problem.focus, problem.num_classes
     formula = Formula(eq(d(L, z_j), over("i", mul(d(L, a_i), da_dz))), "j")
     with precisely():
-        # −y_i/a_i · a_i (δ_ij − a_j) = −y_i (δ_ij − a_j): the a_i cancels, also where it is 0.
+        # −y_i/a_i · a_i (δ_ij − a_j) = −y_i (δ_ij − a_j): the right side has a value where a_i = 0, too.
         terms = [-v.y[i] * (v.q[focus] if i == focus else -v.a[focus]) + ZERO for i in range(count)]
     name = ("mul", d(L, a_i), d(a_i, sym("z", str(focus))))
     table = by_class(
@@ -115,7 +116,7 @@ def _chain(scene: Scene) -> Step:
 
 
 def _push_pull(scene: Scene) -> Step:
-    """Push all: every logit goes down by its probability. Pull one: the true one goes up by 1."""
+    """Show the negative gradient as two moves: every logit goes down by its probability, the true one up by 1."""
     problem, v = scene.problem, scene.values
     width = 22
     unit = max([float(v.Y), *(abs(float(t)) for t in v.y), *(float(p) for p in v.a), 1e-300])

@@ -1,4 +1,4 @@
-"""Tables with one row a class, and the numbers of a formula."""
+"""Tables with one row for each class, and the lines of numbers of formulas."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from softxent.explain.exact import show
-from softxent.explain.formula import Formula, Node, lines
-from softxent.explain.scene import lookup_in
-from softxent.explain.steps import Scene, Table
+from softxent.explain.formulas.formula import Formula, Node, lines
+from softxent.explain.scene import Scene, lookup_in
+from softxent.explain.steps import Table
 
 __all__ = ["by_class", "numbers", "word"]
 
@@ -19,7 +19,7 @@ def word(key: str) -> Node:
 
 
 def by_class(scene: Scene, *columns: tuple[Node, Sequence[Decimal]]) -> Table:
-    """Return the classes' names and columns of numbers with all their digits; the label's row is marked."""
+    """Return a table of the classes' names and of columns of numbers in full; the label's row is marked."""
     rows = tuple((name, *(show(values[i]) for _, values in columns)) for i, name in enumerate(scene.problem.names))
     return Table((word("class"), *(header for header, _ in columns)), rows, marked=scene.problem.label, live=True)
 

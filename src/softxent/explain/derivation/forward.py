@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from softxent.explain.derivation.columns import by_class, numbers, word
 from softxent.explain.exact import ZERO, exact, precisely, short, show, total
-from softxent.explain.formula import Formula, Node, add, call, div, eq, mul, num, over, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, Node, add, call, div, eq, mul, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 from softxent.explain.values import derive
 
 __all__ = ["bar", "forward"]
@@ -18,7 +19,7 @@ m, S, T = sym("m"), sym("S"), sym("T")
 
 
 def exp_of(node: Node) -> Node:
-    """Return e to the node."""
+    """Return e to the power of a formula."""
     return ("exp", node)
 
 
@@ -84,7 +85,7 @@ def _logits(scene: Scene) -> Step:
 
 
 def _hardmax(scene: Scene) -> Step:
-    """max is a number, hardmax the one-hot of where it is, softmax the smooth version of that; T → 0 joins them."""
+    """Compare max (a number), hardmax (its position, one-hot) and softmax, which tends to hardmax as T → 0."""
     v = scene.values
     with precisely():
         ladder = [derive(tuple(exact(float(n)) for n in range(1, 6)), (ZERO,) * 5, Decimal(t)) for t in ("1", "0.1")]
@@ -110,7 +111,7 @@ def _hardmax(scene: Scene) -> Step:
 
 
 def _shares(scene: Scene) -> Step:
-    """Shares in proportion to the logits, against shares in proportion to their exponentials."""
+    """Compare shares in proportion to the logits with shares in proportion to their exponentials."""
     v = scene.values
     share = sym("s", "i")
     with precisely():
@@ -137,7 +138,7 @@ def _shares(scene: Scene) -> Step:
 
 
 def bar(share: float, width: int) -> str:
-    """Return a bar of eighths of a character."""
+    """Return a bar, drawn to an eighth of a character."""
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     full, part = divmod(eighths, 8)
     return "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
@@ -148,7 +149,7 @@ def _bars(scene: Scene) -> tuple[str, ...]:
 
 
 def _network(scene: Scene) -> tuple[str, ...]:
-    """Two inputs stand for all of them; every one reaches every logit, and every logit every probability."""
+    """Draw the network; two inputs stand for all, and all lines meet, as every input reaches every logit."""
     v, count = scene.values, scene.problem.num_classes
     shown = _some(count, 4)
     lines = []
@@ -163,7 +164,7 @@ def _network(scene: Scene) -> tuple[str, ...]:
 
 
 def _graph(scene: Scene) -> tuple[str, ...]:
-    """Which inputs reach which outputs: every exponential goes into the sum, and the sum into every quotient."""
+    """Draw the computation graph: every exponential goes into the sum, and the sum into every quotient."""
     v = scene.values
     shown = _some(scene.problem.num_classes, 6)
     middle, box = len(shown) // 2, f" S = {short(v.S, 5)} "

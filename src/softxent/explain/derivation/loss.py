@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from softxent.explain.derivation.columns import by_class, numbers
 from softxent.explain.exact import precisely, show
-from softxent.explain.formula import Formula, add, call, div, eq, mul, neg, num, over, sub, sym
-from softxent.explain.steps import Scene, Step
+from softxent.explain.formulas.formula import Formula, add, call, div, eq, mul, neg, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step
 
 __all__ = ["loss"]
 
@@ -60,7 +61,7 @@ def _loss(scene: Scene) -> Step:
         shown = numbers(scene, *formulas[1:])
     else:
         formulas = (general, stable)
-        # A sum with 0·(−∞) in it has no value as it stands: the term is left out, which the note says.
+        # With a_i = 0 the sum has a term 0·(−∞) or is infinite: its numbers are not shown.
         shown = numbers(scene, *formulas) if all(v.a) else ()
     notes = ("label-impossible",) if impossible else ("soft-negative",) if min(v.y) < 0 else ()
     return Step(
@@ -70,7 +71,7 @@ def _loss(scene: Scene) -> Step:
 
 
 def _divergence(scene: Scene) -> Step:
-    """KL(y ‖ a) = H(y, a) − H(y): the entropy of y does not depend on the logits, so the gradient is the same."""
+    """Return KL(y ‖ a) = H(y, a) − H(y). H(y) does not depend on the logits, so the gradient is the loss's."""
     v = scene.values
     y, a = sym("y"), sym("a")
     with precisely():

@@ -1,4 +1,4 @@
-"""The floating-point story: what overflows, what cancels, which bits are lost, in four formats and three algorithms."""
+"""What floating point makes of the loss and gradient: overflow, cancellation, lost bits, in four formats."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from softxent.explain.algorithms import ALGORITHMS, run
 from softxent.explain.derivation.columns import word
 from softxent.explain.exact import ONE, exact, exp, precisely, short, show
 from softxent.explain.formats import FORMATS
-from softxent.explain.formula import Formula, div, eq, neg, num, over, sub, sym
-from softxent.explain.steps import Scene, Step, Table
+from softxent.explain.formulas.formula import Formula, div, eq, neg, num, over, sub, sym
+from softxent.explain.scene import Scene
+from softxent.explain.steps import Step, Table
 from softxent.explain.values import Values, derive
 
 __all__ = ["floats", "numerics", "ulps"]
 
-# A row that overflows float64 unshifted; and a confident one, whose gradient cancels.
+# Logits whose exponentials overflow float64; and those of a confident prediction, whose gradient cancels.
 LARGE, CONFIDENT = (123.0, 456.0, 789.0), (16.0, 0.0)
 
 
@@ -36,7 +37,7 @@ def _row(x: tuple[float, ...], label: int) -> Values:
 
 
 def floats(value: float, digits: int | None = 9) -> str:
-    """Return a float as text with so many digits; all of float64's where digits is None."""
+    """Return a float as text with a number of digits; with all of them if digits is None."""
     if math.isnan(value):
         return "nan"
     return show(exact(value)) if digits is None else short(exact(value), digits)
@@ -75,7 +76,7 @@ def _overflow() -> Step:
 
 
 def _cancellation(scene: Scene) -> Step:
-    """The two places where subtracting the maximum does not help, with this row's numbers in float32."""
+    """Show two cancellations that subtracting the maximum does not prevent, with this row's numbers in float32."""
     v, problem = scene.values, scene.problem
     t = problem.focus
     a_t, e_j, S = sym("a", "t"), sym("e", "j"), sym("S")
@@ -111,7 +112,7 @@ def _cancellation(scene: Scene) -> Step:
 
 
 def _at(scene: Scene, name: str) -> Values | None:
-    """Return the exact values at logits and targets rounded to a format; None where a logit does not fit into it."""
+    """Return the exact values at the logits and targets after rounding to a format; None if a logit overflows it."""
     v, fmt = scene.values, FORMATS[name]
     with precisely():
         z = tuple(exact(fmt.round(float(x))) for x in v.z)
@@ -122,14 +123,14 @@ def _at(scene: Scene, name: str) -> Values | None:
 
 
 def _binary(value: Decimal, places: int) -> str:
-    """Return a number in [0, 2) in binary with so many places after the point."""
+    """Return a number in [0, 2) in binary, with a number of places after the point."""
     scaled = int((value * (Decimal(2) ** places)).to_integral_value())
     digits = f"{scaled:b}".rjust(places + 1, "0")
     return f"{digits[:-places]}.{digits[-places:]}"
 
 
 def _bits() -> Step:
-    """Where the bits of a confident row's gradient go: a_t is so near 1 that one of its 24 bits tells it from 1."""
+    """Show a confident prediction's a_t and 1 − a_t in binary: in float32 a single bit distinguishes a_t from 1."""
     true, f32 = _row(CONFIDENT, 0), FORMATS["float32"]
     places = 44
     with precisely():
@@ -150,7 +151,7 @@ def _bits() -> Step:
 
 
 def _race(scene: Scene, name: str, algorithms: Iterable[str], digits: int) -> list[tuple[str, ...]]:
-    """Return format, algorithm, loss, its ulps, the label's gradient and its ulps, a row an algorithm."""
+    """Return one row for each algorithm: format, algorithm, loss, its ulps, the label's gradient, its ulps."""
     v, fmt, t = scene.values, FORMATS[name], scene.problem.focus
     true = _at(scene, name)
     z = [fmt.round(float(x)) for x in v.z]
@@ -158,7 +159,7 @@ def _race(scene: Scene, name: str, algorithms: Iterable[str], digits: int) -> li
     rows: list[tuple[str, ...]] = []
     for algorithm in algorithms:
         got = run(algorithm, z, y, fmt)
-        # Half precision's loss is float32, where softxent computes it.
+        # softxent returns the loss of half-precision logits in float32.
         own = FORMATS["float32"] if fmt.bits < 24 and algorithm == "softxent" else fmt
         missed = ("—", "—")
         if true is not None:
@@ -186,7 +187,7 @@ def _formats(scene: Scene) -> Step:
 
 
 def _clipping() -> Step:
-    """What is lost when probabilities, not logits, are handed on and are kept away from 0 by clipping at 1e-7."""
+    """Show what is lost by a loss that takes probabilities and clips them at 1e-7 to avoid log 0."""
     f32, logits = FORMATS["float32"], (0.0, 20.0)
     p = run("shifted", logits, (1.0, 0.0), f32).p[0]
     clipped = max(p, f32.round(1e-7))

@@ -1,4 +1,4 @@
-"""What the derivation says, one table a language, keyed by step, note and word."""
+"""The words and sentences of the derivation and the page. Each language is one module with the same keys."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Language:
     """A language's tables.
 
     Attributes:
-        code: of --lang.
-        html: of HTML's lang attribute.
+        code: the value of --lang.
+        html: the value of HTML's lang attribute.
         steps: a title and a reason for each step.
-        notes: further sentences, for the rows that they are true of.
-        words: table heads and other words.
-        page: the page's own words.
+        notes: further sentences of steps, which hold for some rows only.
+        words: heads of tables and other words.
+        page: the words of the page.
     """
 
     code: str

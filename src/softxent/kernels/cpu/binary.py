@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exp import scaled_exp, unscale
+from softxent.kernels.cpu.arithmetic.exp import scaled_exp, unscale
 from softxent.kernels.cpu.general import times
-from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["binary_logit_elements", "binary_probability_elements", "log_sigmoid_elements", "sigmoid_elements"]
 

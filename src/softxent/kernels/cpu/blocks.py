@@ -21,10 +21,10 @@ def hard_label_block(logits: np.ndarray, labels: np.ndarray, row_scale: np.ndarr
         logits: float32 or float64, C-contiguous, writable; overwritten.
         labels: int64, contiguous, each in [0, C) (not checked here).
         row_scale: (N,) float64, contiguous, or None.
-        losses: (N,) float64, contiguous; overwritten. Sum them in a fixed order (softxent.kernels.cpu.sums.sum_vector).
+        losses: (N,) float64, contiguous; overwritten. Sum them in a fixed order (arithmetic.sums.sum_vector).
     """
     from softxent.kernels.cpu.cross_entropy import label_rows
-    from softxent.kernels.cpu.scheduler import get_num_threads, ledger, run, scratch
+    from softxent.kernels.cpu.threads.scheduler import get_num_threads, ledger, run, scratch
 
     num_rows, num_classes = logits.shape
     size = logits.itemsize

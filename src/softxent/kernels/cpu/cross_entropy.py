@@ -1,6 +1,6 @@
 """Cross-entropy of rows with index labels: losses, and gradients in the same visit.
 
-One row with label y, in the row's frame (softxent.kernels.cpu.frames), where w is the label's weight, s the row's
+One row with label y, in the row's frame (arithmetic.scaling), where w is the label's weight, s the row's
 scale, λ the z-loss and D what the reduction divides by:
 
     e_c = exp(z_c),  R = Σ_{c≠y} e_c,  S = R + e_y,  L = log(S / e_m),  lse = m + L
@@ -10,14 +10,15 @@ scale, λ the z-loss and D what the reduction divides by:
 
 L is log1p(x) with x = R/e_m where y is a largest class, so that a confident row's loss keeps its digits; elsewhere
 x = (S − e_m)/e_m, and (m − z_y) + L is a sum of two positive terms. What else modifies a loss is in
-softxent.kernels.cpu.general.
+general.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.book import (
+from softxent.kernels.cpu.label_terms import LOSS, SCALE, WEIGHT, finish
+from softxent.kernels.cpu.rows.accumulators import (
     BOOK_LINES,
     IGNORED,
     SKIP,
@@ -28,8 +29,7 @@ from softxent.kernels.cpu.book import (
     set_entry,
     write,
 )
-from softxent.kernels.cpu.few import visit_few, write_skipping
-from softxent.kernels.cpu.groups import (
+from softxent.kernels.cpu.rows.groups import (
     looks_ahead,
     next_rows,
     row_offset,
@@ -37,10 +37,11 @@ from softxent.kernels.cpu.groups import (
     statistics,
     write_results,
 )
-from softxent.kernels.cpu.jit import inlined, inner, kernel
-from softxent.kernels.cpu.label_terms import LOSS, SCALE, WEIGHT, finish
-from softxent.kernels.cpu.lanes import convert, integer_splat, lane_count, select, to_integers
-from softxent.kernels.cpu.memory import (
+from softxent.kernels.cpu.rows.short_rows import visit_few, write_skipping
+from softxent.kernels.cpu.rows.tile import foresee, pack, unpack
+from softxent.kernels.cpu.simd.jit import inlined, inner, kernel
+from softxent.kernels.cpu.simd.lanes import convert, integer_splat, lane_count, select, to_integers
+from softxent.kernels.cpu.simd.memory import (
     fence,
     item_size,
     like,
@@ -52,8 +53,7 @@ from softxent.kernels.cpu.memory import (
     store_scalar,
     stream_scalar,
 )
-from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
-from softxent.kernels.cpu.tile import foresee, pack, unpack
+from softxent.kernels.cpu.threads.team import KEPT, TILE, in_team, join, next_piece, share
 
 __all__ = ["label_rows", "visit_label_rows"]
 
@@ -280,7 +280,7 @@ def label_rows(
 
     index_labels: (N,) int64, each a class or ignore_index; class_weight: (C,) float64, row_scales: (N,) float64, each
     of size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
-    softxent.kernels.cpu.softmax.
+    softmax.
     """
     arguments = (
         pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,

@@ -1,6 +1,6 @@
 """Cross-entropy of rows with every modifier: soft labels, smoothing, and logits that carry more bits than their dtype.
 
-(softxent.kernels.cpu.cross_entropy is for index labels with nothing but weights and z-loss.)
+(cross_entropy is for index labels with nothing but weights and z-loss.)
 
 One row, with t_c the weighted, smoothed target (softxent.options), Y = Σ t_c, D what the reduction divides by:
 
@@ -33,12 +33,19 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exp import exp_pair, unscale
-from softxent.kernels.cpu.exponentials import find, quotient, row_max, scale_row, slope_unit, sum_exponentials
-from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.log import log1p_pair, log_pair
-from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.arithmetic.exp import exp_pair, unscale
+from softxent.kernels.cpu.arithmetic.exponentials import (
+    find,
+    quotient,
+    row_max,
+    scale_row,
+    slope_unit,
+    sum_exponentials,
+)
+from softxent.kernels.cpu.arithmetic.log import log1p_pair, log_pair
+from softxent.kernels.cpu.arithmetic.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.simd.floats import fma, quick_two_sum, two_prod, two_sum
+from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["hard_label_rows", "soft_label_rows", "times", "weighted_shortfall"]
 

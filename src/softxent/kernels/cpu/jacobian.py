@@ -1,7 +1,7 @@
 """Probabilities as pairs of float64, and the softmax Jacobian from them.
 
 A product of two probabilities carries both their errors, and a product with a tangent as much again. The exponential
-has four bits more than a float64 (softxent.kernels.cpu.exp), so a probability that is kept as hi + lo is right to about
+has four bits more than a float64 (arithmetic.exp), so a probability that is kept as hi + lo is right to about
 2^-57, and what is formed from it to a rounding or two.
 """
 
@@ -11,11 +11,11 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exp import exp_pair
-from softxent.kernels.cpu.exponentials import find, quotient, row_max
-from softxent.kernels.cpu.floats import fma, quick_two_sum, two_prod, two_sum
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.arithmetic.exp import exp_pair
+from softxent.kernels.cpu.arithmetic.exponentials import find, quotient, row_max
+from softxent.kernels.cpu.arithmetic.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.simd.floats import fma, quick_two_sum, two_prod, two_sum
+from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["LESS", "probability_pairs", "softmax_jacobian_rows"]
 

@@ -1,6 +1,6 @@
 """From the sums of a group of rows to losses and gradients: vectors of float64, one row a lane.
 
-The formulas are those of softxent.kernels.cpu.cross_entropy. For float64 logits every quantity is a pair.
+The formulas are those of cross_entropy. For float64 logits every quantity is a pair.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.book import (
+from softxent.kernels.cpu.arithmetic.exponentials import quotient
+from softxent.kernels.cpu.arithmetic.log import log1p_pair, log1p_single
+from softxent.kernels.cpu.arithmetic.scaling import exp_in_frame, is_finite, term, unscaled
+from softxent.kernels.cpu.rows.accumulators import (
     ARGUMENT,
     FLOOR,
     IGNORED,
@@ -25,17 +28,14 @@ from softxent.kernels.cpu.book import (
     read,
     write,
 )
-from softxent.kernels.cpu.exponentials import quotient
-from softxent.kernels.cpu.floats import absolute, fma, quick_two_sum, two_sum
-from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
-from softxent.kernels.cpu.groups import (
+from softxent.kernels.cpu.rows.groups import (
     note_plain_scaling,
     note_scaling,
 )
-from softxent.kernels.cpu.jit import inlined, inner, never_inlined
-from softxent.kernels.cpu.lanes import convert, integer_splat, narrow, select
-from softxent.kernels.cpu.log import log1p_pair, log1p_single
-from softxent.kernels.cpu.vector import dtype_of
+from softxent.kernels.cpu.simd.floats import absolute, fma, quick_two_sum, two_sum
+from softxent.kernels.cpu.simd.jit import inlined, inner, never_inlined
+from softxent.kernels.cpu.simd.lanes import convert, integer_splat, narrow, select
+from softxent.kernels.cpu.simd.vector import dtype_of
 
 __all__ = ["LOSS", "SCALE", "WEIGHT", "finish"]
 

@@ -1,13 +1,13 @@
-"""Index labels: whether they are classes, and what they weigh together."""
+"""Labels: whether they are classes, and what they weigh together; or whether they are probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from softxent.kernels.cpu.floats import two_sum
-from softxent.kernels.cpu.jit import inner, kernel
+from softxent.kernels.cpu.simd.floats import two_sum
+from softxent.kernels.cpu.simd.jit import inner, kernel
 
-__all__ = ["count_labels", "scan_labels"]
+__all__ = ["any_outside", "count_labels", "scan_labels"]
 
 
 @inner
@@ -47,3 +47,15 @@ def scan_labels(labels, num_classes, ignore_index, weight):
             total, error = two_sum(total, weight[y])
             lost += error
     return -1, total + lost
+
+
+@kernel
+def any_outside(rows, low, high):
+    """Return whether an element is below low or above high; NaN is neither. rows: (N, C), contiguous."""
+    low, high = rows.dtype.type(low), rows.dtype.type(high)
+    values = rows.reshape(-1)
+    # Without a branch, as count_labels.
+    outside = False
+    for i in range(values.size):
+        outside |= (values[i] < low) | (values[i] > high)
+    return outside

@@ -14,10 +14,10 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.double_double import dd_add, dd_div, dd_exp, dd_expm1, dd_mul
-from softxent.kernels.cpu.exponentials import row_max, slope_unit
-from softxent.kernels.cpu.floats import two_sum
-from softxent.kernels.cpu.jit import kernel
+from softxent.kernels.cpu.arithmetic.double_double import dd_add, dd_div, dd_exp, dd_expm1, dd_mul
+from softxent.kernels.cpu.arithmetic.exponentials import row_max, slope_unit
+from softxent.kernels.cpu.simd.floats import two_sum
+from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["transform_rows"]
 

@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exp import unscale
-from softxent.kernels.cpu.exponentials import find, row_max, sum_exponentials
-from softxent.kernels.cpu.floats import two_sum
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.log import log1p_pair
-from softxent.kernels.cpu.sums import BLOCK, finish
+from softxent.kernels.cpu.arithmetic.exp import unscale
+from softxent.kernels.cpu.arithmetic.exponentials import find, row_max, sum_exponentials
+from softxent.kernels.cpu.arithmetic.log import log1p_pair
+from softxent.kernels.cpu.arithmetic.sums import BLOCK, finish
+from softxent.kernels.cpu.simd.floats import two_sum
+from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["kl_rows", "probability_rows"]
 

@@ -13,12 +13,12 @@ import math
 
 import numpy as np
 
-from softxent.kernels.cpu.exponentials import find, row_max, slope_unit
-from softxent.kernels.cpu.floats import fma, two_prod, two_sum
+from softxent.kernels.cpu.arithmetic.exponentials import find, row_max, slope_unit
+from softxent.kernels.cpu.arithmetic.sums import BLOCK, accumulate, finish, fold
 from softxent.kernels.cpu.general import weighted_shortfall
 from softxent.kernels.cpu.jacobian import LESS, probability_pairs
-from softxent.kernels.cpu.jit import kernel
-from softxent.kernels.cpu.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.simd.floats import fma, two_prod, two_sum
+from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["dot", "hvp_rows", "jacobian_product_rows"]
 
@@ -73,7 +73,7 @@ def jacobian_product_rows(p, v, out):
 def hvp_rows(z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread, z_loss, divisor, tangent, out):
     """out = H v of each row's loss. labels: (N,) int64, or (N, C) probabilities; tangent: (N, C).
 
-    The other arguments are those of softxent.kernels.cpu.cross_entropy.
+    The other arguments are those of general.
     """
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)

@@ -4,7 +4,7 @@ What a call costs is then not the arithmetic but the arguments: three kernels wi
 320 exponentials. So all that depends on shapes and options alone is put into one array of int64 beforehand, a call, and
 a kernel takes the arrays and their call. Every array is a matrix to Numba, whatever its shape: one compiled kernel.
 
-A call begins with a ledger of one thread (softxent.kernels.cpu.team), followed by what these names say.
+A call begins with a ledger of one thread (threads.team), followed by what these names say.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 from numba import carray, from_dtype, types
 
+from softxent.kernels.cpu.arithmetic.sums import sum_vector
 from softxent.kernels.cpu.cross_entropy import visit_label_rows
-from softxent.kernels.cpu.jit import inner, kernel
 from softxent.kernels.cpu.labels import count_labels
-from softxent.kernels.cpu.lanes import convert
-from softxent.kernels.cpu.memory import like, load_scalar, pointer, pointer_at, retyped, store_scalar
+from softxent.kernels.cpu.simd.jit import inner, kernel
+from softxent.kernels.cpu.simd.lanes import convert
+from softxent.kernels.cpu.simd.memory import like, load_scalar, pointer, pointer_at, retyped, store_scalar
 from softxent.kernels.cpu.softmax import visit_log_softmax, visit_softmax
-from softxent.kernels.cpu.sums import sum_vector
+from softxent.kernels.cpu.threads.team import NEXT, ledger_numbers
 
 __all__ = ["CALL_NUMBERS", "compiled"]
 
-# A ledger takes the first seven.
-_FIRST = 8
+# Behind the ledger, whose places keep their meaning.
+_FIRST = ledger_numbers(parts=1)
 OUTER, CLASS, INNER, CLASSES, ROWS, STEP, STRIDE, KEEPS, TILE_AT, TERMS_AT = map(np.int64, range(_FIRST, _FIRST + 10))
 # Of a loss only; Z_LOSS holds the bits of a float64.
 LOSSES_AT, IGNORE_INDEX, Z_LOSS, IS_MEAN, WANTS_GRAD = map(np.int64, range(_FIRST + 10, _FIRST + 15))
@@ -53,7 +54,7 @@ def _loss(z, out, labels, call):
     losses = pointer_at(_number(call, LOSSES_AT), wide)
     is_mean, want_grad = _number(call, IS_MEAN) != 0, _number(call, WANTS_GRAD) != 0
     total = np.float64(counted)
-    store_scalar(call, 0, 0)
+    store_scalar(call, 8 * NEXT, 0)
     visit_label_rows(
         z, outer, step, size, out, outer, step, size, _number(call, INNER), n, call, 0, _number(call, STEP), rows,
         pointer_at(_number(call, TILE_AT), z), _number(call, STRIDE), False, labels, ignore_index, losses, False,
@@ -91,7 +92,7 @@ def _arguments(z, out, call):
     size = _number(call, CLASS) // _number(call, INNER)
     outer, step = _number(call, OUTER), _number(call, CLASS)
     tile, terms = pointer_at(_number(call, TILE_AT), z), pointer_at(_number(call, TERMS_AT), like(z))
-    store_scalar(call, 0, 0)
+    store_scalar(call, 8 * NEXT, 0)
     return (
         z, outer, step, size, out, outer, step, size, _number(call, INNER), _number(call, CLASSES), call,
         _number(call, STEP), _number(call, ROWS), tile, _number(call, STRIDE), False,

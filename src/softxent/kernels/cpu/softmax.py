@@ -9,7 +9,7 @@ One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one class r
 A row's result depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf,
 −inf). The kernels take arrays that begin where logits, results, tiles and terms do, and visit the rows in pieces of
 step rows that the ledger hands out: threads call one with the same arguments, or it is called once for a team
-(softxent.kernels.cpu.team). The other arguments are those of softxent.kernels.cpu.groups.
+(threads.team). The other arguments are those of rows.groups.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softxent.kernels.cpu.book import (
+from softxent.kernels.cpu.arithmetic.exponentials import quotient
+from softxent.kernels.cpu.arithmetic.log import log1p_pair, log1p_single
+from softxent.kernels.cpu.arithmetic.scaling import exp_in_frame, is_finite, term, unscaled
+from softxent.kernels.cpu.rows.accumulators import (
     BOOK_LINES,
     FLOOR,
     LARGEST,
@@ -36,18 +39,7 @@ from softxent.kernels.cpu.book import (
     read,
     write,
 )
-from softxent.kernels.cpu.exponentials import quotient
-from softxent.kernels.cpu.few import (
-    skip_largest,
-    skip_nothing,
-    visit_few,
-    write_logarithms,
-    write_nothing,
-    write_terms,
-)
-from softxent.kernels.cpu.floats import fma, two_sum
-from softxent.kernels.cpu.frames import exp_in_frame, is_finite, term, unscaled
-from softxent.kernels.cpu.groups import (
+from softxent.kernels.cpu.rows.groups import (
     looks_ahead,
     next_rows,
     note_plain_scaling,
@@ -57,10 +49,19 @@ from softxent.kernels.cpu.groups import (
     write_log_results,
     write_results,
 )
-from softxent.kernels.cpu.jit import inlined, inner, kernel
-from softxent.kernels.cpu.lanes import any_lane, convert, lane_count, select
-from softxent.kernels.cpu.log import log1p_pair, log1p_single
-from softxent.kernels.cpu.memory import (
+from softxent.kernels.cpu.rows.short_rows import (
+    skip_largest,
+    skip_nothing,
+    visit_few,
+    write_logarithms,
+    write_nothing,
+    write_terms,
+)
+from softxent.kernels.cpu.rows.tile import foresee, pack, unpack
+from softxent.kernels.cpu.simd.floats import fma, two_sum
+from softxent.kernels.cpu.simd.jit import inlined, inner, kernel
+from softxent.kernels.cpu.simd.lanes import any_lane, convert, lane_count, select
+from softxent.kernels.cpu.simd.memory import (
     fence,
     item_size,
     like,
@@ -71,9 +72,8 @@ from softxent.kernels.cpu.memory import (
     store,
     store_scalar,
 )
-from softxent.kernels.cpu.team import KEPT, TILE, in_team, join, next_piece, share
-from softxent.kernels.cpu.tile import foresee, pack, unpack
-from softxent.kernels.cpu.vector import dtype_of
+from softxent.kernels.cpu.simd.vector import dtype_of
+from softxent.kernels.cpu.threads.team import KEPT, TILE, in_team, join, next_piece, share
 
 __all__ = ["log_softmax_rows", "logsumexp_rows", "softmax_rows", "visit_log_softmax", "visit_softmax"]
 

@@ -1,0 +1,237 @@
+"""What `softxent explain` does with its arguments: finds the row, derives, and writes where it is asked to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from softxent.cli.explain_arguments import SEPARATOR, Request, numbers_in
+from softxent.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from softxent.explain import Explanation
+
+__all__ = ["run"]
+
+# More rows than this are not averaged: each needs a derivation of its own.
+MAX_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """Which row of a file is explained, of how many, and the mean loss of all of them (empty if there is none)."""
+
+    row: int
+    count: int
+    mean: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is explained: numbers, label, the classes' names, and the file that they are from."""
+
+    values: list[float]
+    label: Any
+    names: list[str] | None
+    file: FromFile | None = None
+
+
+def run(request: Request) -> None:
+    """Explain what is asked for, and write it where it is asked for."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign shows a question mark
+            stream.reconfigure(errors="replace")
+    if request.model is None and (request.images is not None or request.labels is not None):
+        raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
+    explanation, file = _explained(request)
+    outputs = [(kind, getattr(request, kind)) for kind in ("html", "latex", "markdown", "json")]
+    chosen = [(kind, where) for kind, where in outputs if where is not None]
+    for kind, where in chosen:
+        if where != "-" and not Path(where).parent.is_dir():
+            raise DataError(f"--{kind} {where}: the folder {Path(where).parent} does not exist; make it first")
+    for kind, where in chosen:
+        _write(_rendered(explanation, kind), where)
+    if request.open:
+        _open(explanation, request.html)
+    if not chosen and not request.open:
+        _print(explanation, file)
+
+
+def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
+    if request.digits is not None or request.model is not None:
+        from softxent.cli.explain_images import explain_example
+
+        _refuse_unused(request)
+        explanation, row, count = explain_example(request)
+        return explanation, FromFile(row, count)
+    from softxent.explain import explain
+
+    given = _row(request)
+    explanation = explain(
+        given.values,
+        given.label,
+        names=given.names,
+        learning_rate=request.learning_rate,
+        depth=request.depth,
+        step=request.step,
+        language=request.lang,
+        **_modifiers(request),
+    )
+    return explanation, given.file
+
+
+def _refuse_unused(request: Request) -> None:
+    """Refuse what belongs to a row of logits where a model makes the logits."""
+    of_rows = ["soft", "probs", "names", "temperature", "label_smoothing", "weight"]
+    source = "--model" if request.model is not None else "--digits"
+    for field in fields(request):
+        unused = field.name in of_rows or (field.name == "label" and request.model is None)
+        if unused and getattr(request, field.name) != field.default:
+            option = "--" + field.name.replace("_", "-")
+            raise OptionError(
+                f"{option} belongs to logits that are given; leave it out with {source}, whose model makes them"
+            )
+
+
+def _modifiers(request: Request) -> dict[str, Any]:
+    """Return the arguments of explain that the loss depends on, the row aside."""
+    return {
+        "from_logits": not request.probs,
+        "temperature": request.temperature,
+        "label_smoothing": request.label_smoothing,
+        "weight": _floats("--weight", request.weight),
+    }
+
+
+def _row(request: Request) -> Row:
+    soft = _floats("--soft", request.soft)
+    names = _listed(request.names)
+    if not request.values:
+        if soft is not None or request.label is not None or request.probs:
+            raise OptionError(
+                "give one number a class before the options, as in: softxent explain 4 -4 3 --soft 0.1 0.2 0.7"
+            )
+        return Row([4.0, -4.0, 3.0], 2, names)
+    if len(request.values) == 1 and numbers_in(request.values[0]) is None:
+        return _row_of_file(request, soft, names)
+    wrong = next((v for v in request.values if numbers_in(v) is None), None)
+    if wrong is not None:
+        raise OptionError(f"{wrong!r} is no number; give one number a class, or one file with rows of them")
+    if request.label is not None and soft is not None:
+        raise OptionError("give --label or --soft, not both")
+    if request.label is None and soft is None:
+        raise OptionError(
+            f"say which class is true: --label with an index from 0 to {len(request.values) - 1}, or --soft with "
+            f"{len(request.values)} numbers"
+        )
+    return Row([float(v) for v in request.values], request.label if soft is None else soft, names)
+
+
+def _row_of_file(request: Request, soft: list[float] | None, names: list[str] | None) -> Row:
+    from softxent.explain.rows import read_rows
+
+    path = Path(request.values[0])
+    if not path.is_file():
+        raise DataError(f"{path} is neither a number nor a file; give one number a class, or a file with rows of them")
+    rows = read_rows(path, request.label, request.encoding)
+    count = len(rows.values)
+    if not 1 <= request.row <= count:
+        raise DataError(f"--row must be from 1 to {count}, the rows of {path}; got {request.row}")
+    if rows.labels is not None:
+        labels: list[Any] = list(rows.labels)
+    elif soft is not None or request.label is not None:
+        labels = [request.label if soft is None else soft] * count
+    else:
+        raise OptionError(f"{path} has no column called label; say which class is true with --label or --soft")
+    names = names or (None if rows.names is None else list(rows.names))
+    mean = _mean_loss(request, rows.values, labels, names) if 1 < count <= MAX_ROWS else ""
+    return Row(rows.values[request.row - 1], labels[request.row - 1], names, FromFile(request.row, count, mean))
+
+
+def _mean_loss(request: Request, rows: list[list[float]], labels: list[Any], names: list[str] | None) -> str:
+    from softxent.explain import explain
+    from softxent.explain.exact import precisely, show
+
+    options = _modifiers(request)
+    with precisely():
+        losses = [
+            explain(row, label, names=names, depth=1, **options).values.L
+            for row, label in zip(rows, labels, strict=True)
+        ]
+        return show(sum(losses, Decimal(0)) / len(losses))
+
+
+def _listed(value: str | None) -> list[str] | None:
+    if value is None:
+        return None
+    return value.split(SEPARATOR if SEPARATOR in value else ",")
+
+
+def _floats(option: str, value: str | None) -> list[float] | None:
+    parts = _listed(value)
+    if parts is None:
+        return None
+    try:
+        return [float(part) for part in parts]
+    except ValueError as error:
+        raise OptionError(f"{option} must be followed by numbers, one a class; got {', '.join(parts)!r}") from error
+
+
+def _rendered(explanation: Explanation, kind: str) -> str:
+    if kind == "json":
+        import json
+
+        return json.dumps(explanation.to_json(), ensure_ascii=False, indent=1) + "\n"
+    if kind == "html":
+        return explanation.to_page()
+    return explanation.to_latex() if kind == "latex" else explanation.to_markdown()
+
+
+def _write(text: str, where: str) -> None:
+    if where == "-":
+        sys.stdout.write(text)
+        return
+    from softxent.files import replacing
+
+    with replacing(Path(where)) as file:
+        file.write(text.encode())
+    print(where)
+
+
+def _open(explanation: Explanation, where: str | None) -> None:
+    """Open the page in the browser; a page without a place of its own goes into a temporary folder."""
+    path = Path(where) if where not in (None, "-") else Path(tempfile.mkdtemp(prefix="softxent-")) / "explain.html"
+    if where in (None, "-"):
+        explanation.save(path)
+    print(path)
+    # webbrowser prefers a text browser that would take over this terminal; typer asks the desktop.
+    typer.launch(path.resolve().as_uri())
+
+
+def _print(explanation: Explanation, file: FromFile | None) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from softxent.explain.render.prose import summary
+    from softxent.explain.render.terminal import show_explanation
+
+    # NO_COLOR is taken at its word: no bold and no italics either.
+    console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    words = explanation.words.words
+    console.print(Text(words["title"], style="bold"))
+    console.print(Text(summary(explanation)))
+    if file is not None:
+        count = str(file.count)
+        console.print(Text(words["rows"].replace("{row}", str(file.row)).replace("{count}", count)))
+        if file.mean:
+            console.print(Text(words["mean"].replace("{count}", count) + words["colon"] + file.mean))
+    console.print(Text(words["exactness"], style="dim"))
+    console.print()
+    show_explanation(explanation, console)

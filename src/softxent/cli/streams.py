@@ -1,0 +1,99 @@
+"""What a command does to its process: one line for what is refused, an output that may be full or closed, Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from softxent.errors import SoftxentError
+from softxent.starting import INTERRUPTED, leave
+
+__all__ = ["guard_streams", "interruptible", "note", "one_clear_line", "print_json", "refuse"]
+
+REFUSED = 2
+
+
+def refuse(message: str) -> SystemExit:
+    """Print one line on stderr and return the end of the process, to be raised."""
+    print(f"softxent: error: {' '.join(message.split())}", file=sys.stderr)
+    return SystemExit(REFUSED)
+
+
+def note(text: str) -> None:
+    """Say on stderr what does not end the process."""
+    print(f"softxent: note: {' '.join(text.split())}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, its letters escaped where the output cannot have them all."""
+    import json
+
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(value, ensure_ascii=plain, indent=1))
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt in here."""
+    if signal.getsignal(signal.SIGINT) is not leave:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, leave)
+
+
+@contextmanager
+def one_clear_line() -> Iterator[None]:
+    """Turn what softxent refuses into one line on stderr and exit code 2, and KeyboardInterrupt into a quiet 130."""
+    try:
+        yield
+    except SoftxentError as error:
+        raise refuse(str(error)) from error
+    except MemoryError as error:
+        raise refuse("not enough memory for this data") from error
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise refuse(f"{named}{error.strerror or error}") from error
+    except KeyboardInterrupt as interrupt:
+        raise SystemExit(INTERRUPTED) from interrupt
+
+
+class _Output(io.FileIO):
+    """Standard output that ends the process where it cannot be written.
+
+    With SystemExit, for what a library may do about an OSError (rich leaves with 1, typer with a traceback) is its own.
+    """
+
+    def write(self, data: Any) -> Any:
+        try:
+            return super().write(data)
+        except OSError as error:
+            # What is still in the buffers has to go somewhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if error.errno == errno.EPIPE:  # whoever reads us (head, less) has seen enough
+                raise SystemExit(0) from error
+            raise refuse(f"standard output cannot be written: {error.strerror}") from error
+
+
+def guard_streams() -> None:
+    """Let a standard output that is full or closed end the process in one line at most; a terminal is left as it is."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # as long as the process
+    if sys.stdout is None:
+        raise refuse("standard output is closed")
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    # A sign that the encoding does not have is escaped, not an error.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    if not sys.stdout.isatty():
+        raw = _Output(sys.stdout.fileno(), "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=sys.stdout.encoding, errors=sys.stdout.errors)

@@ -1,0 +1,233 @@
+"""Hands work to threads; the kernels run without the GIL.
+
+Blocks are cut by shape alone, or hold rows of which each depends on itself alone, and every result lands in a place of
+its own, so neither the number of threads nor their order can change a bit. The calling thread works too: a pool that is
+busy with another call only means that it does more of the work itself, and there is nothing to wait for in a circle.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+
+from softxent.errors import OptionError
+from softxent.kernels.cpu.threads.openmp import Team, torchs_team_of_main
+from softxent.kernels.cpu.threads.pool import Pool, pools_work_here
+from softxent.kernels.cpu.threads.team import MEMBERS, POOL, ledger_numbers
+
+__all__ = ["get_num_threads", "ledger", "limited_threads", "pool", "run", "scratch", "set_num_threads", "team"]
+
+Block = TypeVar("Block")
+
+
+class _Ticket:
+    """A helper's part of one call: whoever claims it first, a worker or the caller that needs it no more, has it."""
+
+    __slots__ = ("_claim", "_done", "_function", "error")
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self._claim = itertools.count().__next__  # atomic: a C call under the GIL
+        self._done = threading.Lock()
+        self._done.acquire()
+        self.error: BaseException | None = None
+
+    def work(self) -> None:
+        if self._claim() == 0:
+            try:
+                self._function()
+            except BaseException as error:
+                self.error = error
+            finally:
+                self._done.release()
+
+    def settle(self) -> None:
+        """Take the ticket back, or wait until it is done."""
+        if self._claim() != 0:
+            self._done.acquire()
+
+
+Tickets = SimpleQueue[_Ticket | None]
+
+_lock = threading.Lock()
+_queue: Tickets | None = None
+_workers = 0
+_num_threads: int | None = None
+_pool: Pool | None = None
+_local = threading.local()
+
+
+def _serve(queue: Tickets) -> None:
+    while (ticket := queue.get()) is not None:
+        ticket.work()
+        del ticket  # it holds the call's arrays
+
+
+def _default_num_threads() -> int:
+    given = os.environ.get("SOFTXENT_NUM_THREADS", "")
+    if given:
+        if not given.isdigit() or int(given) < 1:
+            raise OptionError(f"SOFTXENT_NUM_THREADS must be a positive integer; got {given!r}")
+        return int(given)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def get_num_threads() -> int:
+    """Return how many threads a large call may use: $SOFTXENT_NUM_THREADS, or the CPUs this process may run on."""
+    global _num_threads
+    if _num_threads is None:
+        _num_threads = _default_num_threads()
+    limit: int | None = getattr(_local, "limit", None)
+    return _num_threads if limit is None else min(limit, _num_threads)
+
+
+@contextmanager
+def limited_threads(num_threads: int, team: Team | None = None) -> Iterator[None]:
+    """Let calls of this thread use num_threads threads at most for a while, and those of a team instead of ours."""
+    before = getattr(_local, "limit", None), getattr(_local, "team", None)
+    _local.limit, _local.team = num_threads, team
+    try:
+        yield
+    finally:
+        _local.limit, _local.team = before
+
+
+def team() -> Team | None:
+    """Return the OpenMP threads that compute for this thread's calls, None where ours do."""
+    given: Team | None = getattr(_local, "team", None)
+    return given or torchs_team_of_main()
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Let large calls use num_threads threads from now on. Results do not depend on it."""
+    global _num_threads, _queue, _workers, _pool
+    if num_threads < 1:
+        raise OptionError(f"num_threads must be at least 1; got {num_threads}")
+    with _lock:
+        _num_threads = num_threads
+        old, count = _queue, _workers
+        _queue, _workers = None, 0
+        if _pool is not None:
+            _pool.close()
+            _pool = None
+        for _ in range(count if old is not None else 0):
+            old.put(None)  # type: ignore[union-attr]  # there are workers only where there is a queue
+
+
+def _forget_workers() -> None:
+    # A forked child has the queue and the pool but none of their threads, and the lock as it happened to be.
+    global _queue, _workers, _pool, _lock, _local
+    if _pool is not None:
+        _pool.forget()
+    _queue, _workers, _pool = None, 0, None
+    _lock = threading.Lock()
+    _local = threading.local()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_workers)
+
+
+def _hand_out(function: Callable[[], None], count: int) -> list[_Ticket]:
+    global _queue, _workers
+    tickets = [_Ticket(function) for _ in range(count)]
+    with _lock:
+        if _queue is None:
+            _queue = SimpleQueue()
+        while _workers < min(count, get_num_threads() - 1):
+            name = f"softxent-{_workers}"
+            threading.Thread(target=_serve, args=(_queue,), name=name, daemon=True).start()
+            _workers += 1
+        for ticket in tickets:
+            _queue.put(ticket)
+    return tickets
+
+
+def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
+    """Call work(block) for every block, on this thread and the workers; the first exception is raised."""
+    helpers = min(get_num_threads(), len(blocks)) - 1
+    if helpers <= 0:
+        for block in blocks:
+            work(block)
+        return
+    next_index = itertools.count().__next__  # each block is taken once
+    stop = False
+
+    def take_blocks() -> None:
+        nonlocal stop
+        while not stop:
+            index = next_index()
+            if index >= len(blocks):
+                return
+            try:
+                work(blocks[index])
+            except BaseException:
+                stop = True
+                raise
+
+    others = team()
+    if others is not None:
+        members = itertools.count().__next__  # a team may have more threads than are wanted
+        others.run(lambda: take_blocks() if members() <= helpers else None)
+        return
+    tickets = _hand_out(take_blocks, helpers)
+    try:
+        take_blocks()
+    finally:
+        for ticket in tickets:
+            # Wait before anybody sees the arrays, whatever happened here.
+            ticket.settle()
+    for ticket in tickets:
+        if ticket.error is not None:
+            raise ticket.error
+
+
+def pool() -> Pool | None:
+    """Return the threads that wait for kernels' calls; None for one thread, or where they are handed blocks."""
+    global _pool
+    if get_num_threads() == 1 or not pools_work_here():
+        return None
+    with _lock:
+        if _pool is None:
+            _pool = Pool(_num_threads or 1)
+        return _pool
+
+
+def ledger(
+    members: int, tile: int, kept: int, others: Team | None, parts: int = 1, own: Pool | None = None
+) -> np.ndarray:
+    """Return what the threads of one call share (threads.team): tile, kept: each one's numbers there.
+
+    members: 0 for a call in one thread; parts: in how many the rows are cut.
+    """
+    parallel, size, number = (0, 0, 0) if others is None else (others.address, others.size, others.number)
+    numbers = np.zeros(ledger_numbers(parts), np.int64)
+    numbers[MEMBERS : POOL + 1] = members, parallel, size, tile, kept, number, parts, 0 if own is None else own.address
+    return numbers
+
+
+def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return this thread's buffer of that name, an array of at least size elements whose content is whatever it was."""
+    try:
+        buffer: np.ndarray = _local.buffers[name, dtype]
+        if buffer.size >= size:
+            return buffer
+    except AttributeError:
+        _local.buffers = {}
+    except KeyError:
+        pass
+    # Where a cache line begins: a vector that lies across two is stored in twice the time.
+    room = np.empty(size * dtype.itemsize + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    buffer = room[start : start + size * dtype.itemsize].view(dtype)
+    _local.buffers[name, dtype] = buffer
+    return buffer
