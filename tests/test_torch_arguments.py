@@ -51,7 +51,7 @@ def other_device():
     """Let PyTorch's operations compute, as for a device without kernels."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (loss_functions, softmax_functions):
-            patch.setattr(module, "backend", lambda tensor: composite)
+            patch.setattr(module, "backend", lambda *tensors: composite)
         patch.setattr(sys.modules["softxent.torch.cross_entropy"], "small_loss", lambda *arguments: None)
         patch.setattr(linear_functions.cpu, "linear_loss", on_device.linear_loss)
         yield

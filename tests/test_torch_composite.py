@@ -103,11 +103,11 @@ def test_odd_rows():
 def test_whole_functions(monkeypatch):
     """Through the public functions: first and second derivatives by the composite alone."""
     for module in (dispatch,):
-        monkeypatch.setattr(module, "backend", lambda tensor: composite)
+        monkeypatch.setattr(module, "backend", lambda *tensors: composite)
     from softxent.torch import loss_functions, softmax_functions
 
-    monkeypatch.setattr(loss_functions, "backend", lambda tensor: composite)
-    monkeypatch.setattr(softmax_functions, "backend", lambda tensor: composite)
+    monkeypatch.setattr(loss_functions, "backend", lambda *tensors: composite)
+    monkeypatch.setattr(softmax_functions, "backend", lambda *tensors: composite)
     torch.manual_seed(0)
     z, target = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.tensor([0, 3, -100])
     for function in (

@@ -80,6 +80,8 @@ def inside(folder: Path | None, script: str) -> list[str]:
     shared = [*SHARED, str(ROOT), str(CACHE), *os.environ.get("PIP_FIND_LINKS", "").split()]
     if "PIP_CERT" in os.environ:
         shared.append(os.environ["PIP_CERT"])
+    # A folder brings what lies in it.
+    shared = [p for p in shared if not any(str(parent) in shared for parent in Path(p).parents)]
     mounts = [
         f"mkdir -p {folder}{p if os.path.isdir(p) else os.path.dirname(p)}"
         + (f" && mount --rbind {p} {folder}{p}" if os.path.isdir(p) else f" && cp {p} {folder}{p}")
