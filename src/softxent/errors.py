@@ -6,6 +6,7 @@ SoftxentError
 ├── DTypeError       an array or option of a kind that has no meaning here       (TypeError)
 ├── LabelError       a label names no class, or is no probability                (ValueError, IndexError)
 ├── GradientError    a derivative that can no longer be computed                 (RuntimeError)
+├── InstallationError  this Python, or a library in it, that cannot be used      (ImportError)
 └── DataError        a file that cannot be used as data                          (ValueError)
     └── ModelFileError   a file that is not a model of ours
 """
@@ -16,6 +17,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "GradientError",
+    "InstallationError",
     "LabelError",
     "ModelFileError",
     "OptionError",
@@ -46,6 +48,10 @@ class LabelError(SoftxentError, ValueError, IndexError):
 
 class GradientError(SoftxentError, RuntimeError):
     """A derivative was asked for that can no longer be computed; the message says what to leave out."""
+
+
+class InstallationError(SoftxentError, ImportError):
+    """Python, or a library that it has, cannot be used as it is; the message says which can."""
 
 
 class DataError(SoftxentError, ValueError):

@@ -272,8 +272,12 @@ def _optax() -> dict[str, Function]:
 
 def _sklearn() -> dict[str, Function]:
     import numpy as np
-    from sklearn._loss import HalfMultinomialLoss
     from sklearn.utils.extmath import softmax
+
+    try:
+        from sklearn._loss import HalfMultinomialLoss
+    except ImportError:  # scikit-learn keeps its losses to itself: a later one may have them elsewhere
+        return {"softmax": softmax}
 
     def both(z: Any, y: Any) -> Any:
         z = np.ascontiguousarray(z)

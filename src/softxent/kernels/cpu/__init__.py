@@ -21,6 +21,10 @@ Two generations stand side by side: `softmax` and `cross_entropy` visit rows wit
 are relative to this folder. Begin with rows/groups.py.
 """
 
-from softxent.kernels.cpu.blocks import hard_label_block
+from softxent.kernels.cpu.simd.support import check_numba
+
+check_numba()
+
+from softxent.kernels.cpu.blocks import hard_label_block  # noqa: E402  # imports Numba's inner parts
 
 __all__ = ["hard_label_block"]

@@ -1,7 +1,8 @@
 """Matrix products that add to what is there, and one BLAS thread while our own threads multiply.
 
 NumPy's matmul cannot accumulate: its product goes into a temporary array, which is then added, and for a gradient of
-150 MB that is most of the memory's traffic. SciPy exports the BLAS that can (the cython_blas module's C functions).
+150 MB that is most of the memory's traffic. SciPy exports the BLAS that can (the cython_blas module's C functions); a
+SciPy that does not, or whose functions take other arguments, leaves it to NumPy.
 
 Products' bits do not depend on the number of threads: a BLAS cuts a product by the number of its threads, and rounds
 differently for each cut; pieces that we cut by shape, one thread each, do not. The limit of one thread belongs to the
@@ -52,19 +53,31 @@ def single_threaded_blas() -> Iterator[None]:
         yield
 
 
-@functools.cache
-def _gemm(name: str) -> tuple[Any, Any, Any]:
-    """Return BLAS's gemm of that name as a function of pointers, and its C types of integers and numbers."""
-    from scipy.linalg import cython_blas
+# What a build of SciPy calls BLAS's integers, and their C types.
+_INTEGERS = {b"int *": ctypes.c_int, b"int64_t *": ctypes.c_int64}
 
-    capsule = cython_blas.__pyx_capi__[name]
+
+@functools.cache
+def _gemm(name: str) -> tuple[Any, Any, Any] | None:
+    """Return BLAS's gemm of that name as a function of pointers, and its C types of integers and numbers.
+
+    None where SciPy has none that is called as we know.
+    """
+    try:
+        from scipy.linalg import cython_blas
+
+        capsule = cython_blas.__pyx_capi__[name]
+    except (ImportError, AttributeError, KeyError):
+        return None
     get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    signature = get_name(capsule)
-    # "void (char *, char *, int *, …)": a build with 64-bit integers says so.
-    integer = ctypes.c_int if signature.split(b",")[2].strip() == b"int *" else ctypes.c_int64
+    signature = get_name(capsule)  # "void (char *, char *, int *, …)"
+    arguments = [argument.strip() for argument in signature.split(b",")]
+    integer = _INTEGERS.get(arguments[2]) if len(arguments) == 13 else None
+    if integer is None:
+        return None
     # A ctypes function lets go of the GIL while it runs.
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(get_pointer(capsule, signature))
     return function, integer, ctypes.c_float if name[0] == "s" else ctypes.c_double
@@ -84,12 +97,18 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, accumulate: bool) ->
 
     Each of a and b has one contiguous axis; out's second axis is contiguous.
     """
-    function, integer, number = _gemm("dgemm" if out.itemsize == 8 else "sgemm")
+    gemm = _gemm("dgemm" if out.itemsize == 8 else "sgemm")
     (m, k), n = a.shape, b.shape[1]
     if m == 0 or n == 0 or k == 0:
         if not accumulate:
             out[...] = 0
         return
+    if gemm is None:
+        product = np.matmul(a, b, out=None if accumulate else out)
+        if accumulate:
+            out += product
+        return
+    function, integer, number = gemm
     # BLAS's matrices are column by column: outᵀ = bᵀ aᵀ.
     (how_b, lead_b), (how_a, lead_a) = _as_column_major(b), _as_column_major(a)
     sizes = [integer(v) for v in (n, m, k, lead_b, lead_a, max(out.strides[0] // out.itemsize, n))]

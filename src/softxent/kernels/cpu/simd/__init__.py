@@ -1,5 +1,6 @@
 """The language that kernels are written in, on top of Numba's. Begin with vector.
 
+support       which Python and which Numba there have to be
 jit           how a kernel is compiled, and where the machine code is kept
 cpu           what the CPU can do that it is compiled for
 vector        vectors of LANES numbers as a type, with operators
