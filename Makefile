@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test test-torch lint bench docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/softxent fit digits --out digits.safetensors
@@ -13,6 +13,17 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The tests of softxent.torch with the oldest and the newest PyTorch, each in an environment of its own.
+TORCH_VERSIONS ?= 2.6.0 2.15.0
+test-torch:
+	for version in $(TORCH_VERSIONS); do \
+		environment=$(VENV)/torch-$$version; \
+		{ test -x $$environment/bin/python || $(PYTHON) -m venv $$environment; } \
+		&& $$environment/bin/python -m pip install --quiet --editable '.[check]' \
+			torch==$$version pytest hypothesis pandas expecttest \
+		&& $$environment/bin/python -m pytest tests/test_torch_*.py $(PYTEST_ARGS) || exit 1; \
+	done
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -25,7 +36,7 @@ bench: $(VENV)/.test
 	done
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -E -W --keep-going -q -d build/doctrees docs build/docs
 
 # A stamp a set of extras: rebuilt when pyproject.toml changes.
 $(VENV)/.demo: pyproject.toml

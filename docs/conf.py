@@ -57,7 +57,7 @@ def add_commands(_app: Any, page: str, source: list[str]) -> None:
     import typer
     from typer.cli import get_docs_for_click
 
-    from softxent.cli import app
+    from softxent.cli.commands import app
 
     group: Any = typer.main.get_command(app)
     context = typer.Context(group)

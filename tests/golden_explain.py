@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from typer.testing import CliRunner
 
-from softxent.cli import app
+from softxent.cli.commands import app
 from softxent.data.embedded import read_embedded
 from softxent.explain import Explanation, explain
 from softxent.explain.images import Images

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
-from softxent.check import check
+from softxent.check import TargetError, check
 
 PLAIN = "np.exp(z - z.max(-1, keepdims=True)) / np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)"
 
@@ -66,3 +73,81 @@ def test_the_gradient_of_an_own_loss(tmp_path):
         assert {f.property for f in report.findings} == {property_}
     report = check(f"{file}:linear_cross_entropy", "linear_cross_entropy", quick=True)
     assert {f.property for f in report.findings} == {"raises"}
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A file with a right function, a wrong one, and one that does not return and says when it was called."""
+    (tmp_path / "mine.py").write_text(
+        "import pathlib\nimport numpy as np\n"
+        f"def right(z):\n    return {PLAIN}\n"
+        "def wrong(z):\n    return np.exp(z) / np.exp(z).sum(-1, keepdims=True)\n"
+        f"def hangs(z):\n    pathlib.Path({str(tmp_path / 'called')!r}).touch()\n    while True: pass\n",
+        encoding="utf-8",
+    )
+    return tmp_path / "mine.py"
+
+
+def start(*arguments):
+    """Start the command line."""
+    command = [sys.executable, "-m", "softxent", "check", *map(str, arguments), "--kind", "softmax", "--quick"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "form"),
+    [("right", 0, []), ("wrong", 1, []), ("wrong", 1, ["--json"]), ("wrong", 1, ["--markdown", "-"])],
+    ids=str,
+)
+def test_nobody_reads_to_the_end(mine, function, code, form):
+    """Where the reader of stdout has gone, as head does, the exit code is still the check's, and stderr is empty."""
+    with start(f"{mine}:{function}", *form) as done:
+        done.stdout.close()
+        assert done.stderr.read() == ""
+    assert done.returncode == code
+
+
+def test_interrupted(mine):
+    """Ctrl-C is exit code 130, without a traceback."""
+    done = start(f"{mine}:hangs", "--timeout", 100)
+    while not (mine.parent / "called").exists():
+        time.sleep(0.05)
+    done.send_signal(signal.SIGINT)
+    out, errors = done.communicate()
+    assert done.returncode == 130
+    assert "Traceback" not in out + errors
+
+
+def test_one_of_several_that_cannot_be_checked(mine):
+    """--compare prints the table of the others, and says on stderr which target could not be checked: exit code 2."""
+    done = start("--compare", f"{mine}:right", f"{mine}:nothing", "--json")
+    out, errors = done.communicate()
+    assert done.returncode == 2
+    assert "has no function nothing" in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert json.loads(out)["softmax"][f"{mine}:right"]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"reduction": "average"}, "--reduction must be one of none, mean, sum; got average"),
+        ({"rows": "two"}, "--rows must be one of one, batch; got two"),
+        ({"container": "array"}, "--container must be one of numpy"),
+        ({"timeout": 0}, "timeout must be above 0; got 0"),
+        ({"seconds": -1.0}, "seconds must be above 0"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing(given, says):
+    """An option that is none of its choices is refused, not passed over."""
+    with pytest.raises(TargetError, match=says):
+        check(lambda z: z, "softmax", quick=True, **given)
+
+
+def test_a_container_that_is_not_installed(mine):
+    """What cannot be made for want of a package is no fault of the target."""
+    if importlib.util.find_spec("jax"):
+        pytest.skip("JAX is installed")
+    with pytest.raises(TargetError, match="cannot make jax of the input"):
+        check(f"{mine}:right", "softmax", quick=True, container="jax")

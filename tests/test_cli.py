@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -224,10 +225,22 @@ def test_labels_keep_their_type(tmp_path, labels, kind):
 
 
 def test_a_note_when_it_did_not_converge():
-    """The report says so, and what to do; the exit code is 0 all the same."""
+    """The report says so, which number was not reached, and what to do; the exit code is 0 all the same."""
     done = softxent("fit", "digits", "--max-iter", "3")
     assert done.returncode == 0
-    assert "Not converged: after 3 iterations" in done.stdout
+    assert re.search(
+        r"Not converged: after 3 iterations the largest component of the gradient is [1-9]\.\de-0\d, tol is 1\.0e-04\.",
+        done.stdout,
+    )
+    figures = report("digits", "--max-iter", "3")
+    assert figures["converged"] is False
+    assert figures["gradient_norm"] > figures["tol"] == 1e-4
+    assert figures["not_reached"].startswith(f"the largest component of the gradient is {figures['gradient_norm']:.1e}")
+    assert report("iris")["not_reached"] is None
+    # Where the objective does not move any more the fit is done, and it is said what it did not reach.
+    figures = report("iris", "--tol", "1e-15", "--max-iter", "5000")
+    assert figures["converged"] is True
+    assert "the fit ended where the objective no longer moves" in figures["notes"][0]
 
 
 GOOD = "a,b,y\n" + "".join(f"{i},{i % 3},{'p' if i < 5 else 'q'}\n" for i in range(10))

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from softxent.cli import app
+from softxent.cli.commands import app
 from softxent.data import load
 from softxent.errors import DataError
-from softxent.model_file import read_model
+from softxent.regression.model_file import read_model
 
 ROWS = 60
 FRAME = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The pages of the reference name everything that is public, and the index names every page."""
+"""The pages of the reference name everything that is public, the index names every page, and what pages name exists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 NAMED = [
     name
     for page in sorted((DOCS / "reference").glob("*.rst"))
@@ -33,3 +34,20 @@ def test_every_page_is_in_the_index():
     assert pages - {"README", "index"} <= set(index)
     guides = re.findall(r"\]\((\S+)\.md\)", (DOCS / "README.md").read_text(encoding="utf-8"))
     assert {page for page in pages if "/" not in page} - {"README", "index"} == set(guides)
+
+
+PATHS = [
+    f"/{path.relative_to(ROOT).as_posix()}{'/' * path.is_dir()}"
+    for folder in ("src", "tests", "docs", "benchmarks", ".ci")
+    for path in [ROOT / folder, *(ROOT / folder).rglob("*")]
+] + ["/CONTRIBUTING.md", "/README.md", "/CHANGELOG.md", "/pyproject.toml"]
+# Folders that are not there yet.
+TO_COME = ("torch/autograd/", "torch/backends/")
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.stem)
+def test_files_that_are_named_are_there(page):
+    """A file or folder of ours that a page names is there, by its whole path or the end of it."""
+    words = re.findall(r"`([\w./]*\w(?:/|\.(?:py|md|json|toml)))`", page.read_text(encoding="utf-8"))
+    named = [word for word in words if "NAME" not in word and not word.startswith(("build/", *TO_COME))]
+    assert [word for word in named if not any(path.endswith(f"/{word}") for path in PATHS)] == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from softxent.cli import app
+from softxent.cli.commands import app
 from softxent.data import load
 from softxent.errors import DataError
 from softxent.files import text_encoding

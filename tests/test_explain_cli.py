@@ -14,8 +14,8 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from softxent.cli import app
-from softxent.explaining_arguments import Request
+from softxent.cli.commands import app
+from softxent.cli.explain_arguments import Request
 
 
 def call(*arguments: str):
@@ -65,7 +65,7 @@ def test_options(arguments, loss):
 def test_every_option_arrives_under_its_own_name(monkeypatch):
     """Each argument of the command is the field of its name: no two are exchanged on the way."""
     requests = []
-    monkeypatch.setattr("softxent.cli.run_explain", requests.append)
+    monkeypatch.setattr("softxent.cli.commands.run_explain", requests.append)
     texts = ("label", "step", "lang", "html", "latex.tex", "markdown.md", "json.json", "model", "images", "labels")
     options = [word for text in texts for word in (f"--{text.partition('.')[0]}", text)]
     lists = ["--soft", "0.5", "-1", "--weight", "2", "3", "--names", "cat", "dog", "--digits", "7"]
@@ -268,3 +268,22 @@ def test_images_of_28_by_28(tmp_path, rng):
     assert page.read_text(encoding="utf-8").count("data:image/png;base64,") == 21
     assert call("--model", model, *pair[:2]).exit_code == 2
     assert call(*pair).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--soft 0.5,0.5",
+        "--probs",
+        "--names a,b",
+        "--temperature 2",
+        "--label-smoothing 0.1",
+        "--weight 1,2",
+        "--label 3",
+    ],
+)
+def test_what_a_digit_has_no_use_for_is_refused(options):
+    """An option of given logits is refused where a model makes them, not dropped."""
+    done = call("--digits", "5", *options.split())
+    assert done.exit_code == 2
+    assert f"{options.split()[0]} belongs to logits that are given" in done.output

@@ -87,17 +87,10 @@ LAYERS = {
     "data": {"errors", "options", "files"},
     "check": {"errors", "options"},
     "files": {"errors", "starting"},
-    "explain": {"errors", "options", "reference", "files"},
-    "explaining": {"errors", "files", "explain", "explaining_arguments", "explaining_images"},
-    "explaining_arguments": set(),
-    "explaining_images": {"errors", "explain", "explaining_arguments", "data", "model_file", "training"},
-    "sklearn": {"errors", "options", "kernels", "numpy", "data"},
-    "model_file": {"errors", "data", "files"},
-    "training": {"errors", "data", "model_file", "kernels", "numpy", "sklearn"},
-    "predictions": {"errors", "data", "files", "model_file", "numpy"},
-    "report": {"errors", "data", "starting", "training", "sklearn"},
+    "explain": {"errors", "options", "files"},
+    "sklearn": {"errors", "given", "options", "kernels", "numpy", "data"},
+    "regression": {"errors", "data", "files", "kernels", "numpy", "sklearn"},
     "starting": set(),
-    "streams": {"errors", "starting"},
 }
 # Top-level packages that a layer may import besides the standard library and NumPy.
 PACKAGES = {
@@ -131,7 +124,7 @@ def imports_of(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_point_one_way(path):
-    """errors ← options ← reference ← check, explain; options ← kernels ← arrays ← front ends ← sklearn ← cli."""
+    """errors ← given ← options ← kernels, reference ← arrays ← front ends ← sklearn ← cli; options ← check, explain."""
     layer = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     names = imports_of(path)
     own = {name.split(".")[1] for name in names if name.startswith("softxent.")}
@@ -187,14 +180,8 @@ def test_the_judge_is_independent():
             assert not any(name.startswith(f"softxent.{other}") for name in imports_of(path)), path
 
 
-def test_files_stay_small():
-    """No source or test file is over 400 lines: a file holds one idea."""
-    for path in [*SOURCE.rglob("*.py"), *Path(__file__).parent.glob("*.py")]:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
-
-
 # Folders that are still larger.
-LARGE_FOLDERS = {"check", "kernels/cpu", "torch"}
+LARGE_FOLDERS = {"check", "torch"}
 
 
 def test_folders_stay_small():

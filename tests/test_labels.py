@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from softxent.cli import app
+from softxent.cli.commands import app
 from softxent.data import load
 from softxent.data.labels import class_indices, label_name, text_labels
 from softxent.errors import DataError
-from softxent.model_file import read_model
+from softxent.regression.model_file import read_model
 
 ROWS = 40
 X = np.random.default_rng(0).normal(size=ROWS).round(3)
@@ -53,7 +53,7 @@ TEXT = [
 
 @pytest.mark.parametrize("labels", TEXT, ids=map(ascii, TEXT))
 def test_text_stays_the_text_that_it_is(tmp_path, labels):
-    """In predictions as CSV and Parquet, in heads of columns, in JSON, in the model; and where a test file has one."""
+    """In predictions as CSV and Parquet, in heads of columns, in JSON and the model; and in a test file of one."""
     path, model = tmp_path / "t.csv", tmp_path / "m.safetensors"
     written = write(path, labels)
     one = tmp_path / "one.csv"

@@ -10,10 +10,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from softxent import log_softmax
+from softxent.data.dataset import Layout
 from softxent.data.preprocessing import Preprocessing
 from softxent.errors import DataError, ModelFileError
 from softxent.files import replacing
-from softxent.model_file import Model, read_model, write_model
+from softxent.regression.model_file import Model, _digest, read_model, write_model
 
 CLASSES = {
     "int": np.array([-3, 0, 2**40]),
@@ -36,6 +37,9 @@ def model(kind="str", dtype=np.float64, preprocessing="standardize"):
         ("p", "q r", "ß", '"') if table else None,
         Preprocessing(preprocessing, rng.normal(size=4), rng.random(4) + 1) if table else Preprocessing(preprocessing),
         1 if preprocessing == "none" else None,
+        Layout(("", "p", "q r", "ß", '"', "kind"), "kind", header=False, left_out=(("", "it has no name"),))
+        if table
+        else None,
     )
 
 
@@ -54,9 +58,25 @@ def test_round_trip(tmp_path, kind, dtype, preprocessing):
     assert after.classes.dtype.kind == before.classes.dtype.kind
     assert after.feature_names == before.feature_names
     assert after.index_base == before.index_base
+    assert after.layout == before.layout
     assert after.preprocessing.kind == preprocessing
     X = np.arange(8, dtype=np.uint8).reshape(2, 4)
     np.testing.assert_array_equal(after.logits(X), before.logits(X))
+
+
+def test_a_file_without_a_layout_is_read(tmp_path):
+    """As the first ones of version 1 were written; the digest is over what there is."""
+    path = tmp_path / "m.safetensors"
+    write_model(path, model())
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # safe_open has no iterator
+    del metadata["layout"], metadata["sha256"]
+    metadata["sha256"] = _digest(tensors, metadata)
+    save_file(tensors, path, metadata)
+    after = read_model(path)
+    assert after.layout is None
+    assert after.classes.tolist() == CLASSES["str"].tolist()
 
 
 def test_two_classes_have_the_logits_zero_and_z(tmp_path):

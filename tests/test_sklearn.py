@@ -1,5 +1,6 @@
 """SoftmaxRegression: scikit-learn's own checks, its LogisticRegression's answers, and what only this one promises."""
 
+import math
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from softxent.kernels.cpu.threads import scheduler
 from softxent.sklearn import SoftmaxRegression
 from softxent.sklearn.metric import GramMetric, Identity, choose_metric
 from softxent.sklearn.objective import Objective, block_rows
-from softxent.sklearn.solver import minimize
+from softxent.sklearn.solver import Progress, minimize
 
 EXPECTED_FAILURES: dict[str, str] = {}
 
@@ -283,13 +284,29 @@ def test_warm_start_goes_on_where_the_last_fit_stopped():
 
 
 def test_one_warning_when_it_does_not_converge():
-    """ConvergenceWarning says what to change; the model is usable all the same."""
+    """ConvergenceWarning says what was not reached and what to change; the model is usable all the same."""
     X, y = load_digits(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="did not converge in 3 iterations.*Raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match=r"did not converge in 3 iterations.*Raise max_iter") as caught:
         model = SoftmaxRegression(max_iter=3).fit(X, y)
     assert model.n_iter_.tolist() == [3]
     assert not model.converged_
+    assert model.not_reached_ in str(caught[0].message)
+    assert f"the largest component of the gradient is {model.gradient_norm_:.1e}, tol is 1.0e-04" == model.not_reached_
     assert model.score(X, y) > 0.8
+
+
+def test_the_number_that_was_not_reached():
+    """The largest component first; then the norm in the metric, where that is what held the fit up."""
+
+    def progress(gradient, norm, norm_tol):
+        return Progress(3, 9, 1.0, 1.0, gradient, norm, norm_tol).not_reached(1e-4)
+
+    assert progress(1e-4, 2e-5, 2.5e-5) == progress(1e-4, 2e9, math.inf) == ""
+    assert progress(2e-4, 9e-5, 2.5e-5) == "the largest component of the gradient is 2.0e-04, tol is 1.0e-04"
+    assert progress(9e-5, 9e-5, 2.5e-5) == (
+        "the gradient's norm in the metric of the features is 9.0e-05, where tol allows 2.5e-05"
+    )
+    assert progress(math.nan, math.nan, math.inf).startswith("the largest component of the gradient is nan")
 
 
 def test_callback_and_verbose_report_every_iteration(capsys):

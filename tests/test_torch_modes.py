@@ -101,6 +101,34 @@ def test_func_of_softmax(function):
         assert torch.equal(derivative(lambda a: ours(a, 0))(scalars), torch.full_like(scalars, want))
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "softmax", "log_softmax", "logsumexp", "linear_cross_entropy"])
+def test_pull_back(name):
+    """What torch.func.vjp returns may be called after it is over, differentiated again, and mapped."""
+    y, table = torch.tensor([0, 3, 1]), logits(4, 4)
+    pairs = {
+        "cross_entropy": (lambda z: sxt.cross_entropy(z, y), lambda z: F.cross_entropy(z, y)),
+        "softmax": (lambda z: sxt.softmax(z, 1), lambda z: F.softmax(z, 1)),
+        "log_softmax": (lambda z: sxt.log_softmax(z, 0), lambda z: F.log_softmax(z, 0)),
+        "logsumexp": (lambda z: sxt.logsumexp(z, 1), lambda z: torch.logsumexp(z, 1)),
+        "linear_cross_entropy": (
+            lambda z: sxt.linear_cross_entropy(z, table, y), lambda z: F.cross_entropy(F.linear(z, table), y),
+        ),
+    }  # fmt: skip
+    point = logits(3, 4)
+    results = []
+    for function in pairs[name]:
+        z = point.clone().requires_grad_()
+        value, pull = torch.func.vjp(function, z)
+        (grad,) = pull(value.detach() + 1.0)
+        with torch.no_grad():
+            value, plain = torch.func.vjp(function, point)
+            (once,) = plain(value + 1.0)
+            mapped = torch.func.vmap(plain)(torch.stack([value, value * 2.0]))[0]
+        results.append((value, grad, once, mapped, *torch.autograd.grad((grad**2).sum(), z)))
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want)
+
+
 def test_func_of_the_linear_form():
     """Per-sample gradients and a Hessian through the linear form."""
     x, w, b, y = logits(4, 3), logits(5, 3), logits(5), torch.tensor([0, 4, -100, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -84,7 +85,9 @@ def test_private_parts_exist(name):
     assert not support._exists(f"{name}_")
 
 
-def test_the_bound_is_the_packages():
-    """pyproject.toml asks for the oldest PyTorch that the import takes."""
+def test_the_versions_agree():
+    """pyproject.toml asks for the oldest PyTorch that the import takes; make test-torch tests the ones it names."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert extras["torch"] == [f"torch>={'.'.join(map(str, support.OLDEST))}"]
+    versions = re.search(r"^TORCH_VERSIONS \?= (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert " to ".join(versions[1].split()) == support.TESTED

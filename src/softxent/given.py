@@ -6,7 +6,6 @@ of Python objects if need be, and drops a mask without a word; what it cannot re
 
 from __future__ import annotations
 
-import math
 import numbers
 import operator
 from typing import Any, NamedTuple
@@ -37,12 +36,13 @@ _ENCODE = "Encode them: classes, {name} = np.unique({name}, return_inverse=True)
 
 
 class Role(NamedTuple):
-    """What an argument is for: what it must be, and what to do about a mask, strings and lists of unequal lengths."""
+    """What an argument is for: what it must be, and what to do about a mask, strings, unequal lists and tensors."""
 
     must: str = _REAL
     masked: str = "Fill it first: {name}.filled(0.0)"
     strings: str = "If they are numbers in writing, use np.asarray({name}).astype(np.float64)"
     ragged: str = "Pad them, or make a call for each"
+    tensors: str = "softxent.torch takes tensors; for an array use {name}.detach().cpu().float().numpy()"
 
 
 NUMBERS = Role()
@@ -68,7 +68,6 @@ TARGETS = Role(
 _TRACED = "jax.jit and jax.grad cannot trace it: call it outside of them"
 # By the package that a type comes from.
 _ADVICE = {
-    "torch": "softxent.torch takes tensors; for an array use {name}.detach().cpu().float().numpy()",
     "jax": _TRACED,
     "jaxlib": _TRACED,
     "tensorflow": "Call it eagerly, outside of tf.function",
@@ -121,7 +120,7 @@ def as_number(name: str, value: Any) -> float:
         except (TypeError, ValueError, OverflowError):
             pass
         else:
-            if math.isnan(number):
+            if number != number:  # NaN; torch.compile, which makes symbols of numbers, has no math.isnan
                 raise OptionError(f"{name} must be a number; got nan")
             return number
     raise DTypeError(f"{name} must be a real number; got {value!r}")
@@ -156,7 +155,7 @@ def _read(name: str, value: Any, role: Role) -> np.ndarray:
         raise
     except Exception as error:  # whatever a type of arrays raises
         lists = isinstance(value, (list, tuple))
-        advice = next(filter(None, map(_advice, _examples(value) if lists else [value])), "")
+        advice = next(filter(None, (_advice(v, role) for v in (_examples(value) if lists else [value]))), "")
         unequal = _unequal(name, value) if lists and not advice else ""
         if unequal:
             raise ShapeError(f"{name} must be an array; got unequal lists: {unequal}. {role.ragged}") from error
@@ -164,11 +163,12 @@ def _read(name: str, value: Any, role: Role) -> np.ndarray:
         raise DTypeError(f"{name} must {role.must}; got {_kind(value)} that NumPy cannot read. {do}") from error
 
 
-def _advice(value: Any) -> str:
+def _advice(value: Any, role: Role) -> str:
     """Return what to do with an object that NumPy does not read, "" where nothing is known."""
     if hasattr(value, "__next__"):
         return "Use list({name})"
-    return _ADVICE.get(type(value).__module__.partition(".")[0], "")
+    package = type(value).__module__.partition(".")[0]
+    return role.tensors if package == "torch" else _ADVICE.get(package, "")
 
 
 def _kind(value: Any) -> str:
@@ -218,7 +218,7 @@ def _objects(name: str, array: np.ndarray, role: Role) -> tuple[str, str]:
     """The same for an array of Python objects, of which the first that is no number counts."""
     if array.ndim == 0:
         value = array.item()
-        return _kind(value), _advice(value) or "Give an array of numbers, or lists of them"
+        return _kind(value), _advice(value, role) or "Give an array of numbers, or lists of them"
     for place, value in np.ndenumerate(array):
         if isinstance(value, (numbers.Number, np.bool_)) and not isinstance(value, complex):
             continue
@@ -227,7 +227,7 @@ def _objects(name: str, array: np.ndarray, role: Role) -> tuple[str, str]:
         unequal = _unequal(name, array) if np.ndim(value) else ""
         if unequal:
             return f"unequal lists (dtype object): {unequal}", role.ragged
-        do = _advice(value) or "Give numbers alone; where they are missing, fill them or leave their rows out"
+        do = _advice(value, role) or "Give numbers alone; where they are missing, fill them or leave their rows out"
         return f"{_kind(value)} at {name}{[int(i) for i in place]} (dtype object)", do
     dtype = "int64" if all(isinstance(v, numbers.Integral) for v in array.flat) else "float64"
     return "numbers as Python objects (dtype object)", f"Use np.asarray({{name}}).astype(np.{dtype})"

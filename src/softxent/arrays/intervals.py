@@ -11,7 +11,7 @@ import numpy as np
 from softxent.errors import LabelError, OptionError
 
 if TYPE_CHECKING:
-    from softxent.arrays.rows import Block, Layout
+    from softxent.arrays.rows import Block, Check, Layout
 
 __all__ = [
     "FOR_DIVERGENCE",
@@ -82,7 +82,7 @@ class Interval:
             )
 
 
-def check_all(*intervals: Interval | None) -> None:
+def check_all(*intervals: Check | None) -> None:
     """Refuse what is out of its bounds, for a way that does not read block by block."""
     for interval in intervals:
         if interval is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,21 +33,17 @@ __all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
 
 
 def divisor_of(total: float, reduction: Reduction) -> float:
-    """What a row's gradient is divided by."""
-    return total if reduction == "mean" else 1.0
+    """What a row's gradient is divided by; a mean whose weights sum to zero is NaN, and so is its gradient."""
+    return (total or math.nan) if reduction == "mean" else 1.0
 
 
 def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return the rows' losses, their sum, or their sum over total (NaN where total is 0), in the loss's dtype."""
+    """Return the rows' losses, their sum, or their mean, which is NaN where total is 0, in the loss's dtype."""
     if reduction == "none":
         with np.errstate(all="ignore"):
             return losses.reshape(shape).astype(dtype, copy=False)[()]
     value: float = kernels().sum_vector(losses)[0] if losses.size else 0.0
-    if reduction == "mean" and total != 0.0:
-        value /= total
-    elif reduction == "mean":
-        with np.errstate(all="ignore"):
-            value = float(np.float64(value) / np.float64(total))
+    value /= divisor_of(total, reduction)
     if abs(value) <= LARGEST_FLOAT32:
         return dtype(value)
     with np.errstate(all="ignore"):

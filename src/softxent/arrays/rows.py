@@ -12,12 +12,11 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from softxent.arrays.intervals import Interval
 from softxent.arrays.results import empty
 from softxent.errors import DTypeError, OptionError, ShapeError
 from softxent.given import LOGITS, RESULTS, Role, as_index, as_numbers, refuse_masked
@@ -187,6 +186,16 @@ def as_writable(array: np.ndarray) -> np.ndarray:
     return np.asarray(_Writable(array))
 
 
+class Check(Protocol):
+    """What looks at the rows of a block that was read, and may refuse them (softxent.arrays.intervals)."""
+
+    def check(self, rows: np.ndarray, block: Block) -> None:
+        """Raise an error if rows, (n, C) in the working dtype, are not what they have to be."""
+
+    def check_all(self) -> None:
+        """Raise an error if any of the argument's rows are not."""
+
+
 class Rows:
     """The rows of one array, read from or written to block by block.
 
@@ -204,7 +213,7 @@ class Rows:
         layout: Layout,
         dtype: np.dtype[Any],
         buffer: str,
-        interval: Interval | None = None,
+        interval: Check | None = None,
     ) -> None:
         self.layout = layout
         self.dtype = dtype

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.arrays.intervals import Interval, label_interval
-from softxent.arrays.rows import Layout, Rows
+from softxent.arrays.intervals import label_interval
+from softxent.arrays.rows import Check, Layout, Rows
 from softxent.arrays.visits import kernels
 from softxent.errors import DTypeError, LabelError, OptionError, ShapeError
 from softxent.given import LABELS, as_numbers
@@ -103,7 +103,7 @@ class Targets:
     total: float  # what the mean divides by
 
     @property
-    def interval(self) -> Interval | None:
+    def interval(self) -> Check | None:
         """Where the probabilities have to lie, None for anywhere."""
         return None if self.rows is None else self.rows.interval
 

@@ -109,11 +109,12 @@ def _plain_dtype(array: npt.NDArray[Any]) -> Any:
     return np.float32 if array.dtype.names else array.dtype if array.dtype.kind == "f" else np.float64
 
 
-# Why there is no result: the target raised, for want of memory too; what it returned is not what was wanted; it was
-# stopped; its process died.
-Why = Literal["raised", "memory", "shape", "hang", "died"]
+# Why there is no result: its input could not be made; the target raised, for want of memory too; what it returned is
+# not what was wanted; it was stopped; its process died.
+Why = Literal["input", "raised", "memory", "shape", "hang", "died"]
 # The property that it breaks.
 PROPERTY: dict[Why, str] = {
+    "input": "raises",
     "raised": "raises",
     "memory": "raises",
     "shape": "shape",

@@ -11,6 +11,7 @@ import numpy as np
 
 from softxent.check import oracle, special, sweep
 from softxent.check.calling import PROPERTY, Caller, Failure, find_way, plain_batch
+from softxent.check.containers import CONTAINERS
 from softxent.check.diagnosis import diagnose
 from softxent.check.failing import narrow_one_hot
 from softxent.check.kinds import Kind, guess, kind_of
@@ -27,6 +28,8 @@ from softxent.check.targets import TargetError, parameters_in
 __all__ = ["check"]
 
 Progress = Callable[[str, float], None]
+
+CHOICES = {"reduction": ("none", "mean", "sum"), "rows": ("one", "batch"), "container": CONTAINERS}
 
 # Seconds for a function that compiles itself, and for each of its calls.
 COMPILING = 60.0
@@ -87,6 +90,13 @@ def check(
     """
     started = time.monotonic()
     oracle.backend()
+    chosen = {"reduction": reduction, "rows": rows, "container": container}
+    for option, value in chosen.items():
+        if value is not None and value not in CHOICES[option]:
+            raise TargetError(f"--{option} must be one of {', '.join(CHOICES[option])}; got {value}")
+    for option, limit in {"timeout": timeout, "seconds": seconds}.items():
+        if limit is not None and not limit > 0:
+            raise TargetError(f"{option} must be above 0; got {limit}")
     if loss is not None:
         from softxent.check.own_loss_run import run
 
@@ -202,6 +212,8 @@ def _one(
         gradient=options["gradient"],
         select=select,
     )
+    if isinstance(way, Failure) and way.why == "input":
+        raise TargetError(way.text)
     if isinstance(way, Failure):
         said, given = way.text, describe(kind, plain_batch(kind))
         report.findings.append(

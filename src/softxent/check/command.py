@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from softxent.check.checking import check
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
+from softxent.errors import SoftxentError
 
 __all__ = ["run_check"]
 
@@ -30,6 +33,29 @@ def run_check(
     **options: Any,
 ) -> int:
     """Run the check and print the report; return the exit code."""
+    for path in (html, markdown):
+        if path is not None and not path.parent.is_dir():
+            raise TargetError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    try:
+        return _run(targets, kind, quick, json, html, markdown, compare, options)
+    except (SoftxentError, MemoryError):
+        raise
+    except Exception:
+        # A fault of ours: an interpreter that it ends has the exit code of findings.
+        traceback.print_exc()
+        return 2
+
+
+def _run(
+    targets: list[str],
+    kind: str | None,
+    quick: bool,
+    json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    compare: bool,
+    options: dict[str, Any],
+) -> int:
     if compare:
         if options.pop("loss", None):
             raise TargetError("--compare holds libraries against the oracle; --loss takes one TARGET")
@@ -45,8 +71,19 @@ def run_check(
         )
     with progress_bar() as progress:
         report = check(targets[0], kind, quick=quick, progress=progress, **options)
-    emit(report, json=json, html=html, markdown=markdown)
+    with reading_may_end():
+        emit(report, json=json, html=html, markdown=markdown)
     return 0 if report.ok else 1
+
+
+@contextmanager
+def reading_may_end() -> Iterator[None]:
+    """Let whoever reads stdout (head, less) stop when they have seen enough: the exit code tells of the check."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
 
 
 def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None) -> None:
@@ -66,8 +103,12 @@ def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None
 
     from softxent.check.render_text import show
 
-    console = Console()
-    show(report, console if console.is_terminal else Console(width=120))
+    class Output(Console):
+        def on_broken_pipe(self) -> None:  # rich ends the process, with the exit code of findings
+            raise BrokenPipeError
+
+    console = Output()
+    show(report, console if console.is_terminal else Output(width=120))
     for path in (html, markdown):
         if path is not None and str(path) != "-":
             print(f"report: {path}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from softxent.check.builtins import BUILTINS, installed
 from softxent.check.checking import check
-from softxent.check.defects_run import as_lines, run_defects
+from softxent.check.defects_run import Outcome, as_lines, run_defects
 from softxent.check.render_text import number, paste
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
@@ -46,7 +46,7 @@ def run_compare(
     markdown: Path | None,
     **options: Any,
 ) -> int:
-    """Print the table; return 0 without findings, 1 with some, 2 if no target could be checked."""
+    """Print the table; return 0 without findings, 1 with some; refuse in the end a target that could not be checked."""
     for target in targets:
         if ":" not in target:
             if target not in BUILTINS:
@@ -55,21 +55,41 @@ def run_compare(
                 )
             if not installed(target):
                 raise TargetError(f"{target} needs {BUILTINS[target][0]}, which is not installed here")
-    from softxent.check.command import progress_bar, write
+    from softxent.check.command import progress_bar, reading_may_end
 
     kinds = [kind] if kind else list(KINDS_COMPARED)
     with progress_bar() as progress:
         table = compare(targets, kinds, quick=quick, progress=progress, **options)
     reports = [r for row in table.values() for r in row.values() if isinstance(r, Report)]
+    failed = [t for t in targets if not any(isinstance(row[t], Report) for row in table.values())]
+    reasons = "; ".join(dict.fromkeys(f"{row[t]}" for t in failed for row in table.values()))
     if not reports:
-        raise TargetError("; ".join(dict.fromkeys(str(r) for row in table.values() for r in row.values())))
+        raise TargetError(reasons)
     outcomes = run_defects(targets, kind)
     text = as_markdown(table) + "\n".join(as_lines(outcomes)) + "\n" * bool(outcomes)
+    with reading_may_end():
+        _emit(table, outcomes, text, json, html, markdown)
+    if failed:
+        raise TargetError(reasons)
+    return 0 if all(r.ok for r in reports) else 1
+
+
+def _emit(
+    table: dict[str, dict[str, Report | str]],
+    outcomes: list[Outcome],
+    text: str,
+    json: bool,
+    html: Path | None,
+    markdown: Path | None,
+) -> None:
+    from softxent.check.command import write
+
     if markdown is not None:
         write(markdown, text)
     if html is not None:
         from softxent.check.render_html import fragment
 
+        reports = [r for row in table.values() for r in row.values() if isinstance(r, Report)]
         body = "\n<hr>\n".join(fragment(r) for r in reports)
         write(
             html,
@@ -86,7 +106,6 @@ def run_compare(
         sys.stdout.write(json_format.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     elif markdown is None or str(markdown) != "-":
         sys.stdout.write(text)
-    return 0 if all(r.ok for r in reports) else 1
 
 
 def as_markdown(table: dict[str, dict[str, Report | str]]) -> str:

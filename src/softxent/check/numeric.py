@@ -35,7 +35,8 @@ NEARBY = (2.0**-50, -(2.0**-50), 3 * 2.0**-51)
 class Slope(NamedTuple):
     """∂f/∂x_i: by complex step (NaN where f does not take it), by differences, from the left and the right alone.
 
-    each with its error estimate; complex_spread is how much the complex step moves with the last bits of x.
+    Differences have their error estimates beside them; complex_spread is how much the complex step moves with the last
+    bits of x.
     """
 
     complex_step: float

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softxent.check.pairs import Pair
 from softxent.errors import SoftxentError
 
 __all__ = ["Number", "OracleError", "backend", "exact", "round_to", "use"]
@@ -271,8 +270,3 @@ def _elementwise(kind: str, z: float, target: float | None) -> Any:
     if math.isinf(z):
         return 0.0 if target == (z > 0) else math.inf
     return b.log1p(e) + abs(b.ball(z)) * ((1 - t) if z >= 0 else t)
-
-
-def as_pair(numbers: Sequence[Number]) -> Pair:
-    """Return numbers as a pair of arrays."""
-    return Pair(np.array([x.hi for x in numbers]), np.array([x.lo for x in numbers]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -163,8 +162,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value
-
-
-def hexadecimal(values: Sequence[float], limit: int = 4096) -> list[str]:
-    """Return floats as C99 hex."""
-    return [float(v).hex() for v in list(values)[:limit]]

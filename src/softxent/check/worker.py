@@ -61,7 +61,7 @@ class Caller:
             given = [containers.convert(a, *how) for a in request["args"]]
             arrays = {name: containers.convert(a, *how) for name, a in (request.get("arrays") or {}).items()}
         except Exception as error:
-            return _failed(error, f"cannot make {request['container']} of the input: {_line(error)}")
+            return {"error": f"cannot make {request['container']} of the input: {_line(error)}", "why": "input"}
         all_given = [*given, *arrays.values()]
         before = [containers.snapshot(g) for g in all_given]
         try:
@@ -122,11 +122,11 @@ class Caller:
             return False
 
 
-def _failed(error: BaseException, text: str = "") -> dict[str, Any]:
+def _failed(error: BaseException) -> dict[str, Any]:
     """Return the answer of a call that gave no result: what is said of it, and why there is none."""
     if isinstance(error, containers.NoResultError):
         return {"error": str(error), "why": "shape"}
-    return {"error": text or _line(error), "why": "memory" if isinstance(error, MemoryError) else "raised"}
+    return {"error": _line(error), "why": "memory" if isinstance(error, MemoryError) else "raised"}
 
 
 def _line(error: BaseException) -> str:

@@ -81,7 +81,8 @@ def one_hot(labels: npt.ArrayLike, num_classes: int, *, dtype: npt.DTypeLike = n
         An array of shape (…, num_classes).
 
     Raises:
-        DTypeError: labels are no integers. LabelError: a label is no class. OptionError: num_classes < 1.
+        DTypeError: labels or num_classes are no integers, or dtype is none of numbers. LabelError: a label is no class.
+        OptionError: num_classes < 1.
 
     >>> import softxent
     >>> softxent.one_hot([1, 0], 3)

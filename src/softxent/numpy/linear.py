@@ -32,7 +32,7 @@ def linear_cross_entropy(
 
         loss = cross_entropy(x @ weight.T + bias, labels, …)
 
-    computed for a chunk of rows at a time (about 32 MB of logits, cut by the shapes alone).
+    computed for a chunk of rows at a time (up to 104 MB of logits, cut by the shapes alone).
 
     Args:
         x: (N, D) inputs of the layer; float16 and bfloat16 are multiplied in float32.

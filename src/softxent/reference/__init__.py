@@ -1,4 +1,4 @@
-"""The definitions, slow and obvious, in longdouble NumPy: what softxent's tests, checks and explanations hold true.
+"""The definitions, slow and obvious, in longdouble NumPy: what tests hold true, and what computes for longdouble.
 
 Every function takes arrays with the class axis last, converts them to longdouble and returns longdouble. Nothing here
 is shared with the kernels: the judge stays independent of what it judges. Odd input (NaN, ±inf, ignored rows, no rows)

@@ -70,7 +70,9 @@ def targets_of(labels: npt.ArrayLike, shape: tuple[int, ...], options: LossOptio
         raise ShapeError(f"labels must be {shape[:-1]} integers or {shape} probabilities; got shape {array.shape}")
     epsilon = np.longdouble(options.label_smoothing)
     t = w * ((1 - epsilon) * y + epsilon / num_classes)
-    return Targets(t, ignored, count if options.reduction == "mean" else np.longdouble(1))
+    if options.reduction != "mean":
+        count = np.longdouble(1)
+    return Targets(t, ignored, count if count != 0 else np.longdouble(np.nan))
 
 
 def reduced(losses: Wide, divisor: np.longdouble, reduction: str) -> Any:

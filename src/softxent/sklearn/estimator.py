@@ -13,13 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from softxent import log_softmax, softmax
 from softxent.kernels.cpu.matmul.blas import single_threaded_blas
 from softxent.sklearn.metric import choose_metric
 from softxent.sklearn.objective import Objective
 from softxent.sklearn.solver import Progress, minimize
+from softxent.sklearn.validation import check_class_weight, check_labels, validated, validated_weights
 
 __all__ = ["SoftmaxRegression"]
 
@@ -59,6 +60,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     Raises:
         ValueError in fit: a parameter out of its range, NaN or infinite X, fewer than two classes, weights all zero.
+        DTypeError (a TypeError) in fit and predict: a masked array, dates, or another X that holds no numbers.
 
     >>> from sklearn.datasets import load_iris
     >>> from softxent.sklearn import SoftmaxRegression
@@ -110,9 +112,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Fit the model to rows X, shape (n, p), dense or sparse, with labels y and, if given, non-negative weights."""
         self._check_parameters()
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", accept_large_sparse=True
-        )
+        check_labels(y)
+        X, y = validated(self, X, y, order="C")
         check_classification_targets(y)
         classes, labels = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         if classes.size < 2:
@@ -120,7 +121,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 f"y must hold at least 2 classes to tell apart; got only one class, {classes[0]!r}. "
                 "Were the rows sorted by label before they were split?"
             )
-        weights = self._weights(X, sample_weight, classes, labels)
+        weights = self._weights(sample_weight, classes, labels)
         objective = Objective(
             X,
             labels.astype(np.int64, copy=False),
@@ -167,9 +168,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits W x + b, shape (n, C); with two classes w·x + b, shape (n,)."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], accept_large_sparse=True, reset=False
-        )
+        X = validated(self, X, reset=False)
         logits: np.ndarray = X @ self.coef_.T
         logits += self.intercept_
         return logits[:, 0] if logits.shape[1] == 1 else logits
@@ -201,9 +200,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return scores
 
     def _check_parameters(self) -> None:
-        def number(name: str, kind: type, low: int, *, above: bool = False) -> None:
+        def number(name: str, kind: type, low: int, *, above: bool = False, flags: bool = False) -> None:
             value: Any = getattr(self, name)
-            fits = isinstance(value, kind) and not isinstance(value, bool)
+            fits = isinstance(value, kind) and (flags or not isinstance(value, bool))
             fits = fits and bool(value > low if above else value >= low)
             if not fits:
                 what = "an integer" if kind is Integral else "a number"
@@ -212,14 +211,17 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         number("C", Real, 0, above=True)
         number("tol", Real, 0)
         number("max_iter", Integral, 0)
-        given = self.class_weight
-        if not (given is None or given == "balanced" or isinstance(given, Mapping)):
-            raise ValueError(f"class_weight must be None, 'balanced' or a dict from label to weight; got {given!r}")
+        number("verbose", Integral, 0, flags=True)
+        for name in ("fit_intercept", "warm_start"):
+            flag: Any = getattr(self, name)
+            if not (isinstance(flag, (bool, np.bool_)) or (isinstance(flag, Integral) and flag in (0, 1))):
+                raise ValueError(f"{name} must be True or False; got {flag!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise ValueError(f"callback must be a function of a Progress, or None; got {self.callback!r}")
+        check_class_weight(self.class_weight)
 
-    def _weights(
-        self, X: Any, sample_weight: npt.ArrayLike | None, classes: np.ndarray, labels: np.ndarray
-    ) -> np.ndarray:
-        weights = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    def _weights(self, sample_weight: npt.ArrayLike | None, classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        weights = validated_weights(sample_weight, labels.size)
         if (weights < 0).any():
             raise ValueError(f"sample_weight must not be negative; got {weights[weights < 0][0]}")
         if isinstance(self.class_weight, str):  # "balanced"

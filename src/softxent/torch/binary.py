@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import logsigmoid
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from softxent.errors import ShapeError
 from softxent.options import check_reduction
 from softxent.torch import cpu
 from softxent.torch.arguments import floating, reduction_of, tensor
-from softxent.torch.dispatch import applied, differentiates_forward, recorded, traced, transforms
+from softxent.torch.dispatch import applied, differentiates_forward, plain, recorded, traced, transforms, watched
 from softxent.torch.expressions import for_sums, widened
 
 __all__ = ["binary_cross_entropy_with_logits"]
@@ -55,10 +56,15 @@ def binary_cross_entropy_with_logits(
 
     Equals torch.nn.functional.binary_cross_entropy_with_logits, but for the half precisions' loss dtype.
     """
+    if has_torch_function_variadic(input, target, weight, pos_weight):
+        return handle_torch_function(
+            binary_cross_entropy_with_logits, (input, target, weight, pos_weight), input, target, weight=weight,
+            size_average=size_average, reduce=reduce, reduction=reduction, pos_weight=pos_weight,
+        )  # fmt: skip
     reduction = reduction_of(size_average, reduce, reduction)
     check_reduction(reduction)
-    floating("input", input)
-    floating("target", target)
+    input, target = plain(floating("input", input)), plain(floating("target", target))
+    weight, pos_weight = plain(weight), plain(pos_weight)
     if target.shape != input.shape:
         raise ShapeError(f"target must have input's shape {tuple(input.shape)}; got {tuple(target.shape)}")
     factors = [f for f in (weight, pos_weight) if f is not None]
@@ -66,7 +72,8 @@ def binary_cross_entropy_with_logits(
         if factor is not None and not _broadcasts(tensor(name, factor).shape, input.shape):
             raise ShapeError(f"{name} must broadcast to input's shape {tuple(input.shape)}; got {tuple(factor.shape)}")
     others = any(f.requires_grad for f in (target, *factors))
-    if others or traced(input) or transforms() or differentiates_forward() or not input.is_cpu:
+    seen = traced() or watched(input, target, *factors)
+    if others or seen or transforms() or differentiates_forward() or not input.is_cpu:
         return _expression(input, target, weight, pos_weight, reduction)
     return applied(_BinaryLoss, input, target, weight, pos_weight, reduction)  # type: ignore[no-any-return]
 
@@ -80,17 +87,23 @@ def _times(t: Tensor, x: Tensor) -> Tensor:
     return torch.where((t == 0.0) & torch.isinf(x), torch.zeros((), dtype=x.dtype, device=x.device), t * x)
 
 
+def _written_log_sigmoid(x: Tensor) -> Tensor:
+    """Log(sigmoid(x)) for ONNX, which has no such operator: PyTorch's exporter takes the logarithm of what may be 0."""
+    return torch.minimum(x, torch.zeros_like(x)) - torch.log1p(torch.exp(-x.abs()))
+
+
 def _expression(x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str) -> Tensor:
     """Return the loss in PyTorch's operations, differentiable to any order with respect to everything."""
     x, y = widened(x), widened(target)
     yes = y if pos_weight is None else y * pos_weight
-    losses = -(_times(yes, logsigmoid(x)) + _times(1.0 - y, logsigmoid(-x)))
+    log_sigmoid = _written_log_sigmoid if traced() and torch.onnx.is_in_onnx_export() else logsigmoid
+    losses = -(_times(yes, log_sigmoid(x)) + _times(1.0 - y, log_sigmoid(-x)))
     if weight is not None:
         losses = losses * weight
     if reduction == "none":
         return losses
-    total = for_sums(losses).sum()
-    return (total / losses.numel() if reduction == "mean" else total).to(losses.dtype)
+    wide = for_sums(losses)
+    return (wide.mean() if reduction == "mean" else wide.sum()).to(losses.dtype)
 
 
 class _BinaryLoss(Function):

@@ -78,10 +78,10 @@ def _row_losses(
     """Return the rows' losses, e and S = Σ e, of transformed logits."""
     d, e, m = _exponentials(z, dim)
     rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
-    log_s = torch.log1p(rest)
+    log_s = torch.where(torch.isnan(m), torch.nan, torch.log1p(rest))
+    # What weighs nothing adds nothing, at a logit of −inf too; a NaN row stays one.
     if target.is_floating_point() or options.label_smoothing:
         t = weighted_targets(z, target, weight, options, dim)
-        # What weighs nothing adds nothing, at a logit of −inf too; a NaN row stays one.
         terms = torch.where(t == 0.0, log_s * 0.0, t * (log_s - d))
         losses = terms.sum(dim)
     else:
@@ -90,7 +90,8 @@ def _row_losses(
         others = _sum_of_others(e, y, dim)
         losses = torch.where(d_y == 0.0, torch.log1p(others), log_s - d_y).squeeze(dim)
         if weight is not None:
-            losses = losses * weight.to(z.dtype)[y.squeeze(dim)]
+            w = weight.to(z.dtype)[y.squeeze(dim)]
+            losses = torch.where(w == 0.0, log_s.squeeze(dim) * 0.0, w * losses)
     if options.z_loss:
         losses = losses + options.z_loss * (m + log_s).squeeze(dim) ** 2
     if not target.is_floating_point():

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from softxent.errors import OptionError
 from softxent.options import LossOptions, loss_options
-from softxent.torch import compiled
+from softxent.torch import operators
 from softxent.torch.arguments import (
     check_devices,
     check_target,
@@ -20,11 +21,11 @@ from softxent.torch.arguments import (
     reduction_of,
     tensor,
 )
-from softxent.torch.dispatch import differentiates_forward, traced, transforms
-from softxent.torch.expressions import loss_expression, transformed
+from softxent.torch.dispatch import differentiates_forward, in_pytorchs_operations, plain, traced, transforms
+from softxent.torch.expressions import loss_expression
 from softxent.torch.loss_functions import loss_of
 from softxent.torch.small import small_loss
-from softxent.torch.softmax import logsumexp
+from softxent.torch.softmax_functions import lse_of
 
 __all__ = ["cross_entropy"]
 
@@ -106,38 +107,40 @@ def cross_entropy(
         small = small_loss(input, target, ignore_index, z_loss, reduction)
         if small is not None:
             return small
+    if has_torch_function_variadic(input, target, weight):
+        return handle_torch_function(
+            cross_entropy, (input, target, weight), input, target, weight=weight, size_average=size_average,
+            ignore_index=ignore_index, reduce=reduce, reduction=reduction, label_smoothing=label_smoothing,
+            z_loss=z_loss, softcap=softcap, temperature=temperature, return_lse=return_lse, inplace=inplace,
+        )  # fmt: skip
     if size_average is not None or reduce is not None:
         reduction = reduction_of(size_average, reduce, reduction)
-    floating("input", input)
+    input, target, weight = plain(floating("input", input)), plain(target), plain(weight)
     dim = class_dim(input)
     modifiers = modifiers_of(ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     target = labels_of(target, modifiers[0])
     if weight is not None:
         tensor("weight", weight)
-    if traced(input):
+    if traced():
         loss = _traced(input, target, weight, dim, modifiers)
-        return (loss, _lse(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
+        return (loss, lse_of(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
     options = loss_options(None, *modifiers)
     check_target(target, input.shape, dim)
     if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
         check_devices(input, input.shape, dim, weight, target=target)
     if not inplace:
         loss = loss_of(input, target, weight, options, dim)
-        return (loss, _lse(input, dim, options)) if return_lse else loss
+        return (loss, lse_of(input, dim, options)) if return_lse else loss
     if return_lse:
         raise OptionError("inplace=True and return_lse=True exclude each other: the gradient takes the logits' place")
     _check_overwriting(input, target)
     return loss_of(input, target, weight, options, dim, overwrites=True)
 
 
-def _lse(input: Tensor, dim: int, options: LossOptions) -> Tensor:
-    return logsumexp(transformed(input, options)[0], dim)
-
-
 def _traced(input: Tensor, target: Tensor, weight: Tensor | None, dim: int, modifiers: tuple[Any, ...]) -> Tensor:
-    if target.requires_grad or (weight is not None and weight.requires_grad):
+    if in_pytorchs_operations():
         return loss_expression(input, target, weight, LossOptions(None, *modifiers), dim)
-    loss: Tensor = compiled.cross_entropy(input, target, weight, dim, *modifiers)
+    loss: Tensor = operators.cross_entropy(input, target, weight, dim, *modifiers)
     return loss
 
 

@@ -8,18 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
+from torch.compiler import is_compiling, is_dynamo_compiling
 
-from softxent.torch import composite, cpu
+from softxent.torch import composite, cpu, recording
 
 __all__ = [
     "applied",
     "backend",
     "differentiates_forward",
+    "function_mode",
+    "in_pytorchs_operations",
     "is_batch_of_gradients",
     "is_differentiated",
+    "is_one",
+    "modes",
+    "plain",
     "recorded",
     "traced",
     "transforms",
+    "watched",
 ]
 
 # Whether torch.func's grad, vmap, jvp … are at work.
@@ -28,9 +35,47 @@ transforms = torch._C._are_functorch_transforms_active
 is_batch_of_gradients = torch._C._functorch.is_legacy_batchedtensor
 
 
-def backend(tensor: Tensor) -> ModuleType:
-    """Return the module whose functions compute for a tensor: the kernels, or PyTorch's own operations."""
+# Whether a torch.overrides.TorchFunctionMode is on, which is to see the call as PyTorch's functions are seen.
+function_mode = torch._C._is_torch_function_mode_enabled
+# How many torch.utils._python_dispatch.TorchDispatchModes are on, which are to see every operator.
+modes = torch._C._len_torch_dispatch_stack
+# Looked up once: what torch.jit.trace records into; whether make_fx(pre_dispatch=True) does.
+_tracing_state, _includes = torch._C._get_tracing_state, torch._C._dispatch_tls_is_dispatch_key_included
+_PRE_DISPATCH = torch._C.DispatchKey.PreDispatch
+_PLAIN = frozenset((Tensor, torch.nn.Parameter, type(None)))
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+_no_dispatch_of_its_own = Tensor.__torch_dispatch__
+
+
+def _wraps(kind: type) -> bool:
+    """Whether a class of tensors says itself what an operator does: its memory is not to be looked at."""
+    return kind.__torch_dispatch__ is not _no_dispatch_of_its_own  # type: ignore[attr-defined]
+
+
+def watched(*tensors: Tensor | None) -> bool:
+    """Whether a call is to be seen as operators: by a mode that is on, or by a tensor's class."""
+    if modes():
+        return True
+    for tensor in tensors:  # a loop, because any() of a generator takes three times as long
+        kind = type(tensor)
+        if kind not in _PLAIN and _wraps(kind):
+            return True
+    return False
+
+
+def backend(tensor: Tensor, *others: Tensor | None) -> ModuleType:
+    """Return the module whose functions compute for tensors: operators, the kernels, or PyTorch's own operations."""
+    if watched(tensor, *others):
+        return recording
     return cpu if tensor.is_cpu else composite
+
+
+def plain(tensor: Any) -> Any:
+    """Return a tensor of a class that only adds methods as the Tensor that it is, and anything else as it is."""
+    kind = type(tensor)
+    if kind in _PLAIN or is_compiling() or not isinstance(tensor, Tensor) or _wraps(kind):
+        return tensor
+    return tensor.as_subclass(Tensor)
 
 
 def differentiates_forward() -> bool:
@@ -42,7 +87,7 @@ def is_differentiated(tensor: Tensor | None) -> bool:
     """Whether a derivative with respect to a tensor may be wanted: it requires one, or carries a tangent or a level."""
     if tensor is None:
         return False
-    if (tensor.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    if (tensor.requires_grad and torch.is_grad_enabled()) or _is_wrapped(tensor):
         return True
     return differentiates_forward() and forward_ad.unpack_dual(tensor).tangent is not None
 
@@ -52,9 +97,32 @@ def recorded(cotangent: Tensor) -> bool:
     return torch.is_grad_enabled() or transforms() or is_batch_of_gradients(cotangent)
 
 
-def traced(tensor: Tensor) -> bool:
-    """Whether a call is recorded and not computed: torch.compile, torch.export, fake tensors."""
-    return torch.compiler.is_compiling() or type(tensor) not in (Tensor, torch.nn.Parameter)
+def is_one(cotangent: Tensor) -> bool:
+    """Whether a scalar cotangent is known to be 1: a device is not waited for, and what is recorded does not depend."""
+    return not watched(cotangent) and cotangent.is_cpu and cotangent.item() == 1.0
+
+
+def traced() -> bool:
+    """Whether a call is recorded as it stands, above autograd: torch.compile, torch.export, torch.jit.trace.
+
+    Other tracers are modes, or see a class of tensors of their own (watched).
+    """
+    return (
+        is_compiling()
+        or _tracing_state() is not None
+        or _includes(_PRE_DISPATCH)
+        or (transforms() and _functionalizes())
+    )
+
+
+def in_pytorchs_operations() -> bool:
+    """Whether what is traced has to be PyTorch's own operations: ONNX knows no others, nor does functionalize."""
+    return not is_dynamo_compiling() and (torch.onnx.is_in_onnx_export() or (transforms() and _functionalizes()))
+
+
+def _functionalizes() -> bool:
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    return any(level.key() == torch._C._functorch.TransformType.Functionalize for level in stack)
 
 
 def applied(function: type[Function], *arguments: Any) -> Any:
@@ -62,6 +130,7 @@ def applied(function: type[Function], *arguments: Any) -> Any:
 
     Function.apply binds default arguments by inspect.signature, which takes longer than a small loss.
     """
-    if transforms():
+    # A tensor of a transform that is over (torch.func.vjp's second half) is what Function.apply takes its wrapper off.
+    if transforms() or _is_wrapped(arguments[0]):
         return function.apply(*arguments)
     return super(Function, function).apply(*arguments)  # type: ignore[misc]  # as Function.apply does itself

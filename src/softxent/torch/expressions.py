@@ -6,6 +6,8 @@ gradients with respect to probabilities given as labels.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,13 +44,21 @@ def transformed(x: Tensor, options: LossOptions) -> tuple[Tensor, Tensor | None]
         return x, None
     slope = torch.ones_like(x)
     z = x
+    # An infinite logit stays what it is, an impossible class or no number: a cap, and a temperature of inf, are for
+    # logits that are numbers. It is put back by adding it, so that a gradient of NaN, times the slope 0, stays NaN.
     if options.softcap is not None:
-        z = options.softcap * torch.tanh(x / options.softcap)
+        z = options.softcap * torch.tanh(x / options.softcap) + _infinite(x)
         # sech² without the cancellation of 1 − tanh².
         e = torch.exp(-2.0 * torch.abs(x / options.softcap))
         slope = 4.0 * e / (1.0 + e) ** 2
-    # −inf stays an impossible class: the cap, and a temperature of inf, are for logits that are numbers.
-    return torch.where(x == -torch.inf, x, z / options.temperature), slope / options.temperature
+    if math.isinf(options.temperature):
+        return 0.0 * torch.tanh(z) + _infinite(z), 0.0 * slope
+    return z / options.temperature, slope / options.temperature
+
+
+def _infinite(x: Tensor) -> Tensor:
+    """Return what is infinite in x, and 0 elsewhere, as constants."""
+    return torch.where(x.isinf(), x.detach(), 0.0)
 
 
 def weighted_targets(z: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
@@ -66,13 +76,15 @@ def weighted_targets(z: Tensor, target: Tensor, weight: Tensor | None, options: 
 
 
 def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> Tensor:
-    """Return what the mean divides by: the weights of the rows' labels, or the number of rows."""
+    """Return what the mean divides by: the weights of the rows' labels, or the number of rows; NaN in place of 0."""
     if target.is_floating_point():
-        return torch.full((), losses.numel(), dtype=losses.dtype, device=losses.device)
+        return torch.full((), losses.numel() or math.nan, dtype=losses.dtype, device=losses.device)
     counted = target != options.ignore_index
     if weight is None:
-        return counted.sum().to(losses.dtype)
-    return torch.where(counted, weight.to(losses.dtype)[target.clamp(0, weight.numel() - 1)], 0.0).sum()
+        total = counted.sum().to(losses.dtype)
+    else:
+        total = torch.where(counted, weight.to(losses.dtype)[target.clamp(0, weight.numel() - 1)], 0.0).sum()
+    return torch.where(total == 0.0, torch.nan, total)
 
 
 def reduced(losses: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> Tensor:
@@ -107,13 +119,14 @@ def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, optio
     """Return the loss, differentiable with respect to probabilities as labels and to class weights as well."""
     from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of
 
-    z, _ = transformed(widened(logits), options)
+    z, _ = transformed(without_ignored(widened(logits), target, options, dim), options)
     t = weighted_targets(z, target, weight, options, dim)
     log_p = log_softmax_of(z, dim)
     # 0 · log 0 = 0, and its derivative with respect to the logit too; that of the label is −log p.
     losses = -torch.where((t == 0.0) & (log_p == -torch.inf), torch.zeros_like(t), t * log_p).sum(dim)
     if options.z_loss:
-        losses = losses + options.z_loss * logsumexp_of(z, dim) ** 2
+        lse = logsumexp_of(z, dim)
+        losses = losses + (options.z_loss * lse) * lse  # whose gradient overflows no sooner than it must
     if not target.is_floating_point():
         losses = marked(losses, target, options, z.shape[dim])
     return reduced(losses, target, weight, options)
@@ -136,7 +149,7 @@ def product_expression(
     """
     from softxent.torch.softmax_functions import logsumexp_of, softmax_of
 
-    x, v = widened(logits), widened(v)
+    x, v = without_ignored(widened(logits), target, options, dim), widened(v)
     z, slope = transformed(x, options)
     t = weighted_targets(z, target, weight, options, dim)
     p = softmax_of(z, dim)

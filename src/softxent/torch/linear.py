@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from softxent.errors import ShapeError
 from softxent.options import LossOptions, loss_options
-from softxent.torch import compiled
+from softxent.torch import operators
 from softxent.torch.arguments import check_devices, check_target, floating, labels_of, modifiers_of, tensor
-from softxent.torch.dispatch import traced
+from softxent.torch.dispatch import in_pytorchs_operations, plain, traced
 from softxent.torch.expressions import total_weight
 from softxent.torch.linear_functions import linear_loss_of, linear_lse_of
 from softxent.torch.loss_functions import checked_labels
@@ -72,10 +73,18 @@ def linear_cross_entropy(
     Source: the chunks of Hsu et al., "Liger Kernel" (2024). Equals torch.nn.functional.linear_cross_entropy of PyTorch
     2.13, whose chunked way has neither double backward nor forward mode.
     """
-    floating("input", input)
-    floating("linear_weight", linear_weight)
+    if has_torch_function_variadic(input, linear_weight, target, linear_bias, weight):
+        return handle_torch_function(
+            linear_cross_entropy, (input, linear_weight, target, linear_bias, weight), input, linear_weight, target,
+            linear_bias=linear_bias, weight=weight, reduction=reduction, ignore_index=ignore_index,
+            label_smoothing=label_smoothing, options=options, z_loss=z_loss, softcap=softcap, temperature=temperature,
+            return_lse=return_lse,
+        )  # fmt: skip
+    input = plain(floating("input", input))
+    linear_weight = plain(floating("linear_weight", linear_weight))
     if linear_bias is not None:
-        floating("linear_bias", linear_bias)
+        linear_bias = plain(floating("linear_bias", linear_bias))
+    target, weight = plain(target), plain(weight)
     if weight is not None:
         tensor("weight", weight)
     modifiers = modifiers_of(
@@ -108,11 +117,8 @@ def _loss(
     x: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None, weight: Tensor | None,
     modifiers: tuple[Any, ...],
 ) -> Tensor:  # fmt: skip
-    if traced(x):
-        grads = torch.is_grad_enabled()
-        wants = [grads and t is not None and t.requires_grad for t in (x, linear_weight, linear_bias)]
-        found = compiled.linear_cross_entropy(x, linear_weight, linear_bias, target, weight, wants, *modifiers)
-        return found[0]  # type: ignore[no-any-return]
+    if traced() and not in_pytorchs_operations():
+        return operators.linear_cross_entropy(x, linear_weight, linear_bias, target, weight, *modifiers)  # type: ignore[no-any-return]
     shape = torch.Size((x.shape[0], linear_weight.shape[0]))
     check_target(target, shape, 1, "the logits input @ linear_weight.T")
     others = {"linear_weight": linear_weight, "linear_bias": linear_bias, "target": target}
@@ -134,8 +140,7 @@ def _of_positions(
     expected = (x.shape[0], linear_weight.shape[0], *positions) if dense else (x.shape[0], *positions)
     if tuple(target.shape) != expected:
         raise ShapeError(f"target must have shape {expected}; got {tuple(target.shape)}")
-    if not traced(x):
-        target = checked_labels(target, linear_weight.shape[0], options)
+    target = checked_labels(target, linear_weight.shape[0], options)
     if linear_bias is not None and linear_bias.shape != linear_weight.shape[:-1]:
         raise ShapeError(
             f"linear_bias must have shape {tuple(linear_weight.shape[:-1])}; got {tuple(linear_bias.shape)}"

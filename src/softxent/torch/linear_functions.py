@@ -19,13 +19,24 @@ import torch.utils.checkpoint
 from torch import Tensor
 from torch.autograd import Function
 
-from softxent.options import LossOptions
-from softxent.torch import cpu
-from softxent.torch.dispatch import applied, differentiates_forward, is_differentiated, recorded, transforms
-from softxent.torch.expressions import reduced, transformed, without_ignored
+from softxent.options import LossOptions, loss_options
+from softxent.torch import cpu, on_device, operators, recording
+from softxent.torch.dispatch import (
+    applied,
+    differentiates_forward,
+    in_pytorchs_operations,
+    is_differentiated,
+    is_one,
+    recorded,
+    traced,
+    transforms,
+    watched,
+)
+from softxent.torch.distributed import check_alike, is_distributed
+from softxent.torch.expressions import loss_expression, reduced, without_ignored
 from softxent.torch.loss_functions import checked_labels, loss_of
-from softxent.torch.on_device import linear_loss
-from softxent.torch.softmax_functions import logsumexp_of
+from softxent.torch.operators import derive
+from softxent.torch.softmax_functions import lse_of
 
 __all__ = ["linear_loss_of", "linear_lse_of"]
 
@@ -46,7 +57,15 @@ def linear_loss_of(
     options: LossOptions,
 ) -> Tensor:  # fmt: skip
     """Return the loss of x @ linear_weight.T + linear_bias, x: (N, D)."""
-    if is_differentiated(target) or is_differentiated(weight) or transforms() or differentiates_forward():
+    check_alike(x, linear_weight)
+    if (
+        is_differentiated(target)
+        or is_differentiated(weight)
+        or transforms()
+        or differentiates_forward()
+        or is_distributed(x)
+        or (traced() and in_pytorchs_operations())
+    ):
         return _expression(x, linear_weight, linear_bias, target, weight, options)
     wants = tuple(
         torch.is_grad_enabled() and t is not None and t.requires_grad for t in (x, linear_weight, linear_bias)
@@ -56,10 +75,44 @@ def linear_loss_of(
     )
 
 
+@derive(operators.linear_cross_entropy)
+def _(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    *modifiers: Any,
+) -> Tensor:  # fmt: skip
+    return linear_loss_of(x, linear_weight, linear_bias, target, weight, loss_options(None, *modifiers))
+
+
+@derive(operators.linear_cross_entropy_gradients)
+def _(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    cotangent: Tensor | None, want_x: bool, want_weight: bool, want_bias: bool, *modifiers: Any,
+) -> Any:  # fmt: skip
+    tensors = (x, linear_weight, linear_bias, target, weight, cotangent)
+    differentiates = torch.is_grad_enabled() and any(map(is_differentiated, tensors))
+    if not (differentiates or differentiates_forward() or transforms()):
+        return recording.below_autograd(
+            operators.linear_cross_entropy_gradients, *tensors, want_x, want_weight, want_bias, *modifiers
+        )
+    layer: tuple[Tensor, ...] = (x, linear_weight) if linear_bias is None else (x, linear_weight, linear_bias)
+
+    def loss(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None = None) -> Tensor:
+        return _expression(x, linear_weight, linear_bias, target, weight, loss_options(None, *modifiers))
+
+    differentiated: Any = torch.func.vjp(loss, *layer)
+    value, pull = differentiated
+    found = pull(torch.ones_like(value) if cotangent is None else cotangent)
+    wanted = zip((*found, None)[:3], (want_x, want_weight, want_bias), strict=True)
+    return value, *(g.to(value.dtype) if want and g is not None else value.new_empty(0) for g, want in wanted)
+
+
 def _chunks(x: Tensor, linear_weight: Tensor) -> list[slice]:
     from softxent.kernels.cpu.matmul.linear import rows_per_chunk
 
     step = rows_per_chunk(max(linear_weight.shape[0], 1), 4)
+    # What fits into one chunk is not cut: what is recorded with few rows has to be right with more.
+    if x.shape[0] <= step or (traced() and in_pytorchs_operations()):
+        return [slice(None)]
     return [slice(start, start + step) for start in range(0, x.shape[0], step)]
 
 
@@ -77,10 +130,11 @@ def _expression(
     rowwise = replace(options, reduction="none")
     target = checked_labels(target, linear_weight.shape[0], options)
     x = without_ignored(x, target, options)
+    compute = loss_expression if traced() and in_pytorchs_operations() else loss_of
     parts = []
-    for chunk in _chunks(x, linear_weight) or [slice(0, 0)]:
+    for chunk in _chunks(x, linear_weight):
         z = _logits(x[chunk], linear_weight, linear_bias)
-        parts.append(loss_of(z, target[chunk], weight, rowwise, 1))
+        parts.append(compute(z, target[chunk], weight, rowwise, 1))
     return reduced(torch.cat(parts), target, weight, options)
 
 
@@ -88,15 +142,20 @@ def linear_lse_of(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, 
     """Return logsumexp of every row's logits, in chunks."""
 
     def lse(rows: Tensor) -> Tensor:
-        z = _logits(rows, linear_weight, linear_bias)
-        return logsumexp_of(transformed(z, options)[0], 1)
+        return lse_of(_logits(rows, linear_weight, linear_bias), 1, options)
 
-    chunks = _chunks(x, linear_weight) or [slice(0, 0)]
+    chunks = _chunks(x, linear_weight)
     if len(chunks) == 1 or transforms() or differentiates_forward():
         return torch.cat([lse(x[chunk]) for chunk in chunks])
     # A chunk's logits are computed again for its gradient, and are not kept.
     again = torch.utils.checkpoint.checkpoint
     return torch.cat([again(lse, x[chunk], use_reentrant=False) for chunk in chunks])
+
+
+def _backend(x: Tensor, *others: Tensor | None) -> Any:
+    if watched(x, *others):
+        return recording.linear_loss
+    return cpu.linear_loss if x.is_cpu else on_device.linear_loss
 
 
 class _LinearLoss(Function):
@@ -105,9 +164,10 @@ class _LinearLoss(Function):
         x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
         options: LossOptions, wants: tuple[bool, bool, bool], kept: _Kept,
     ) -> Tensor:  # fmt: skip
-        compute = cpu.linear_loss if x.is_cpu else linear_loss
+        compute = _backend(x, linear_weight, linear_bias, target, weight)
         if options.reduction == "none" or not any(wants):
-            return compute(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]
+            return compute(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]  # type: ignore[no-any-return]
+        value: Tensor
         value, kept.gradients = compute(x, linear_weight, linear_bias, target, weight, options, wants)
         return value
 
@@ -130,12 +190,12 @@ class _LinearLoss(Function):
             return *(next(found) if want else None for want in ctx.wants), *nothing
         gradients = ctx.kept.take()
         if gradients is None:
-            compute = cpu.linear_loss if x.is_cpu else linear_loss
+            compute = _backend(x, linear_weight, linear_bias, target, weight)
             gradients = compute(x, linear_weight, linear_bias, target, weight, ctx.options, ctx.wants, cotangent)[1]
-        elif not (cotangent.is_cpu and cotangent.item() == 1.0):
-            for gradient in gradients:
-                if gradient is not None:
-                    gradient.mul_(cotangent)
+        elif not is_one(cotangent):
+            # A recorded graph that writes to its own results could not be differentiated.
+            times = torch.mul if watched(cotangent) else Tensor.mul_
+            gradients = [None if g is None else times(g, cotangent) for g in gradients]
         # Rounded once to half precision, after the cotangent.
         rounded = [None if g is None else g.to(t.dtype) for g, t in zip(gradients, inputs, strict=True)]
         return *rounded, *nothing

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from softxent.errors import GradientError
-from softxent.options import LossOptions
-from softxent.torch import cpu
+from softxent.options import LossOptions, loss_options
+from softxent.torch import cpu, operators
 from softxent.torch.dispatch import (
     applied,
     backend,
@@ -29,9 +29,14 @@ from softxent.torch.dispatch import (
     is_batch_of_gradients,
     is_differentiated,
     recorded,
+    traced,
     transforms,
+    watched,
 )
+from softxent.torch.distributed import is_distributed
 from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened, without_ignored
+from softxent.torch.operators import derive
+from softxent.torch.tensors import alive
 
 __all__ = ["begin_loss", "checked_labels", "logits_gradient", "loss_of"]
 
@@ -48,8 +53,9 @@ def loss_of(
     ):
         target = checked_labels(target, logits.shape[dim], options)
         return loss_expression(logits, target, weight, options, dim)
-    if transforms():
-        # Rows are independent, which is what a batch of calls needs; what they add up to is PyTorch's to differentiate.
+    if transforms() or is_distributed(logits):
+        # Rows are independent, which is what a batch of calls needs, and rows in several processes; what they add up to
+        # is PyTorch's to compute and to differentiate.
         losses = _BatchedLoss.apply(logits, target, weight, _rowwise(options), dim)
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
@@ -62,7 +68,7 @@ def checked_labels(target: Tensor, num_classes: int, options: LossOptions) -> Te
 
     On devices that would have to be waited for nothing is looked at, and the expression gives NaN.
     """
-    if target.is_floating_point() or not target.is_cpu:
+    if target.is_floating_point() or not target.is_cpu or traced() or watched(target):
         return target
     return applied(_CheckedLabels, target, num_classes, options.ignore_index)  # type: ignore[no-any-return]
 
@@ -80,6 +86,22 @@ class _CheckedLabels(Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], target: Tensor, num_classes: int, ignore_index: int) -> Any:
         return _CheckedLabels.apply(target, num_classes, ignore_index), in_dims[0]
+
+
+@derive(operators.cross_entropy)
+def _(logits: Tensor, target: Tensor, weight: Tensor | None, dim: int, *modifiers: Any) -> Tensor:
+    return loss_of(logits, target, weight, loss_options(None, *modifiers), dim).contiguous()
+
+
+@derive(operators.cross_entropy_gradient)
+def _(
+    logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, dim: int, *modifiers: Any
+) -> Tensor:  # fmt: skip
+    options = loss_options(None, *modifiers)
+    if is_differentiated(target) or is_differentiated(weight):
+        pull = torch.func.vjp(lambda z: loss_expression(z, target, weight, options, dim), logits)[1]
+        return pull(cotangent)[0].contiguous()  # type: ignore[no-any-return]
+    return applied(_LossGradient, logits, target, weight, cotangent, options, dim).contiguous()  # type: ignore[no-any-return]
 
 
 def _rowwise(options: LossOptions) -> LossOptions:
@@ -138,7 +160,7 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
                 raise
             return kept.mul_(_spread(cotangent, ctx.dim))
         del kept  # its memory is the next gradient's
-        compute = backend(logits).loss_gradient
+        compute = backend(logits, target, weight).loss_gradient
         return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
     logits, target, weight = ctx.saved_tensors
     if is_batch_of_gradients(cotangent):
@@ -157,15 +179,15 @@ def begin_loss(
     ctx.gradient until it is handed out; overwrites: whether it takes the logits' memory.
     """
     options, dim, wanted, overwrites = how
-    ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites
-    if not overwrites:
+    compute = backend(logits, target, weight).loss
+    value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
+    ctx.options, ctx.dim, ctx.overwrites = options, dim, overwrites and ctx.gradient is not None
+    if ctx.overwrites:
+        torch.autograd.graph.increment_version(logits)
+    else:
         ctx.save_for_backward(logits, target, weight)
         if differentiates_forward():
             ctx.save_for_forward(logits, target, weight)
-    compute = backend(logits).loss
-    value, ctx.gradient = compute(logits, target, weight, options, dim, wanted, overwrites)
-    if overwrites:
-        torch.autograd.graph.increment_version(logits)
     return value  # type: ignore[no-any-return]
 
 
@@ -214,7 +236,7 @@ class _BatchedLoss(Function):
 
     @staticmethod
     def forward(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-        return backend(logits).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
+        return backend(logits, target, weight).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -224,7 +246,7 @@ class _BatchedLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        logits, target, weight = ctx.saved_tensors
+        logits, target, weight = alive(*ctx.saved_tensors)
         return _gradient(logits, target, weight, cotangent, ctx), None, None, None, None
 
     jvp = _Loss.jvp
@@ -243,7 +265,7 @@ class _LossGradient(Function):
     def forward(
         logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, options: LossOptions, dim: int
     ) -> Tensor:
-        return backend(logits).loss_gradient(  # type: ignore[no-any-return]
+        return backend(logits, target, weight).loss_gradient(  # type: ignore[no-any-return]
             logits, target, weight, options, dim, cotangent
         )
 
@@ -255,7 +277,7 @@ class _LossGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
-        logits, target, weight, cotangent = ctx.saved_tensors
+        logits, target, weight, cotangent = alive(*ctx.saved_tensors)
         for_logits = for_cotangent = None
         if ctx.needs_input_grad[0]:
             for_logits = _curvature(logits, target, weight, cotangent, ctx.options, ctx.dim, v)
@@ -301,7 +323,7 @@ def _curvature(
     """Return c H v, by the kernels, or as an expression where that is differentiated once more."""
     if recorded(v) or is_batch_of_gradients(cotangent):
         return product_expression(logits, target, weight, options, dim, cotangent, v)
-    product = backend(logits).loss_product(logits, target, weight, options, dim, v)
+    product = backend(logits, target, weight).loss_product(logits, target, weight, options, dim, v)
     factor = _spread(cotangent, dim)
     return (widened(product) * factor).to(logits.dtype)
 

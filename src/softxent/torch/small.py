@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
-from torch.compiler import is_compiling
 
 from softxent.arrays.small import loss_call, thread_calls
 from softxent.options import LossOptions, loss_options
-from softxent.torch.dispatch import is_batch_of_gradients, transforms
+from softxent.torch.dispatch import function_mode, is_batch_of_gradients, modes, traced, transforms
 from softxent.torch.loss_functions import begin_loss, logits_gradient
 
 __all__ = ["small_loss"]
@@ -76,11 +75,13 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
     """
     kind = type(logits)
     if (
-        is_compiling()
+        traced()
+        or function_mode()
         or not (kind is Tensor or kind is _Parameter)
         or type(target) is not Tensor
         or forward_ad._current_level >= 0
         or transforms()
+        or modes()
     ):
         return None
     wants_grad = logits.requires_grad and _grad_enabled()

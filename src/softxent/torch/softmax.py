@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from softxent.errors import DTypeError, OptionError, ShapeError
 from softxent.torch.arguments import floating, tensor
+from softxent.torch.dispatch import plain
 from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of, softmax_of
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -28,6 +30,8 @@ def _prepared(input: Tensor, dim: Any, name: str, stacklevel: int, dtype: Any) -
     floating("input", input)
     if not hasattr(dim, "__index__"):
         raise DTypeError(f"dim must be an integer; got {dim!r}")
+    if type(input) is not Tensor:
+        input = plain(input)
     if not -max(input.ndim, 1) <= dim < max(input.ndim, 1):
         raise IndexError(
             f"dim must be in [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}] for input of shape "
@@ -65,6 +69,8 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     Source: Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and softmax functions" (IMA J. Numer.
     Anal. 41, 2021). Equals torch.nn.functional.softmax; no classes (C = 0) are an error here.
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(softmax, (input,), input, dim, _stacklevel=_stacklevel, dtype=dtype)
     input, dim = _prepared(input, dim, "softmax", _stacklevel, dtype)
     if not input.numel() and _has_no_rows(input, dim):
         return input.clone()
@@ -95,6 +101,8 @@ def log_softmax(
 
     Source: as softmax. Equals torch.nn.functional.log_softmax, which gives 0 in the example.
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(log_softmax, (input,), input, dim, _stacklevel=_stacklevel, dtype=dtype)
     input, dim = _prepared(input, dim, "log_softmax", _stacklevel, dtype)
     if not input.numel() and _has_no_rows(input, dim):
         return input.clone()
@@ -125,6 +133,8 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
     Source: as softmax. Equals torch.logsumexp.
     """
+    if has_torch_function_unary(input):
+        return handle_torch_function(logsumexp, (input,), input, dim, keepdim=keepdim)
     if isinstance(input, Tensor) and not (input.is_floating_point() or input.is_complex()):
         input = input.to(torch.get_default_dtype())
     if isinstance(dim, (tuple, list)):

@@ -14,29 +14,44 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from softxent.torch import compiled
-from softxent.torch.dispatch import applied, backend, recorded, traced
-from softxent.torch.expressions import widened
+from softxent.options import LossOptions
+from softxent.torch import operators
+from softxent.torch.dispatch import applied, backend, in_pytorchs_operations, recorded, traced
+from softxent.torch.expressions import transformed, widened
+from softxent.torch.operators import derive
+from softxent.torch.tensors import alive
 
-__all__ = ["log_softmax_of", "logsumexp_of", "softmax_of"]
+__all__ = ["log_softmax_of", "logsumexp_of", "lse_of", "softmax_of"]
 
 
 def softmax_of(z: Tensor, dim: int) -> Tensor:
     """Return softmax(z) along dim, at least 0."""
-    return compiled.softmax(z, dim) if traced(z) else applied(_Softmax, z, dim)  # type: ignore[no-any-return]
+    return _traced(operators.softmax, torch.softmax, z, dim) if traced() else applied(_Softmax, z, dim)
 
 
 def log_softmax_of(z: Tensor, dim: int) -> Tensor:
     """Return log-softmax(z) along dim, at least 0."""
-    return compiled.log_softmax(z, dim) if traced(z) else applied(_LogSoftmax, z, dim)  # type: ignore[no-any-return]
+    return _traced(operators.log_softmax, torch.log_softmax, z, dim) if traced() else applied(_LogSoftmax, z, dim)
 
 
 def logsumexp_of(z: Tensor, dim: int) -> Tensor:
     """Return logsumexp(z) along dim, at least 0, which goes."""
-    return compiled.logsumexp(z, dim) if traced(z) else applied(_LogSumExp, z, dim)  # type: ignore[no-any-return]
+    return _traced(operators.logsumexp, torch.logsumexp, z, dim) if traced() else applied(_LogSumExp, z, dim)
+
+
+def _traced(operator: Any, pytorchs: Any, z: Tensor, dim: int) -> Tensor:
+    return pytorchs(z, dim) if in_pytorchs_operations() else operator(z, dim)  # type: ignore[no-any-return]
+
+
+def lse_of(logits: Tensor, dim: int, options: LossOptions) -> Tensor:
+    """Return logsumexp of what the options make of logits, in their dtype, rounded once."""
+    if not options.transforms_logits:
+        return logsumexp_of(logits, dim)
+    return logsumexp_of(transformed(widened(logits), options)[0], dim).to(logits.dtype)
 
 
 def _sum(x: Tensor, dim: int) -> Tensor:
@@ -103,7 +118,7 @@ class _LogSoftmax(_OfRows):
         (z,) = ctx.saved_tensors
         total = _sum(widened(v), ctx.dim)
         if recorded(v):
-            return (widened(v) - softmax_of(widened(z), ctx.dim) * total).to(z.dtype), None
+            return (widened(v) - softmax_of(alive(widened(z))[0], ctx.dim) * total).to(z.dtype), None
         p = backend(z).softmax(z, ctx.dim)
         if p.dtype is v.dtype is total.dtype:
             return p.mul_(total.neg_()).add_(v), None
@@ -130,7 +145,7 @@ class _LogSumExp(_OfRows):
         (z,) = ctx.saved_tensors
         v = widened(v).unsqueeze(ctx.dim)
         if recorded(v):
-            return (softmax_of(widened(z), ctx.dim) * v).to(z.dtype), None
+            return (softmax_of(alive(widened(z))[0], ctx.dim) * v).to(z.dtype), None
         p = backend(z).softmax(z, ctx.dim)
         return (p.mul_(v) if p.dtype is v.dtype else (widened(p) * v).to(z.dtype)), None
 
@@ -142,3 +157,12 @@ class _LogSumExp(_OfRows):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
         return _LogSumExp._of_batch(in_dims, z, dim)
+
+
+def _derive(operator: Any, function: type[Function]) -> None:
+    derive(operator)(lambda z, dim: applied(function, z, dim).contiguous())
+
+
+_derive(operators.softmax, _Softmax)
+_derive(operators.log_softmax, _LogSoftmax)
+_derive(operators.logsumexp, _LogSumExp)

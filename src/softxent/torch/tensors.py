@@ -13,7 +13,12 @@ from torch import Tensor
 
 from softxent.errors import DTypeError
 
-__all__ = ["as_array", "as_scalar", "as_tensor", "lies_class_last", "row_factors"]
+__all__ = ["alive", "as_array", "as_scalar", "as_tensor", "lies_class_last", "row_factors"]
+
+
+def alive(*tensors: Tensor | None) -> list[Any]:
+    """Return what was saved under a transform of torch.func that is over, as it is without it: vjp's pull-back."""
+    return [t if t is None else torch._C._functorch.unwrap_if_dead(t) for t in tensors]
 
 
 @functools.cache
@@ -52,7 +57,13 @@ def as_array(tensor: Tensor) -> np.ndarray:
         if tensor.dtype is not torch.bfloat16:
             raise DTypeError(f"a tensor of {tensor.dtype} cannot be read here: convert it with .float() or .long()")
         dtype = _bfloat16()
-    address = tensor.data_ptr()
+    try:
+        address = tensor.data_ptr()
+    except RuntimeError:
+        (inside,) = alive(tensor)
+        if inside is tensor:
+            raise
+        return as_array(inside)
     if not address:
         if tensor.numel():
             raise DTypeError(f"a tensor without memory of its own cannot be read here; got {type(tensor).__name__}")

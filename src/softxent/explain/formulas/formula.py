@@ -1,13 +1,15 @@
 """Formulas as data: nested tuples, which printers walk, JSON stores, and numbers can be put into.
 
-("sym", name, index…)   a quantity: "i", "j", "k" run over the classes, "t" is the label, digits are a class
-("num", digits)         a number as text
-("add", …) ("mul", …) ("neg", a) ("div", a, b) ("pow", a, b) ("exp", a) ("ln", a)
-("sum", index, body, not_equal)    Σ over all classes, or over those other than the class not_equal
-("d", f, x)             ∂f/∂x
-("delta", i, j)         1 where i = j, else 0
-("call", name, a, …)    a named function
-("eq", a, b, …)         a chain of equals; ("dots",) terms left out
+A formula is one of these, of which a, b, f, x and body are formulas:
+
+    ("sym", name, index…)   a quantity: "i", "j", "k" run over the classes, "t" is the label, digits are a class
+    ("num", digits)         a number as text
+    ("add", …) ("mul", …) ("neg", a) ("div", a, b) ("pow", a, b) ("exp", a) ("ln", a)
+    ("sum", index, body, not_equal)    Σ over all classes, or over those that differ from the index not_equal
+    ("d", f, x)             ∂f/∂x
+    ("delta", i, j)         1 where i = j, else 0
+    ("call", name, a, …)    a named function
+    ("eq", a, b, …)         a chain of equals; ("dots",) terms left out
 """
 
 from __future__ import annotations

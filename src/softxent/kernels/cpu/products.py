@@ -73,7 +73,7 @@ def jacobian_product_rows(p, v, out):
 def hvp_rows(z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread, z_loss, divisor, tangent, out):
     """out = H v of each row's loss. labels: (N,) int64, or (N, C) probabilities; tangent: (N, C).
 
-    The other arguments are those of cross_entropy.
+    The other arguments are those of general.
     """
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from softxent.data.labels import label_name
+from softxent.regression.training import Training
 from softxent.starting import TidyingUp
-from softxent.training import Training
 
 if TYPE_CHECKING:
     from softxent.sklearn.solver import Progress

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from softxent.cli.explain_arguments import SEPARATOR, Request, numbers_in
 from softxent.errors import DataError, OptionError
-from softxent.explaining_arguments import SEPARATOR, Request, numbers_in
 
 if TYPE_CHECKING:
     from softxent.explain import Explanation
@@ -66,8 +66,9 @@ def run(request: Request) -> None:
 
 def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
     if request.digits is not None or request.model is not None:
-        from softxent.explaining_images import explain_example
+        from softxent.cli.explain_images import explain_example
 
+        _refuse_unused(request)
         explanation, row, count = explain_example(request)
         return explanation, FromFile(row, count)
     from softxent.explain import explain
@@ -84,6 +85,19 @@ def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
         **_modifiers(request),
     )
     return explanation, given.file
+
+
+def _refuse_unused(request: Request) -> None:
+    """Refuse what belongs to a row of logits where a model makes the logits."""
+    of_rows = ["soft", "probs", "names", "temperature", "label_smoothing", "weight"]
+    source = "--model" if request.model is not None else "--digits"
+    for field in fields(request):
+        unused = field.name in of_rows or (field.name == "label" and request.model is None)
+        if unused and getattr(request, field.name) != field.default:
+            option = "--" + field.name.replace("_", "-")
+            raise OptionError(
+                f"{option} belongs to logits that are given; leave it out with {source}, whose model makes them"
+            )
 
 
 def _modifiers(request: Request) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from softxent.data.dataset import Dataset
 from softxent.data.labels import label_name
 from softxent.errors import DataError
 from softxent.files import replacing
-from softxent.model_file import Model
+from softxent.regression.model_file import Model
 
 __all__ = ["write_predictions"]
 

@@ -14,7 +14,7 @@ from softxent.data.dataset import Dataset
 from softxent.data.labels import class_indices
 from softxent.data.preprocessing import learn_preprocessing
 from softxent.errors import DataError
-from softxent.model_file import Model
+from softxent.regression.model_file import Model
 
 if TYPE_CHECKING:
     from softxent.sklearn.solver import Progress

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from softxent.cli.explain import run as run_explain
+from softxent.cli.explain_arguments import ExplainCommand, Request
+from softxent.cli.streams import guard_streams, interruptible, note, one_clear_line, print_json
 from softxent.errors import DataError
-from softxent.explaining import run as run_explain
-from softxent.explaining_arguments import ExplainCommand, Request
 from softxent.starting import leave_at_interrupt
-from softxent.streams import guard_streams, interruptible, note, one_clear_line, print_json
 
 __all__ = ["app", "main"]
 
@@ -108,8 +108,8 @@ def fit(
                 test, test_images, test_labels, "--test", "--test-images", "--test-labels",
                 label=label, like=data, **text,
             )  # fmt: skip
-        from softxent.report import as_json, progress_bar, show
-        from softxent.training import train
+        from softxent.cli.report import as_json, progress_bar, show
+        from softxent.regression.training import train
 
         with progress_bar() as callback:
             training = train(
@@ -117,7 +117,7 @@ def fit(
                 callback=None if json else callback,
             )  # fmt: skip
         if out is not None:
-            from softxent.model_file import write_model
+            from softxent.regression.model_file import write_model
 
             write_model(out, training.model)
         seconds = time.perf_counter() - started
@@ -149,8 +149,8 @@ def predict(
     Columns that the model does not know, such as the label, are ignored.
     """
     with one_clear_line():
-        from softxent.model_file import read_model
-        from softxent.predictions import write_predictions
+        from softxent.regression.model_file import read_model
+        from softxent.regression.predictions import write_predictions
 
         if out is not None:
             _check_out(out, (".csv", ".parquet", ".pq"))
@@ -236,7 +236,7 @@ def check(
 ) -> None:
     """Hold anybody's softmax, loss or gradient against exact arithmetic.
 
-    Exit code 0: no finding; 1: findings; 2: the check could not be run.
+    Exit code 0: no finding; 1: findings; 2: the check could not be run; 130: it was interrupted.
     """
     with one_clear_line(), interruptible():  # it has processes to end
         from softxent.check.command import run_check

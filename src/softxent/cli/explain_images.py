@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from softxent.cli.explain_arguments import Request
 from softxent.errors import DataError, OptionError
 from softxent.explain import Explanation, explain
 from softxent.explain.images import Images
-from softxent.explaining_arguments import Request
 
 __all__ = ["explain_example"]
 
@@ -48,7 +48,7 @@ def explain_example(request: Request) -> tuple[Explanation, int, int]:
 def _digit(request: Request) -> tuple[Any, Any, int]:
     """Return a model of the embedded digits, fitted here, the digits, and which of them is asked for."""
     from softxent.data.embedded import read_embedded
-    from softxent.training import train
+    from softxent.regression.training import train
 
     data = read_embedded("digits")
     if request.values:
@@ -67,7 +67,7 @@ def _digit(request: Request) -> tuple[Any, Any, int]:
 def _row_of_data(request: Request, path: Path) -> tuple[Any, Any, int]:
     """Return a model from a file, the data that it is to explain a row of, and which row."""
     from softxent.data import load_like
-    from softxent.model_file import read_model
+    from softxent.regression.model_file import read_model
 
     model = read_model(path)
     if request.images is not None:

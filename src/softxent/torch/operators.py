@@ -1,0 +1,214 @@
+"""The functions as operators of PyTorch's dispatcher: what a compiler, a tracer or a mode sees of them.
+
+An operator is opaque: it is recorded whole, with the shape of its result (its fake version), and runs the same kernels
+as a plain call. How it is differentiated, batched and taken apart is not said here: softmax_functions, loss_functions
+and linear_functions `derive` each operator from their autograd function, whose rules are then those of a plain call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils.flop_counter import register_flop_formula
+
+from softxent.options import loss_options
+from softxent.torch import composite, cpu, on_device
+
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "derive",
+    "linear_cross_entropy",
+    "linear_cross_entropy_gradients",
+    "log_softmax",
+    "logsumexp",
+    "softmax",
+]
+
+_library = torch.library.Library("softxent", "FRAGMENT")
+# What torch.library.custom_op puts around a kernel: torch.compiler.disable that loads the compiler at the first call.
+_untraced: Any = torch._disable_dynamo  # type: ignore[attr-defined]
+
+
+def _operator(fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Define a function as the operator of its name, with a fake version that makes results of the right shape."""
+
+    def define(compute: Callable[..., Any]) -> Any:
+        name = compute.__name__
+        schema = torch.library.infer_schema(compute, mutates_args=())
+        _library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
+        _library.impl(name, _untraced(compute), "CompositeExplicitAutograd")
+        torch.library.register_fake(f"softxent::{name}", fake, lib=_library)
+        return getattr(torch.ops.softxent, name).default
+
+    return define
+
+
+def derive(operator: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a function of an operator's arguments differentiate and batch it, to any order."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_forward_mode(*arguments: Any) -> Any:
+            with _forward_mode(arguments):
+                return function(*arguments)
+
+        _library.impl(operator.name(), with_forward_mode, "Autograd")
+        # That of torch.func which has the transforms as they were stacked, before any of them is at work.
+        _library.impl(operator.name(), function, "FuncTorchDynamicLayerFrontMode")
+        return function
+
+    return register
+
+
+@contextlib.contextmanager
+def _forward_mode(arguments: tuple[Any, ...]) -> Iterator[None]:
+    """Tell forward_ad of tangents that it does not know of: a compiled graph enters the level without it."""
+    tensors = [a for a in arguments if isinstance(a, Tensor)]
+    if forward_ad._current_level >= 0 or all(torch._VF._unpack_dual(t, level=0)[1] is None for t in tensors):
+        yield
+        return
+    forward_ad._current_level = 0  # there is but one
+    try:
+        yield
+    finally:
+        forward_ad._current_level = -1
+
+
+def _kernels(x: Tensor) -> ModuleType:
+    return cpu if x.is_cpu else composite
+
+
+def _plain(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _rows(x: Tensor, dim: int) -> list[int]:
+    return [n for i, n in enumerate(x.shape) if i != dim % max(x.ndim, 1)]
+
+
+def _wide(*tensors: Tensor | None) -> torch.dtype:
+    return torch.float64 if any(t is not None and t.dtype is torch.float64 for t in tensors) else torch.float32
+
+
+def _fake_map(x: Tensor, dim: int) -> Tensor:
+    return _plain(x)
+
+
+@_operator(_fake_map)
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """Softmax along dim."""
+    return _kernels(x).softmax(x, dim).contiguous()  # type: ignore[no-any-return]
+
+
+@_operator(_fake_map)
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """Log-softmax along dim."""
+    return _kernels(x).log_softmax(x, dim).contiguous()  # type: ignore[no-any-return]
+
+
+def _fake_logsumexp(x: Tensor, dim: int) -> Tensor:
+    return x.new_empty(_rows(x, dim))
+
+
+@_operator(_fake_logsumexp)
+def logsumexp(x: Tensor, dim: int) -> Tensor:
+    """Logsumexp along dim, which goes."""
+    return _kernels(x).logsumexp(x, dim).contiguous()  # type: ignore[no-any-return]
+
+
+def _fake_loss(logits: Tensor, target: Tensor, weight: Tensor | None, dim: int, *modifiers: Any) -> Tensor:
+    return logits.new_empty(_rows(logits, dim) if modifiers[-1] == "none" else (), dtype=_wide(logits))
+
+
+@_operator(_fake_loss)
+def cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore_index: int, label_smoothing: float,
+    z_loss: float, softcap: float | None, temperature: float, reduction: str,
+) -> Tensor:  # fmt: skip
+    """The loss of logits along dim."""
+    options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    loss: Tensor = _kernels(logits).loss(logits, target, weight, options, dim, False)[0]
+    return loss.contiguous()
+
+
+def _fake_gradient(logits: Tensor, *others: Any) -> Tensor:
+    return _plain(logits)
+
+
+@_operator(_fake_gradient)
+def cross_entropy_gradient(
+    logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, dim: int, ignore_index: int,
+    label_smoothing: float, z_loss: float, softcap: float | None, temperature: float, reduction: str,
+) -> Tensor:  # fmt: skip
+    """The gradient with respect to the logits, times the cotangent of the loss."""
+    options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    gradient: Tensor = _kernels(logits).loss_gradient(logits, target, weight, options, dim, cotangent)
+    return gradient.contiguous()
+
+
+def _linear(x: Tensor, *arguments: Any) -> Any:
+    return (cpu.linear_loss if x.is_cpu else on_device.linear_loss)(x, *arguments)
+
+
+def _fake_linear(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, *others: Any) -> Tensor:
+    return x.new_empty((x.shape[0],) if others[-1] == "none" else (), dtype=_wide(x, linear_weight, linear_bias))
+
+
+@_operator(_fake_linear)
+def linear_cross_entropy(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    ignore_index: int, label_smoothing: float, z_loss: float, softcap: float | None, temperature: float, reduction: str,
+) -> Tensor:  # fmt: skip
+    """The loss of x @ linear_weight.T + linear_bias."""
+    options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    loss: Tensor = _linear(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]
+    return loss.to(_wide(x, linear_weight, linear_bias))
+
+
+def _fake_linear_gradients(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    cotangent: Tensor | None, want_x: bool, want_weight: bool, want_bias: bool, *modifiers: Any,
+) -> Any:  # fmt: skip
+    wanted = ((x, want_x), (linear_weight, want_weight), (linear_bias, want_bias))
+    dtype = _wide(x, linear_weight, linear_bias)
+    gradients = [x.new_empty(t.shape if want and t is not None else (0,), dtype=dtype) for t, want in wanted]
+    return _fake_linear(x, linear_weight, linear_bias, *modifiers), *gradients
+
+
+@_operator(_fake_linear_gradients)
+def linear_cross_entropy_gradients(
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
+    cotangent: Tensor | None, want_x: bool, want_weight: bool, want_bias: bool, ignore_index: int,
+    label_smoothing: float, z_loss: float, softcap: float | None, temperature: float, reduction: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """That loss, and the gradients of x, linear_weight and linear_bias that are wanted, in the dtype that is added in.
+
+    They are multiplied by the loss's cotangent where there is one.
+    """
+    options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
+    wants = (want_x, want_weight, want_bias)
+    loss, found = _linear(x, linear_weight, linear_bias, target, weight, options, wants, cotangent)
+    dtype = _wide(x, linear_weight, linear_bias)
+    # An operator's results have shapes that are known beforehand: nothing is a tensor of no elements.
+    for_x, for_weight, for_bias = (x.new_empty(0, dtype=dtype) if g is None else g.to(dtype) for g in found)
+    return loss.to(dtype), for_x, for_weight, for_bias
+
+
+@register_flop_formula(linear_cross_entropy.overloadpacket)
+def _flops(x: Any, linear_weight: Any, *others: Any, **results: Any) -> int:
+    """Return what the product x @ linear_weight.T of these shapes counts in torch.utils.flop_counter."""
+    return int(2 * x[0] * x[1] * linear_weight[0])
+
+
+@register_flop_formula(linear_cross_entropy_gradients.overloadpacket)
+def _gradients_flops(x: Any, linear_weight: Any, *others: Any, **results: Any) -> int:
+    want_x, want_weight = others[4:6]
+    return int(_flops(x, linear_weight) * (1 + want_x + want_weight))

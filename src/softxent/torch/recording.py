@@ -1,0 +1,102 @@
+"""What the autograd functions call where operators are looked at: as cpu and composite, by the operators.
+
+That is the case in a mode that sees every operator (fake tensors, a proxy that records, a count of FLOPs), and for
+tensors whose class says itself what an operator does (FakeTensor, DTensor, the compiler's own): they have no memory to
+compute from, or nobody would see that it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softxent.options import LossOptions
+from softxent.torch import operators
+from softxent.torch.composite import loss_product, softmax_vjp  # a few of PyTorch's operations, which a compiler fuses
+from softxent.torch.distributed import admit
+
+__all__ = [
+    "below_autograd",
+    "linear_loss",
+    "log_softmax",
+    "logsumexp",
+    "loss",
+    "loss_gradient",
+    "loss_product",
+    "softmax",
+    "softmax_vjp",
+]
+
+
+def _modifiers(options: LossOptions) -> tuple[Any, ...]:
+    o = options
+    return o.ignore_index, o.label_smoothing, o.z_loss, o.softcap, o.temperature, o.reduction
+
+
+def below_autograd(operator: Any, *arguments: Any) -> Any:
+    """Return operator(*arguments), which autograd is not to see: its function has been here already."""
+    with torch._C._AutoDispatchBelowAutograd():
+        return operator(*arguments)
+
+
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """Return softmax along dim."""
+    admit(x, dim)
+    return below_autograd(operators.softmax, x, dim)  # type: ignore[no-any-return]
+
+
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """Return log-softmax along dim."""
+    admit(x, dim)
+    return below_autograd(operators.log_softmax, x, dim)  # type: ignore[no-any-return]
+
+
+def logsumexp(x: Tensor, dim: int) -> Tensor:
+    """Return logsumexp along dim, which goes."""
+    admit(x, dim)
+    return below_autograd(operators.logsumexp, x, dim)  # type: ignore[no-any-return]
+
+
+def loss(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    dim: int,
+    want_grad: bool,
+    overwrite: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the loss, and no gradient: where nobody asks for one, none is to be recorded."""
+    admit(logits, dim)
+    arguments = logits, target, weight, dim, *_modifiers(options)
+    return below_autograd(operators.cross_entropy, *arguments), None
+
+
+def loss_gradient(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
+) -> Tensor:
+    """Return the gradient times the cotangent of the loss, a scalar or one for each row."""
+    arguments = logits, target, weight, cotangent, dim, *_modifiers(options)
+    return below_autograd(operators.cross_entropy_gradient, *arguments)  # type: ignore[no-any-return]
+
+
+def linear_loss(
+    x: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    wants: tuple[bool, bool, bool],
+    cotangent: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Return the loss of a linear layer's outputs, and the gradients of x, weight and bias that are wanted."""
+    tensors = x, linear_weight, linear_bias, target, weight
+    if not any(wants):
+        return below_autograd(operators.linear_cross_entropy, *tensors, *_modifiers(options)), [None] * 3
+    value, *found = below_autograd(
+        operators.linear_cross_entropy_gradients, *tensors, cotangent, *wants, *_modifiers(options)
+    )
+    return value, [g if want else None for g, want in zip(found, wants, strict=True)]
