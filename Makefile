@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-torch lint bench docs clean
+.PHONY: demo test test-torch test-pythons lint bench docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/softxent fit digits --out digits.safetensors
@@ -24,6 +24,10 @@ test-torch:
 			torch==$$version pytest hypothesis pandas expecttest \
 		&& $$environment/bin/python -m pytest tests/test_torch_*.py $(PYTEST_ARGS) || exit 1; \
 	done
+
+# The tests of everything but softxent.torch in the supported Pythons: PYTHONS="3.14 3.15" for some, --quick for a part.
+test-pythons:
+	$(PYTHON) tools/pythons.py $(PYTHONS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -1,21 +1,24 @@
 """Run the tests in every supported Python: `python tools/pythons.py [--quick] [3.13 3.14 …]`.
 
 A Python that is on PATH, or that pyenv keeps, is used as it is. The others come from Debian's testing tree, which
-debootstrap puts into a folder ($SOFTXENT_PYTHONS, or ~/.cache/softxent-pythons) and chroot runs: that takes root, a
-minute and 500 MB once. What cannot be had is named, and is an error only where it was asked for by name.
+debootstrap puts into a folder ($SOFTXENT_PYTHONS, or ~/.cache/softxent-pythons) and chroot runs: that takes root, two
+minutes and 500 MB once. A Python that cannot be had is named, and is an error only where it was asked for by name.
 
---quick: the tests of what differs between Pythons, in the newest two: memory of results, odd input, the command line.
+--quick: the newest two, with the tests of what differs between Pythons. Both run at once, as the kernels' compilation
+takes most of the time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,14 +27,15 @@ PREFIX = "Programming Language :: Python :: "
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = [c.removeprefix(PREFIX) for c in PROJECT["classifiers"] if c.startswith(f"{PREFIX}3.")]
 
-QUICK = ("results", "support", "odd_input", "imports", "data", "labels", "model_file")
-# All but what needs PyTorch, a browser, or the tools that check the sources.
-LEFT_OUT = ("torch", "explain_page", "docs", "peers", "cpus", "golden")
-# The chroot sees these of the machine's: the sources, the packages' index and its certificates, the network's names.
-SHARED = (
-    "/proc", "/dev", "/sys", "/etc/ssl", "/etc/pip.conf", "/etc/resolv.conf", "/etc/hosts",
-    "/usr/local/share/ca-certificates",
+QUICK = (
+    "test_support.py", "test_results.py", "test_data.py", "test_model_file.py", "test_sklearn.py -k 'not check'",
+    "test_odd_input.py -k float32", "test_layouts.py -k float32", "test_cli.py -k 'fit or predict'",
 )  # fmt: skip
+# All but what needs PyTorch, a browser, the sources of the documentation, or the very CPU and libraries of a record.
+LEFT_OUT = ("torch", "check_narrow", "check_options", "explain_page", "docs", "peers", "team", "cpus", "golden")
+# The chroot sees these of the machine's: its processes and devices, the names of the network, certificates, and where
+# pip finds packages. pip's settings name further files.
+SHARED = ("/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl", "/etc/pip.conf", "/etc/xdg/pip")
 
 
 def works(python: str | Path, version: str) -> bool:
@@ -50,65 +54,100 @@ def on_this_machine(version: str) -> str | None:
     return next((p for p in candidates if p is not None and works(p, version)), None)
 
 
-def debian(versions: list[str]) -> Path | None:
-    """Return the folder with Debian's testing tree and these Pythons, made where it is not there; None without root."""
-    if os.name != "posix" or os.geteuid() != 0 or shutil.which("chroot") is None:
-        print(f"Python {', '.join(versions)}: not on this machine, and only root can make a Debian with them")
+def debian() -> Path | None:
+    """Return the folder of Debian's testing tree, made where it is not there; None where it cannot be made."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        print("Pythons that this machine lacks are skipped: only root can make a Debian that has them")
         return None
-    if shutil.which("debootstrap") is None:
-        subprocess.run(["apt-get", "install", "-y", "-qq", "debootstrap"], stdout=subprocess.DEVNULL, check=False)
     folder = CACHE / "debian"
-    packages = [f"python{version}-venv" for version in versions]
-    if all((folder / "usr/bin" / f"python{version}").exists() for version in versions):
+    if (folder / "usr/bin/apt-get").exists():
         return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    include = ",".join(["ca-certificates", "libgomp1", *packages])
-    command = ["debootstrap", "--variant=minbase", f"--include={include}", "testing", str(folder)]
-    with (CACHE / "debootstrap.log").open("w") as log:
-        if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
-            print(f"Python {', '.join(versions)}: debootstrap failed, see {log.name}")
-            shutil.rmtree(folder, ignore_errors=True)
+    log = CACHE / "debian.log"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    if shutil.which("debootstrap") is None and shutil.which("apt-get") is not None:
+        for command in ("apt-get update -qq", "apt-get install -y -qq debootstrap"):
+            subprocess.run(command.split(), capture_output=True, check=False)
+    if shutil.which("debootstrap") is None:
+        print("Pythons that this machine lacks are skipped: debootstrap is not there and cannot be installed")
+        return None
+    unfinished = CACHE / "debian.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", "testing", str(unfinished)]
+    with log.open("w") as output:
+        if subprocess.run(command, stdout=output, stderr=output, check=False).returncode:
+            print(f"Pythons that this machine lacks are skipped: debootstrap failed, see {log}")
             return None
+    unfinished.rename(folder)
     return folder
+
+
+def in_debian(folder: Path, version: str) -> str | None:
+    """Return Debian's Python of that version, installed where it is not there."""
+    python = f"/usr/bin/python{version}"
+    if not (folder / python[1:]).exists():
+        # A mirror may stand still for longer than its list of packages is valid.
+        apt = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Check-Valid-Until=false"
+        install = f"{apt} update && {apt} install -y --no-install-recommends python{version}-venv"
+        done = subprocess.run(inside(folder, install), capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+            print(f"Python {version} is skipped: neither on this machine nor in Debian's testing tree {last}")
+            return None
+    return python
+
+
+def shared_with_debian() -> list[Path]:
+    """Return the machine's files and folders that the chroot sees, the sources and pip's settings among them."""
+    said = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    named = re.findall(r"(?:^|[\s'=]|file://)(/[^\s']+)", said.stdout)
+    paths = map(Path, [*SHARED, Path.home() / ".config/pip", ROOT, CACHE, *named])
+    return [path for path in dict.fromkeys(paths) if path.exists()]
 
 
 def inside(folder: Path | None, script: str) -> list[str]:
     """Return a command that runs a shell script: here, or in the chroot with the machine's folders in it."""
     if folder is None:
         return ["sh", "-c", script]
-    shared = [*SHARED, str(ROOT), str(CACHE), *os.environ.get("PIP_FIND_LINKS", "").split()]
-    if "PIP_CERT" in os.environ:
-        shared.append(os.environ["PIP_CERT"])
-    # A folder brings what lies in it.
-    shared = [p for p in shared if not any(str(parent) in shared for parent in Path(p).parents)]
-    mounts = [
-        f"mkdir -p {folder}{p if os.path.isdir(p) else os.path.dirname(p)}"
-        + (f" && mount --rbind {p} {folder}{p}" if os.path.isdir(p) else f" && cp {p} {folder}{p}")
-        for p in shared
-        if os.path.exists(p)
-    ]
+    mounts = []
+    for path in shared_with_debian():
+        place = f"{folder}{path}"
+        mounts.append(f"mkdir -p {place}" if path.is_dir() else f"mkdir -p {Path(place).parent} && touch {place}")
+        mounts.append(f"mount --rbind {path} {place}")
     # A namespace of its own: the mounts go with it, whatever ends it.
     return ["unshare", "--mount", "sh", "-c", " && ".join([*mounts, f'exec chroot {folder} sh -c "$1"']), "sh", script]
 
 
-def test(version: str, python: str, folder: Path | None, names: list[str], quick: bool) -> bool:
-    """Make the environment where it is not there, run the tests in it, and return whether they pass."""
-    environment = CACHE / f"venv-{version}"
-    stamp = environment / ".stamp"
+def test(version: str, python: str, folder: Path | None, names: list[str]) -> bool:
+    """Make the environment where it is not there, run the tests in it, say how that went, and return it."""
+    environment = CACHE / f"venv-{version}{'-debian' if folder else ''}"
+    stamp = environment / "requirements"
+    asked = f"{PROJECT['dependencies']} {PROJECT['optional-dependencies']}"
+    own = {"SOFTXENT_CACHE_DIR": str(CACHE / f"kernels-{version}"), "PYTHONDONTWRITEBYTECODE": "1"}
     begun = time.monotonic()
-    run = {"env": {**os.environ, "SOFTXENT_CACHE_DIR": str(CACHE / f"kernels-{version}"), "TERM": "dumb"}, "cwd": ROOT}
-    if not stamp.exists() or stamp.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
+
+    def run(script: str) -> bool:
+        command = inside(folder, f"cd {ROOT} && {script}")
+        done = subprocess.run(
+            command, env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        output.append(done.stdout)
+        return done.returncode == 0
+
+    output: list[str] = []
+    passed = stamp.exists() and stamp.read_text(encoding="utf-8") == asked
+    if not passed:
         shutil.rmtree(environment, ignore_errors=True)
-        install = f"cd {ROOT} && {python} -m venv {environment} && {environment}/bin/pip install -q -e '.[test-core]'"
-        if subprocess.run(inside(folder, f"{install} && touch {stamp}"), check=False, **run).returncode:
-            print(f"Python {version}: what the tests need cannot be installed")
-            return False
-    arguments = " ".join(names) + (" -x" if quick else "")
-    command = f"cd {ROOT} && {environment}/bin/python -m pytest -q -p no:cacheprovider {arguments}"
-    code = subprocess.run(inside(folder, command), check=False, **run).returncode
-    print(f"Python {version}: {'passed' if code == 0 else 'FAILED'}, {time.monotonic() - begun:.0f} s", flush=True)
-    return code == 0
+        pip = f"{environment}/bin/python -m pip install --quiet --only-binary :all: --editable '.[test-core]'"
+        passed = run(f"{python} -m venv {environment} && {pip}")
+        if passed:
+            stamp.write_text(asked, encoding="utf-8")
+    if passed:
+        pytest = f"{environment}/bin/python -m pytest -q -p no:cacheprovider"
+        for name in names:
+            passed &= run(f"{pytest} {name}")
+    print("\n".join(output))
+    print(f"Python {version}: {'passed' if passed else 'FAILED'}, {time.monotonic() - begun:.0f} s", flush=True)
+    return passed
 
 
 def main() -> int:
@@ -121,22 +160,23 @@ def main() -> int:
     if unknown:
         parser.error(f"{unknown[0]} is not supported; these are: {', '.join(PYTHONS)}")
     wanted = given.versions or (PYTHONS[-2:] if given.quick else PYTHONS)
-    tests = sorted((ROOT / "tests").glob("test_*.py"))
     if given.quick:
-        names = [f"tests/test_{name}.py" for name in QUICK]
+        names = [f"tests/{name}" for name in QUICK]
     else:
-        names = [f"tests/{t.name}" for t in tests if not t.stem.removeprefix("test_").startswith(LEFT_OUT)]
-    found = {version: on_this_machine(version) for version in wanted}
-    missing = [version for version in wanted if found[version] is None]
-    folder = debian(missing) if missing else None
-    failed = []
-    for version in wanted:
-        python = found[version]
-        if python is None and folder is None:
-            failed += [version] if version in given.versions else []
-        elif not test(version, python or f"python{version}", None if python else folder, names, given.quick):
-            failed.append(version)
-    return bool(failed)
+        tests = sorted(path.name for path in (ROOT / "tests").glob("test_*.py"))
+        names = [" ".join(f"tests/{t}" for t in tests if not t.removeprefix("test_").startswith(LEFT_OUT))]
+    found = [(version, on_this_machine(version), None) for version in wanted]
+    if any(python is None for _, python, _ in found):
+        folder = debian()
+        found = [
+            (version, python or (folder and in_debian(folder, version)), None if python else folder)
+            for version, python, _ in found
+        ]
+    there = [(version, python, folder) for version, python, folder in found if python is not None]
+    lacking = [version for version, python, _ in found if python is None and version in given.versions]
+    with ThreadPoolExecutor(2 if given.quick else 1) as pool:
+        passed = list(pool.map(lambda one: test(*one, names), there))
+    return 0 if all(passed) and not lacking else 1
 
 
 if __name__ == "__main__":
