@@ -52,9 +52,11 @@ def test_func(labels, reduction):
     def theirs(z, y):
         """F.cross_entropy, which itself cannot be a part of vmap under these options."""
         known = labels == "indices"
-        t = torch.eye(5, dtype=torch.float64)[y.clamp(min=0)] if known else y
+        # As a vector: in vmap PyTorch 2.7 takes a single label for a number, which it may not look at.
+        at = y.clamp(min=0).reshape(-1) if known else None
+        t = torch.eye(5, dtype=torch.float64)[at].reshape(*y.shape, 5) if known else y
         losses = -((0.9 * t + 0.02) * weight * torch.log_softmax(z, -1)).sum(-1)
-        counts = torch.where(y != -100, weight[y.clamp(min=0)], 0.0) if known else torch.ones_like(losses)
+        counts = torch.where(y != -100, weight[at].reshape(y.shape), 0.0) if known else torch.ones_like(losses)
         losses = torch.where(counts > 0.0, losses, 0.0)
         total = counts.sum()
         return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / total}[reduction]

@@ -83,7 +83,9 @@ def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, options:
     if weight is None:
         total = counted.sum().to(losses.dtype)
     else:
-        total = torch.where(counted, weight.to(losses.dtype)[target.clamp(0, weight.numel() - 1)], 0.0).sum()
+        # As a vector: in vmap PyTorch 2.7 takes a single label for a number, which it may not look at.
+        labels = target.clamp(0, weight.numel() - 1).reshape(-1)
+        total = torch.where(counted, weight.to(losses.dtype)[labels].reshape(target.shape), 0.0).sum()
     return torch.where(total == 0.0, torch.nan, total)
 
 

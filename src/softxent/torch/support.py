@@ -17,6 +17,7 @@ PRIVATE = (
     "torch._C._are_functorch_transforms_active",
     "torch._C._functorch.is_functorch_wrapped_tensor",
     "torch._C._functorch.is_legacy_batchedtensor",
+    "torch._C._functorch.unwrap_if_dead",
     "torch.autograd.forward_ad._current_level",
     "torch.nn._reduction.legacy_get_string",
 )
