@@ -92,6 +92,8 @@ def evaluate_binary(
                 losses[block.rows],
                 None if out is None else out.reshape(-1),
             )
+            x.check(block)
+            y.check(block)
             if sink is not None and out is not None:
                 sink.write(block, out)
 

@@ -1,7 +1,8 @@
-"""Probabilities that are none, refused: looked for block by block, when a block has come into the cache anyway."""
+"""Probabilities that are none, refused: looked for block by block, while a block is in the cache anyway."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,19 @@ FOR_SOFTMAX = "{name} is softmax's output, in [0, 1]. For logits use softxent.so
 _FOR_LOGITS = "with from_logits=False {name} must be in [0, 1]. If they are logits, leave from_logits=False out"
 
 
-@dataclass(frozen=True, slots=True)
+def _rounding(array: np.ndarray) -> float:
+    # The name of a dtype is made anew each time, which takes as long as 400 logits.
+    return 1e-4 if array.dtype.itemsize > 2 else _ROUNDING[array.dtype.name]
+
+
+@functools.cache
+def _any_outside() -> Any:
+    from softxent.kernels.cpu.labels import any_outside
+
+    return any_outside
+
+
+@dataclass(slots=True)
 class Interval:
     """Where the elements of an argument have to lie.
 
@@ -59,9 +72,7 @@ class Interval:
 
     def check(self, rows: np.ndarray, block: Block) -> None:
         """Refuse the argument if one of a block's rows, (n, C) in float32 or float64, is out of bounds."""
-        from softxent.kernels.cpu.labels import any_outside
-
-        if any_outside(rows, self.low, self.high) and (self.counts is None or self._outside(rows, block.rows).any()):
+        if _any_outside()(rows, self.low, self.high) and (self.counts is None or self._outside(rows, block.rows).any()):
             self.check_all()
 
     def _outside(self, rows: np.ndarray, which: slice) -> Any:
@@ -97,7 +108,7 @@ def label_interval(
     error: type[LabelError | OptionError] = LabelError,
 ) -> Interval:
     """Return where probabilities have to lie that are only multiplied: in [0, 1], but for what rounding added."""
-    rounding = _ROUNDING.get(array.dtype.name, 1e-4)
+    rounding = _rounding(array)
     return Interval(name, array, layout, -rounding, 1.0 + rounding, error, advice)
 
 
@@ -112,5 +123,5 @@ def logarithm_interval(
 
     both: whether the logarithms of 1 − p are taken, too.
     """
-    high = 1.0 if both else 1.0 + _ROUNDING.get(array.dtype.name, 1e-4)
+    high = 1.0 if both else 1.0 + _rounding(array)
     return Interval(name, array, layout, 0.0, high, OptionError, _FOR_LOGITS, counts)

@@ -92,8 +92,8 @@ class LinearProblem:
             )
         dtype = np.result_type(*[working_dtype(d) for d in dtypes])  # float16 and bfloat16 have no common dtype
         targets = prepare_targets(labels, layout, options, dtype, of, names[2], advice)
-        if targets.rows is not None and advice is not None:
-            run_blocks(targets.rows.read, layout)  # before any product, and cheap beside it
+        if targets.rows is not None:
+            targets.rows.check_all()  # before any product, and cheap beside it
         return cls(inputs, table, intercept, targets, options, dtype)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -50,6 +51,14 @@ def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape:
         return dtype(value)
 
 
+@functools.cache
+def _general() -> tuple[Any, Any]:
+    """The kernels for every modifier, imported once they are needed."""
+    from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
+
+    return hard_label_rows, soft_label_rows
+
+
 def loss_rows(
     z: np.ndarray,
     targets: Targets,
@@ -66,8 +75,7 @@ def loss_rows(
     z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C), maybe z, or
     None; row_scale: (n,) float64 factors of losses and gradients, or None.
     """
-    from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
-
+    hard_label_rows, soft_label_rows = _general()
     z_lo = offset = slope = None
     if options.transforms_logits:
         z, z_lo, slope, _, offset = _transformed(z, options, curvature=False)
@@ -113,8 +121,7 @@ def _hvp_rows(
     high, low, slope, bend, offset = _transformed(z, options, curvature=True)
     hvp_rows(high, low, offset, slope, labels, *rest, tangent, out)
     if options.softcap is not None:
-        from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
-
+        hard_label_rows, soft_label_rows = _general()
         curved, unused = np.empty_like(z), np.empty(z.shape[0])
         common = (t.weight, t.keep, t.spread, t.z_loss, divisor, None)
         # The gradient that softcap bends: z'' ⊙ ∂loss/∂z ⊙ v, with z'' ⊙ v for the slope.
@@ -186,9 +193,11 @@ def evaluate(
         source = Rows(array, layout, dtype, "in", interval)
         sink = Rows(target, layout, dtype, "out") if want_grad or vector is not None else None
         tangents = None if vector is None else Rows(vector, layout, dtype, "tangent")
-        for rows in (source, targets.rows):
-            if out is not None and rows is not None and rows.interval is not None:
-                run_blocks(rows.read, layout)  # what refuses the call must not find the first rows written
+        checked = [rows for rows in (source, targets.rows) if rows is not None and rows.interval is not None]
+        if out is not None:  # what refuses the call must not find the first rows written
+            for rows in checked:
+                rows.check_all()
+            checked = []
 
         def work(block: Block) -> None:
             z = source.read(block)
@@ -208,6 +217,8 @@ def evaluate(
             else:
                 scale = None if row_scale is None else row_scale[block.rows]
                 loss_rows(z, targets, block.rows, options, divisor, losses[block.rows], out_rows, soft, scale)
+            for rows in checked:
+                rows.check(block)
             if sink is not None and out_rows is not None:
                 sink.write(block, out_rows)
 

@@ -44,6 +44,7 @@ def jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str,
         def work(block: Block) -> None:
             rows = sink.space(block)
             jacobian_product_rows(sources[0].read(block), sources[1].read(block), rows)
+            sources[0].check(block)
             sink.write(block, rows)
 
         run_blocks(work, layout)

@@ -175,6 +175,14 @@ class Layout:
         ]
 
 
+@functools.cache
+def _scheduler() -> Any:
+    """The module that needs Numba, imported once it is needed: an import statement costs as much as ten rows."""
+    from softxent.kernels.cpu.threads import scheduler
+
+    return scheduler
+
+
 class _Writable:
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -204,7 +212,7 @@ class Rows:
         layout: where its classes are.
         dtype: the working dtype, float32 or float64.
         buffer: names this array's buffer among those that one call uses in a thread.
-        interval: where the elements that are read have to lie, None for anywhere.
+        interval: where the elements have to lie, None for anywhere.
     """
 
     def __init__(
@@ -241,11 +249,10 @@ class Rows:
         """Return a (rows, C) array of the working dtype for a block: the array's own memory, or a buffer."""
         if self.direct:
             return self.matrix[block.rows]
-        from softxent.kernels.cpu.threads.scheduler import scratch
-
         count = block.stop - block.start
         size = count * self.layout.num_classes
-        return scratch(self.buffer, size, self.dtype)[:size].reshape(count, self.layout.num_classes)
+        buffer: np.ndarray = _scheduler().scratch(self.buffer, size, self.dtype)
+        return buffer[:size].reshape(count, self.layout.num_classes)
 
     def read(self, block: Block) -> np.ndarray:
         """Return a block's rows."""
@@ -259,9 +266,25 @@ class Rows:
             else:
                 with np.errstate(over="ignore"):
                     np.copyto(rows.reshape(part.shape), part, "same_kind")
-        if self.interval is not None:
-            self.interval.check(rows, block)
         return rows
+
+    def check(self, block: Block) -> None:
+        """Refuse the array if one of a block's rows, which were read just now, is out of the interval.
+
+        After they were computed with: before, the check would wait for the memory that the computation hides.
+        """
+        if self.interval is not None:
+            self.interval.check(self.space(block), block)
+
+    def check_all(self) -> None:
+        """Refuse the array, block by block, before anything is computed."""
+
+        def work(block: Block) -> None:
+            self.read(block)
+            self.check(block)
+
+        if self.interval is not None:
+            run_blocks(work, self.layout)
 
     def write(self, block: Block, rows: np.ndarray) -> None:
         """Store what a kernel wrote into a block's space."""
@@ -325,8 +348,6 @@ def output_array(
     return fresh, deliver
 
 
-def run_blocks(work: Callable[[Block], Any], layout: Layout) -> None:
+def run_blocks(work: Callable[[Block], None], layout: Layout) -> None:
     """Call work for every block of the layout's rows, in threads where there are several blocks."""
-    from softxent.kernels.cpu.threads.scheduler import run
-
-    run(work, layout.blocks())
+    _scheduler().run(work, layout.blocks())

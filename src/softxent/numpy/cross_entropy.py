@@ -250,6 +250,8 @@ def kl_divergence(
 
         def work(block: Block) -> None:
             kl_rows(source.read(block), soft.read(block), from_logits, losses[block.rows])
+            source.check(block)
+            soft.check(block)
 
         run_blocks(work, layout)
     loss_dtype = np.float64 if dtype == np.float64 else np.float32
