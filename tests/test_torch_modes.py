@@ -246,8 +246,13 @@ def test_export_and_operators():
         torch.library.opcheck(getattr(operators, name).default, (z, 1), test_utils=checks)
     options = (-100, 0.1, 0.1, None, 1.0, "mean")
     torch.library.opcheck(operators.cross_entropy.default, (z, y, w, 1, *options), test_utils=checks)
-    linear = (z, torch.randn(5, 3, requires_grad=True), None, y, None, [True, True, False], *options)
+    gradient = (z.detach(), y, w, torch.tensor(1.5), 1, *options)
+    torch.library.opcheck(operators.cross_entropy_gradient.default, gradient, test_utils=checks)
+    table = torch.randn(5, 3, requires_grad=True)
+    linear = (z, table, None, y, None, *options)
     torch.library.opcheck(operators.linear_cross_entropy.default, linear, test_utils=checks)
+    gradients = (z.detach(), table.detach(), None, y, None, None, True, True, False, *options)
+    torch.library.opcheck(operators.linear_cross_entropy_gradients.default, gradients, test_utils=checks)
 
 
 def test_fake_tensors():

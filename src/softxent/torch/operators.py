@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 _library = torch.library.Library("softxent", "FRAGMENT")
+# The kernel that torch.func calls with the transforms as they were stacked, before any of them is at work.
+_TRANSFORMS = torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode
 # What torch.library.custom_op puts around a kernel: torch.compiler.disable that loads the compiler at the first call.
 _untraced: Any = torch._disable_dynamo  # type: ignore[attr-defined]
 
@@ -61,8 +63,7 @@ def derive(operator: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 return function(*arguments)
 
         _library.impl(operator.name(), with_forward_mode, "Autograd")
-        # That of torch.func which has the transforms as they were stacked, before any of them is at work.
-        _library.impl(operator.name(), function, "FuncTorchDynamicLayerFrontMode")
+        _library.impl(operator.name(), function, _TRANSFORMS.name)
         return function
 
     return register

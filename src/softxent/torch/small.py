@@ -13,10 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
+from torch.compiler import is_compiling
 
 from softxent.arrays.small import loss_call, thread_calls
 from softxent.options import LossOptions, loss_options
-from softxent.torch.dispatch import function_mode, is_batch_of_gradients, modes, traced, transforms
+from softxent.torch.dispatch import (
+    PRE_DISPATCH,
+    function_mode,
+    includes,
+    is_batch_of_gradients,
+    modes,
+    tracing_state,
+    transforms,
+)
 from softxent.torch.loss_functions import begin_loss, logits_gradient
 
 __all__ = ["small_loss"]
@@ -75,7 +84,10 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
     """
     kind = type(logits)
     if (
-        traced()
+        # As softxent.torch.dispatch.traced and watched, without a call of either.
+        is_compiling()
+        or tracing_state() is not None
+        or includes(PRE_DISPATCH)
         or function_mode()
         or not (kind is Tensor or kind is _Parameter)
         or type(target) is not Tensor
