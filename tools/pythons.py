@@ -32,10 +32,25 @@ QUICK = (
     "test_odd_input.py -k float32", "test_layouts.py -k float32", "test_cli.py -k 'fit or predict'",
 )  # fmt: skip
 # All but what needs PyTorch, a browser, the sources of the documentation, or the very CPU and libraries of a record.
-LEFT_OUT = ("torch", "check_narrow", "check_options", "explain_page", "docs", "peers", "team", "cpus", "golden")
+LEFT_OUT = (
+    "torch",
+    "check.py",
+    "check_defects",
+    "check_narrow",
+    "check_options",
+    "explain_page",
+    "docs",
+    "peers",
+    "team",
+    "cpus",
+    "golden",
+)
 # The chroot sees these of the machine's: its processes and devices, the names of the network, certificates, and where
-# pip finds packages. pip's settings name further files.
-SHARED = ("/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl", "/etc/pip.conf", "/etc/xdg/pip")
+# pip finds packages. pip's settings name further files, and an index in a folder names others beside it.
+SHARED = (
+    "/proc", "/dev", "/sys", "/opt", "/srv", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl", "/etc/pip.conf",
+    "/etc/xdg/pip",
+)  # fmt: skip
 
 
 def works(python: str | Path, version: str) -> bool:
