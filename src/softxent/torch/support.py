@@ -13,11 +13,21 @@ OLDEST = (2, 6)
 TESTED = "2.6.0 to 2.15.0"
 # A later PyTorch may take these away without a word. Each is used where nothing public says or does the same.
 PRIVATE = (
+    "torch._C.DispatchKey.PreDispatch",
+    "torch._C._AutoDispatchBelowAutograd",
     "torch._C._FunctionBase.apply",
     "torch._C._are_functorch_transforms_active",
+    "torch._C._dispatch_tls_is_dispatch_key_included",
+    "torch._C._functorch.TransformType.Functionalize",
+    "torch._C._functorch.get_interpreter_stack",
     "torch._C._functorch.is_functorch_wrapped_tensor",
     "torch._C._functorch.is_legacy_batchedtensor",
     "torch._C._functorch.unwrap_if_dead",
+    "torch._C._get_tracing_state",
+    "torch._C._is_torch_function_mode_enabled",
+    "torch._C._len_torch_dispatch_stack",
+    "torch._VF._unpack_dual",
+    "torch._disable_dynamo",
     "torch.autograd.forward_ad._current_level",
     "torch.nn._reduction.legacy_get_string",
 )
