@@ -134,8 +134,9 @@ def test_one_of_several_that_cannot_be_checked(mine):
         ({"reduction": "average"}, "--reduction must be one of none, mean, sum; got average"),
         ({"rows": "two"}, "--rows must be one of one, batch; got two"),
         ({"container": "array"}, "--container must be one of numpy"),
-        ({"timeout": 0}, "timeout must be above 0; got 0"),
-        ({"seconds": -1.0}, "seconds must be above 0"),
+        ({"timeout": 0}, "timeout must be a number above 0; got 0"),
+        ({"timeout": "1"}, "timeout must be a number above 0; got '1'"),
+        ({"seconds": -1.0}, "seconds must be a number above 0"),
     ],
     ids=str,
 )
@@ -151,3 +152,19 @@ def test_a_container_that_is_not_installed(mine):
         pytest.skip("JAX is installed")
     with pytest.raises(TargetError, match="cannot make jax of the input"):
         check(f"{mine}:right", "softmax", quick=True, container="jax")
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "says"),
+    [
+        (5, "softmax", "the target must be a function, or text that names one; got 5"),
+        (None, "softmax", "the target must be a function"),
+        ("softmax", len, "the kind must be text such as 'softmax', and the target comes first"),
+        (len, 5, "the kind must be text"),
+    ],
+    ids=str,
+)
+def test_targets_that_are_none(target, kind, says):
+    """What is no function, and a kind that is no text, the two swapped too, are no findings."""
+    with pytest.raises(TargetError, match=says):
+        check(target, kind, quick=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -90,13 +91,17 @@ def check(
     """
     started = time.monotonic()
     oracle.backend()
+    if not (isinstance(target, str) or callable(target)):
+        raise TargetError(f"the target must be a function, or text that names one; got {target!r}")
+    if not (kind is None or isinstance(kind, str)):
+        raise TargetError(f"the kind must be text such as 'softmax', and the target comes first; got {kind!r}")
     chosen = {"reduction": reduction, "rows": rows, "container": container}
     for option, value in chosen.items():
         if value is not None and value not in CHOICES[option]:
             raise TargetError(f"--{option} must be one of {', '.join(CHOICES[option])}; got {value}")
     for option, limit in {"timeout": timeout, "seconds": seconds}.items():
-        if limit is not None and not limit > 0:
-            raise TargetError(f"{option} must be above 0; got {limit}")
+        if limit is not None and not (isinstance(limit, Real) and float(limit) > 0):
+            raise TargetError(f"{option} must be a number above 0; got {limit!r}")
     if loss is not None:
         from softxent.check.own_loss_run import run
 
