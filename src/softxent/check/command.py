@@ -84,6 +84,10 @@ def reading_may_end() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+    except SystemExit as end:
+        # The command line's stdout does so in the error's place: 0 where nobody reads, 2 where it is full.
+        if end.code:
+            raise
 
 
 def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None) -> None:
