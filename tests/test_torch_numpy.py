@@ -177,7 +177,7 @@ def test_what_has_no_array():
     hollow = torch.Tensor._make_wrapper_subclass(Hollow, (2, 3), dtype=torch.float32)
     with pytest.raises(softxent.DTypeError, match="Hollow"):
         as_array(hollow)
-    with pytest.raises(softxent.DTypeError, match="Hollow"):
+    with pytest.raises(TypeError, match="Hollow"):  # PyTorch's own: such a class is asked what the operator does
         sxt.cross_entropy(torch.zeros(2, 3), hollow)
 
 

@@ -51,7 +51,7 @@ def transformed(x: Tensor, options: LossOptions) -> tuple[Tensor, Tensor | None]
         # sech² without the cancellation of 1 − tanh².
         e = torch.exp(-2.0 * torch.abs(x / options.softcap))
         slope = 4.0 * e / (1.0 + e) ** 2
-    if math.isinf(options.temperature):
+    if options.temperature == math.inf:  # a comparison: torch.compile, which makes symbols of numbers, has no isinf
         return 0.0 * torch.tanh(z) + _infinite(z), 0.0 * slope
     return z / options.temperature, slope / options.temperature
 
