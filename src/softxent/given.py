@@ -115,7 +115,7 @@ def as_number(name: str, value: Any) -> float:
     """Return value as a float: whatever has __float__, as 0-d arrays and tensors do, but no NaN."""
     number = value[()] if isinstance(value, np.ndarray) else value
     # A float first: torch.compile makes symbols of them, which have no attributes to look for.
-    if isinstance(number, float) or not (isinstance(number, _NOT_NUMBERS) or getattr(number, "ndim", 0)):
+    if isinstance(number, float) or not (isinstance(number, _NOT_NUMBERS) or bool(getattr(number, "ndim", 0))):
         try:
             number = float(number)
         except (TypeError, ValueError, OverflowError):
