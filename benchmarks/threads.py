@@ -6,7 +6,7 @@ import harness
 import numpy as np
 
 import softxent
-from softxent.kernels.cpu.threads.scheduler import limited_threads
+from softxent.kernels.cpu.threads.scheduler import LimitedThreads
 
 SHAPES = ((16384, 10), (65536, 10), (16384, 1000), (1024, 32000))
 SEED = 20260104
@@ -16,7 +16,7 @@ def limited(run: harness.Run, threads: int) -> harness.Run:
     """Return the run, in so many threads at most."""
 
     def call() -> object:
-        with limited_threads(threads):
+        with LimitedThreads(threads):
             return run()
 
     return call

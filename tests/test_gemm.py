@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import softxent
 from softxent.kernels.cpu.matmul import linear
 from softxent.kernels.cpu.matmul.gemm import DEPTH, gemm
-from softxent.kernels.cpu.threads.scheduler import limited_threads
+from softxent.kernels.cpu.threads.scheduler import LimitedThreads
 
 # One number; less than a tile of registers; more rows than a block, more steps than a block of k, edges everywhere.
 SHAPES = [(1, 1, 1), (7, 5, 3), (9, 49, 17), (50, 100, DEPTH + 1), (700, 51, 40), (13, 20, 3 * DEPTH + 30)]
@@ -132,7 +132,7 @@ def test_a_row_of_the_output_layer_is_the_same_in_any_batch(dtype, monkeypatch):
     for rows in (slice(0, 1), slice(3, 50), slice(101, 150), slice(0, 150)):
         want = whole[0][rows].tobytes(), whole[1].x[rows].tobytes()
         assert of(rows) == want
-        with limited_threads(1):
+        with LimitedThreads(1):
             assert of(rows) == want
     monkeypatch.setattr(linear, "_CHUNK_BYTES", 64 * 4500 * 4)
     assert of(slice(0, 150)) == (whole[0].tobytes(), whole[1].x.tobytes())

@@ -63,11 +63,11 @@ def test_helpers_take_part(pool, z):
 
 def test_no_more_than_are_wanted(pool, z):
     """A call of two threads leaves the third alone."""
-    with scheduler.limited_threads(2):
+    with scheduler.LimitedThreads(2):
         for _ in range(50):
             softxent.softmax(z)
             assert number(pool, pools._DONE) <= 1
-    with scheduler.limited_threads(1):
+    with scheduler.LimitedThreads(1):
         assert scheduler.pool() is None
 
 

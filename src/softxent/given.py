@@ -103,7 +103,9 @@ def as_index(name: str, value: Any) -> int:
 
 def as_flag(name: str, value: Any) -> bool:
     """Return value, True or False (or the integers 1 and 0), as a bool."""
-    if isinstance(value, (bool, np.bool_)) or (type(value) is int and value in (0, 1)):
+    if value is True or value is False:
+        return value
+    if isinstance(value, np.bool_) or (type(value) is int and value in (0, 1)):
         return bool(value)
     raise DTypeError(f"{name} must be True or False; got {value!r}")
 

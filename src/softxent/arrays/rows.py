@@ -227,23 +227,21 @@ class Rows:
         self.dtype = dtype
         self.buffer = buffer
         self.interval = interval
-        self.cube = layout.cube(array)
-        flags = self.cube.flags
-        self.direct = (
-            layout.inner == 1
-            and self.cube.dtype == dtype
-            and self.cube.dtype.isnative
-            and flags.c_contiguous
-            and flags.aligned
-        )
         self.half = False
+        # Views cost as much as a row: a matrix that is one needs none.
+        lying = array if layout.is_plain and layout.inner == 1 else layout.cube(array)
+        flags = lying.flags
+        self.direct = layout.inner == 1 and lying.dtype == dtype and flags.c_contiguous and flags.aligned
+        if self.direct:
+            shape = layout.outer, layout.num_classes
+            matrix = lying if lying.shape == shape else lying.reshape(shape)
+            self.matrix = matrix if flags.writeable else as_writable(matrix)
+            return
+        self.cube = layout.cube(array)
         if dtype == np.float32 and self.cube.dtype.itemsize == 2:
             from softxent.kernels.cpu.simd.half import is_half
 
             self.half = is_half(self.cube)
-        if self.direct:
-            matrix = self.cube.reshape(layout.outer, layout.num_classes)
-            self.matrix = matrix if flags.writeable else as_writable(matrix)
 
     def space(self, block: Block) -> np.ndarray:
         """Return a (rows, C) array of the working dtype for a block: the array's own memory, or a buffer."""

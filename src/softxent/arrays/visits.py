@@ -156,7 +156,7 @@ def kernels() -> Any:
         log_softmax=softmax.log_softmax_rows,
         logsumexp=softmax.logsumexp_rows,
         get_num_threads=scheduler.get_num_threads,
-        limited_threads=scheduler.limited_threads,
+        LimitedThreads=scheduler.LimitedThreads,
         run=scheduler.run,
         team=scheduler.team,
         pool=scheduler.pool,

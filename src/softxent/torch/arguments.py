@@ -102,6 +102,9 @@ def modifiers_of(
     ignore_index: Any, label_smoothing: Any, z_loss: Any, softcap: Any, temperature: Any, reduction: Any
 ) -> tuple[Any, ...]:
     """Return the loss's modifiers as plain numbers, in the order of LossOptions; what is out of range stays so."""
+    numbers = type(label_smoothing) is type(z_loss) is type(temperature) is float and softcap is None
+    if numbers and type(ignore_index) is int and ignore_index == -100:  # as nearly always
+        return ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
     try:
         ignore_index = operator.index(_number("ignore_index", ignore_index))
     except TypeError as error:

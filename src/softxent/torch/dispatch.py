@@ -23,11 +23,11 @@ __all__ = [
     "is_batch_of_gradients",
     "is_differentiated",
     "is_one",
+    "is_tracing",
     "modes",
     "plain",
     "recorded",
     "traced",
-    "tracing_state",
     "transforms",
     "watched",
 ]
@@ -42,8 +42,8 @@ is_batch_of_gradients = torch._C._functorch.is_legacy_batchedtensor
 function_mode = torch._C._is_torch_function_mode_enabled
 # How many torch.utils._python_dispatch.TorchDispatchModes are on, which are to see every operator.
 modes = torch._C._len_torch_dispatch_stack
-# What torch.jit.trace records into, or None; and includes(PRE_DISPATCH): whether make_fx(pre_dispatch=True) records.
-tracing_state, includes = torch._C._get_tracing_state, torch._C._dispatch_tls_is_dispatch_key_included
+# Whether torch.jit.trace records; and includes(PRE_DISPATCH): whether make_fx(pre_dispatch=True) does.
+is_tracing, includes = torch._C._is_tracing, torch._C._dispatch_tls_is_dispatch_key_included
 PRE_DISPATCH = torch._C.DispatchKey.PreDispatch
 _PLAIN = frozenset((Tensor, torch.nn.Parameter, type(None)))
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
@@ -75,10 +75,8 @@ def backend(tensor: Tensor, *others: Tensor | None) -> ModuleType:
 
 def plain(tensor: Any) -> Any:
     """Return a tensor of a class that only adds methods as the Tensor that it is, and anything else as it is."""
-    if is_compiling():  # first: PyTorch 2.6 cannot compile the others
-        return tensor
     kind = type(tensor)
-    if kind in _PLAIN or not isinstance(tensor, Tensor) or _wraps(kind):
+    if kind in _PLAIN or is_compiling() or not isinstance(tensor, Tensor) or _wraps(kind):
         return tensor
     return tensor.as_subclass(Tensor)
 
@@ -112,9 +110,7 @@ def traced() -> bool:
 
     Other tracers are modes, or see a class of tensors of their own (watched).
     """
-    return (
-        is_compiling() or tracing_state() is not None or includes(PRE_DISPATCH) or (transforms() and _functionalizes())
-    )
+    return is_compiling() or is_tracing() or includes(PRE_DISPATCH) or (transforms() and _functionalizes())
 
 
 def in_pytorchs_operations() -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
-from torch.compiler import is_compiling
+from torch.compiler import is_dynamo_compiling
 
 from softxent.arrays.small import loss_call, thread_calls
 from softxent.options import LossOptions, loss_options
@@ -22,18 +22,18 @@ from softxent.torch.dispatch import (
     function_mode,
     includes,
     is_batch_of_gradients,
+    is_tracing,
     modes,
-    tracing_state,
     transforms,
 )
 from softxent.torch.loss_functions import begin_loss, logits_gradient
 
 __all__ = ["small_loss"]
 
-# A dtype in NumPy, an array that tells it to a kernel, and a scalar of it: empty_like is the fastest way to a new one.
-_DTYPES: dict[torch.dtype, tuple[np.dtype[Any], np.ndarray, Tensor]] = {
-    torch.float32: (np.dtype(np.float32), np.empty(0, np.float32), torch.empty((), dtype=torch.float32, device="cpu")),
-    torch.float64: (np.dtype(np.float64), np.empty(0, np.float64), torch.empty((), dtype=torch.float64, device="cpu")),
+# A dtype in NumPy, and a scalar tensor of it: empty_like is the fastest way to a new one.
+_DTYPES: dict[torch.dtype, tuple[np.dtype[Any], Tensor]] = {
+    torch.float32: (np.dtype(np.float32), torch.empty((), dtype=torch.float32, device="cpu")),
+    torch.float64: (np.dtype(np.float64), torch.empty((), dtype=torch.float64, device="cpu")),
 }
 _UNKNOWN = object()
 # Looked up once.
@@ -43,13 +43,13 @@ _empty_like, _grad_enabled, _Parameter = torch.empty_like, torch.is_grad_enabled
 class _SmallCall(NamedTuple):
     """How a small loss is computed, by one thread.
 
-    kernel: small_label_rows_at of softxent.kernels.cpu.small; numbers: its call; of_dtype: an array that tells the
-    dtype; scalar: a tensor like the loss.
+    kernel: small_label_rows_at of softxent.kernels.cpu.small; numbers: its call, at an address; scalar: a tensor like
+    the loss.
     """
 
     kernel: Any
+    address: int
     numbers: np.ndarray
-    of_dtype: np.ndarray
     scalar: Tensor
     options: LossOptions
     dim: int
@@ -68,13 +68,13 @@ def _new_call(
 ) -> _SmallCall | None:
     if dtype not in _DTYPES or target_dtype is not torch.int64 or not shape:
         return None
-    numpy_dtype, of_dtype, scalar = _DTYPES[dtype]
+    numpy_dtype, scalar = _DTYPES[dtype]
     dim = 1 if len(shape) > 1 else 0
     call = loss_call(shape, numpy_dtype, dim, ignore_index, z_loss, reduction, wants_grad, "small_label_rows_at")
     if call.shape is None or target_shape != call.shape:
         return None
     options = loss_options(None, ignore_index, 0.0, z_loss, None, 1.0, reduction)
-    return _SmallCall(call.kernel, call.numbers, of_dtype, scalar, options, dim, wants_grad)
+    return _SmallCall(call.kernel, call.numbers.ctypes.data, call.numbers, scalar, options, dim, wants_grad)
 
 
 def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduction: str) -> Tensor | None:
@@ -85,8 +85,8 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
     kind = type(logits)
     if (
         # As softxent.torch.dispatch.traced and watched, without a call of either.
-        is_compiling()
-        or tracing_state() is not None
+        is_dynamo_compiling()
+        or is_tracing()
         or includes(PRE_DISPATCH)
         or function_mode()
         or not (kind is Tensor or kind is _Parameter)
@@ -110,9 +110,9 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
         return None
     if wants_grad:
         return _apply(logits, target, call)  # type: ignore[no-any-return]
-    kernel, numbers, of_dtype, scalar, _, _, _ = call
+    kernel, address, _, scalar, _, _, _ = call
     loss, at = _empty_like(scalar), logits.data_ptr()
-    value = kernel(at, at, target.data_ptr(), loss.data_ptr(), numbers, of_dtype)
+    value = kernel(at, at, target.data_ptr(), loss.data_ptr(), address, 0.0)
     return loss if value >= 0.0 else None
 
 
@@ -121,10 +121,10 @@ class _SmallLoss(Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, call: _SmallCall) -> Tensor:
-        kernel, numbers, of_dtype, scalar, ctx.options, ctx.dim, _ = call
+        kernel, address, _, scalar, ctx.options, ctx.dim, _ = call
         ctx.overwrites = False
         gradient, loss = _empty_like(logits), _empty_like(scalar)
-        value = kernel(logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), loss.data_ptr(), numbers, of_dtype)
+        value = kernel(logits.data_ptr(), gradient.data_ptr(), target.data_ptr(), loss.data_ptr(), address, 0.0)
         if not value >= 0.0:
             return begin_loss(ctx, logits, target, None, (call.options, call.dim, True, False))
         ctx.save_for_backward(logits, target, None)

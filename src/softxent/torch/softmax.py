@@ -30,8 +30,7 @@ def _prepared(input: Tensor, dim: Any, name: str, stacklevel: int, dtype: Any) -
     floating("input", input)
     if not hasattr(dim, "__index__"):
         raise DTypeError(f"dim must be an integer; got {dim!r}")
-    if type(input) is not Tensor:
-        input = plain(input)
+    input = plain(input)
     if not -max(input.ndim, 1) <= dim < max(input.ndim, 1):
         raise IndexError(
             f"dim must be in [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}] for input of shape "

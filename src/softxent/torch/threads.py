@@ -12,6 +12,7 @@ from softxent.arrays.visits import kernels
 
 __all__ = ["with_torchs_threads"]
 
+_num_threads = torch.get_num_threads  # looked up once
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -21,7 +22,7 @@ def with_torchs_threads(function: Function) -> Function:
     @functools.wraps(function)
     def wrapper(*arguments: Any, **options: Any) -> Any:
         own = kernels()
-        with own.limited_threads(torch.get_num_threads(), own.torchs_team()):
+        with own.LimitedThreads(_num_threads(), own.torchs_team()):
             return function(*arguments, **options)
 
     return wrapper  # type: ignore[return-value]  # the same signature

@@ -111,7 +111,7 @@ def pointer(typing_context: Any, array: Any) -> Any:
 
 @intrinsic
 def pointer_at(typing_context: Any, place: Any, array: Any) -> Any:
-    """The pointer to an element of array's dtype at an address: an integer, or an array's first element."""
+    """The pointer to an element of array's dtype, or a number's, at an address: an integer, or an array's beginning."""
     if isinstance(place, types.Array):
         result = types.CPointer(place.dtype)
 
@@ -119,7 +119,7 @@ def pointer_at(typing_context: Any, place: Any, array: Any) -> Any:
             return context.make_array(place)(context, builder, arguments[0]).data
 
         return result(place, array), of_array
-    result = types.CPointer(array.dtype)
+    result = types.CPointer(getattr(array, "dtype", array))
 
     def of_integer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(result))

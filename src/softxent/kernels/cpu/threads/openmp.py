@@ -16,6 +16,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 __all__ = ["Team", "torchs_team", "torchs_team_of_main"]
@@ -78,8 +79,8 @@ class Team:
 
 
 @functools.cache
-def _team(torchs_file: str, size: int) -> Team | None:
-    functions = _parallel(torchs_file)
+def _team(torch: ModuleType, size: int) -> Team | None:
+    functions = _parallel(torch.__file__) if size > 1 and torch.backends.openmp.is_available() else None
     if functions is None:
         return None
     parallel, number = functions
@@ -92,8 +93,7 @@ def torchs_team() -> Team | None:
     if torch is None or _forked:
         return None
     try:
-        size = torch.get_num_threads()
-        return _team(torch.__file__, size) if size > 1 and torch.backends.openmp.is_available() else None
+        return _team(torch, torch.get_num_threads())
     except AttributeError:  # it is just being imported
         return None
 
