@@ -15,7 +15,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # The tests of softxent.torch with the oldest and the newest PyTorch, each in an environment of its own.
-TORCH_VERSIONS ?= 2.6.0 2.15.0
+TORCH_VERSIONS ?= 2.7.1 2.15.0
 test-torch:
 	for version in $(TORCH_VERSIONS); do \
 		environment=$(VENV)/torch-$$version; \

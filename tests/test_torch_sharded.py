@@ -11,9 +11,6 @@ distributed = pytest.importorskip("torch.distributed", reason="PyTorch was built
 if not distributed.is_available() or not distributed.is_gloo_available():
     pytest.skip("PyTorch was built without gloo", allow_module_level=True)
 
-if torch.__version__ < (2, 7):
-    pytest.skip("PyTorch 2.6 has no fully_shard on a CPU", allow_module_level=True)
-
 from torch import nn  # noqa: E402  # after the skip
 from torch.distributed.device_mesh import init_device_mesh  # noqa: E402
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # noqa: E402

@@ -21,14 +21,14 @@ SOURCE = Path(support.__file__).parent
 # (what another PyTorch is like, what the import says)
 OTHERS = {
     "too old": (
-        "torch.__version__ = '2.5.1+cu121'",
-        "softxent.torch runs with PyTorch 2.6 and later (tested with 2.6.0 to 2.15.0); found 2.5.1+cu121: "
-        "pip install 'torch>=2.6'",
+        "torch.__version__ = '2.6.0+cu124'",
+        "softxent.torch runs with PyTorch 2.7 and later (tested with 2.7.1 to 2.15.0); found 2.6.0+cu124: "
+        "pip install 'torch>=2.7'",
     ),
-    "much too old": ("torch.__version__ = '1.13.0a0+git1'", "found 1.13.0a0+git1: pip install 'torch>=2.6'"),
+    "much too old": ("torch.__version__ = '1.13.0a0+git1'", "found 1.13.0a0+git1: pip install 'torch>=2.7'"),
     "without a private part": (
         "torch.__version__ = '3.0.0'; del torch.autograd.forward_ad._current_level",
-        "softxent.torch is tested with PyTorch 2.6.0 to 2.15.0; found 3.0.0, which no longer has "
+        "softxent.torch is tested with PyTorch 2.7.1 to 2.15.0; found 3.0.0, which no longer has "
         "torch.autograd.forward_ad._current_level: install one of these versions, or a later softxent",
     ),
     "a later one": ("torch.__version__ = '3.1.0'", ""),

@@ -9,8 +9,8 @@ import torch
 
 __all__ = ["OLDEST", "PRIVATE", "TESTED", "check_pytorch"]
 
-OLDEST = (2, 6)
-TESTED = "2.6.0 to 2.15.0"
+OLDEST = (2, 7)
+TESTED = "2.7.1 to 2.15.0"
 # A later PyTorch may take these away without a word. Each is used where nothing public says or does the same.
 PRIVATE = (
     "torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode",
@@ -24,7 +24,7 @@ PRIVATE = (
     "torch._C._functorch.is_functorch_wrapped_tensor",
     "torch._C._functorch.is_legacy_batchedtensor",
     "torch._C._functorch.unwrap_if_dead",
-    "torch._C._get_tracing_state",
+    "torch._C._is_tracing",
     "torch._C._is_torch_function_mode_enabled",
     "torch._C._len_torch_dispatch_stack",
     "torch._VF._unpack_dual",
