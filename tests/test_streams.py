@@ -64,7 +64,7 @@ def test_a_full_disk(folder, command):
     assert done.stderr == "softxent: error: standard output cannot be written: No space left on device\n"
 
 
-@pytest.mark.parametrize("command, code", [("explain", 0), ("vectors", 0), ("check", 1), ("help", 0)])
+@pytest.mark.parametrize(("command", "code"), [("explain", 0), ("vectors", 0), ("check", 1), ("help", 0)])
 def test_a_reader_that_has_seen_enough(folder, command, code):
     """`softxent … | head -1` ends quietly in any command, with 0, or with what the check has found."""
     reader, writer = os.pipe()

@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
 from softxent import DTypeError, LabelError, OptionError, ShapeError  # noqa: E402
-from softxent.torch import composite, linear_functions, loss_functions, on_device, softmax_functions  # noqa: E402
+from softxent.torch.autograd import linear, loss, softmax  # noqa: E402  # after the skip
+from softxent.torch.backends import operations  # noqa: E402
 
 pytestmark = FORWARD_MODE
 ROWS, CLASSES = 4, 200
@@ -50,10 +51,9 @@ def compiled(call, x):
 def other_device():
     """Let PyTorch's operations compute, as for a device without kernels."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (loss_functions, softmax_functions):
-            patch.setattr(module, "backend", lambda *tensors: composite)
+        for module in (linear, loss, softmax):
+            patch.setattr(module, "backend", lambda *tensors: operations)
         patch.setattr(sys.modules["softxent.torch.cross_entropy"], "small_loss", lambda *arguments: None)
-        patch.setattr(linear_functions.cpu, "linear_loss", on_device.linear_loss)
         yield
 
 

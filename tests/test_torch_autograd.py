@@ -15,7 +15,7 @@ from softxent import GradientError, OptionError
 torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.torch.tensors import as_array  # noqa: E402
+from softxent.torch.backends.tensors import as_array  # noqa: E402
 
 HALF = (torch.float16, torch.bfloat16)
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, *HALF], ids=str)

@@ -15,7 +15,9 @@ torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
 from softxent.options import loss_options  # noqa: E402
-from softxent.torch import composite, cpu, dispatch  # noqa: E402
+from softxent.torch.autograd import loss as autograd_loss  # noqa: E402
+from softxent.torch.autograd import softmax as autograd_softmax  # noqa: E402
+from softxent.torch.backends import cpu, operations  # noqa: E402
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 # PyTorch's own exp and log1p on this CPU are within some units of the last place, and results add theirs up.
@@ -38,10 +40,10 @@ def test_softmax(dtype, rng):
     """softmax, log-softmax and logsumexp within a few ulps of the exact value."""
     for z, _ in rows(rng, dtype):
         x = z.numpy()
-        assert_contract(composite.softmax(z, 0).numpy(), oracle.softmax(x), ulps=ULPS, row=x)
-        assert_contract(composite.log_softmax(z, 0).numpy(), oracle.log_softmax(x), ulps=ULPS, row=x)
+        assert_contract(operations.softmax(z, 0).numpy(), oracle.softmax(x), ulps=ULPS, row=x)
+        assert_contract(operations.log_softmax(z, 0).numpy(), oracle.log_softmax(x), ulps=ULPS, row=x)
         value, scale = oracle.logsumexp(x)
-        assert_contract(composite.logsumexp(z, 0).numpy(), value, ulps=ULPS, scale=scale, row=x)
+        assert_contract(operations.logsumexp(z, 0).numpy(), value, ulps=ULPS, scale=scale, row=x)
 
 
 @dtypes
@@ -49,7 +51,7 @@ def test_loss(dtype, rng):
     """Loss and gradient of index labels, the confident ones too."""
     options = loss_options(None, -100, 0.0, 0.0, None, 1.0, "sum")
     for z, label in rows(rng, dtype):
-        loss, grad = composite.loss(z[None], torch.tensor([label]), None, options, 1, True)
+        loss, grad = operations.loss(z[None], torch.tensor([label]), None, options, 1, True)
         exact = oracle_loss.cross_entropy(z.numpy(), label)
         assert_contract(loss.numpy(), exact.loss, ulps=ULPS, row=z.numpy())
         assert_contract(grad[0].numpy(), exact.grad, ulps=ULPS, row=z.numpy())
@@ -73,8 +75,8 @@ def test_every_combination(labels, rng):
         options = loss_options(None, *[given.get(k, d) for k, d in (
             ("ignore_index", -100), ("label_smoothing", 0.0), ("z_loss", 0.0), ("softcap", None),
             ("temperature", 1.0), ("reduction", "mean"))])  # fmt: skip
-        pairs = [m.loss(z, target, weight, options, 1, True) for m in (composite, cpu)]
-        products = [m.loss_product(z, target, weight, options, 1, v) for m in (composite, cpu)]
+        pairs = [m.loss(z, target, weight, options, 1, True) for m in (operations, cpu)]
+        products = [m.loss_product(z, target, weight, options, 1, v) for m in (operations, cpu)]
         for got, want in zip((*pairs[0], products[0]), (*pairs[1], products[1]), strict=True):
             scale = float(want.abs().max())
             torch.testing.assert_close(got, want, rtol=1e-13, atol=1e-13 * scale, msg=lambda m, g=given: f"{g}: {m}")
@@ -86,7 +88,7 @@ def test_odd_rows():
     z = torch.tensor([[1.0, 2.0], [nan, 0.0], [inf, 0.0], [-inf, -inf], [0.0, -inf], [1.0, 2.0], [1.0, 2.0]])
     target = torch.tensor([0, 0, 0, 0, 1, 7, -100])
     options = loss_options(None, -100, 0.0, 0.0, None, 1.0, "none")
-    loss, grad = composite.loss(z, target, None, options, 1, True)
+    loss, grad = operations.loss(z, target, None, options, 1, True)
     want, want_grad = softxent.cross_entropy_value_and_grad(z[:5].numpy(), target[:5].numpy(), reduction="none")
     np.testing.assert_allclose(loss[:5].numpy(), want, rtol=1e-6)
     np.testing.assert_allclose(grad[:5].numpy(), want_grad, rtol=1e-6)
@@ -95,19 +97,15 @@ def test_odd_rows():
     assert (loss[6], grad[6].tolist()) == (0.0, [0.0, 0.0])
     for name in ("softmax", "log_softmax"):
         np.testing.assert_allclose(
-            getattr(composite, name)(z, 1).numpy(), getattr(softxent, name)(z.numpy()), rtol=1e-6
+            getattr(operations, name)(z, 1).numpy(), getattr(softxent, name)(z.numpy()), rtol=1e-6
         )
-    np.testing.assert_allclose(composite.logsumexp(z, 1).numpy(), softxent.logsumexp(z.numpy()), rtol=1e-6)
+    np.testing.assert_allclose(operations.logsumexp(z, 1).numpy(), softxent.logsumexp(z.numpy()), rtol=1e-6)
 
 
 def test_whole_functions(monkeypatch):
-    """Through the public functions: first and second derivatives by the composite alone."""
-    for module in (dispatch,):
-        monkeypatch.setattr(module, "backend", lambda *tensors: composite)
-    from softxent.torch import loss_functions, softmax_functions
-
-    monkeypatch.setattr(loss_functions, "backend", lambda *tensors: composite)
-    monkeypatch.setattr(softmax_functions, "backend", lambda *tensors: composite)
+    """Through the public functions: first and second derivatives by PyTorch's operations alone."""
+    for module in (autograd_loss, autograd_softmax):
+        monkeypatch.setattr(module, "backend", lambda *tensors: operations)
     torch.manual_seed(0)
     z, target = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.tensor([0, 3, -100])
     for function in (

@@ -104,7 +104,7 @@ def test_lse():
 
 @pytest.mark.parametrize("labels", ["indices", "probabilities"])
 def test_third_order(labels):
-    """A third derivative is that of PyTorch's own composite."""
+    """A third derivative is that of PyTorch's own operations."""
     target = torch.tensor([0, 2]) if labels == "indices" else torch.rand(2, 3, dtype=torch.float64)
     point, direction = random(2, 3, grad=False), random(2, 3, grad=False)
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
 from softxent.kernels.cpu.matmul import linear  # noqa: E402
-from softxent.torch import cpu, on_device  # noqa: E402
+from softxent.torch.backends import cpu, operations  # noqa: E402
 
 F = torch.nn.functional
 
@@ -124,7 +124,7 @@ def test_chunks_change_nothing(modifiers, reduction, monkeypatch):
     want_grads = torch.autograd.grad(want.sum(), (x, w, b), retain_graph=True)
     monkeypatch.setattr(linear, "_CHUNK_BYTES", 64 * 5 * 4)
     again = torch.autograd.grad(want.sum(), (x, w, b), create_graph=True)
-    monkeypatch.setattr(cpu, "linear_loss", on_device.linear_loss)
+    monkeypatch.setattr(cpu, "linear_loss", operations.linear_loss)
     other = sxt.linear_cross_entropy(x, w, target, linear_bias=b, **given)
     other_grads = torch.autograd.grad(other.sum(), (x, w, b))
     torch.testing.assert_close(other, want)

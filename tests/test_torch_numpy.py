@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 ml_dtypes = pytest.importorskip("ml_dtypes")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.torch.tensors import as_array, as_tensor  # noqa: E402
+from softxent.torch.backends.tensors import as_array, as_tensor  # noqa: E402
 
 DTYPES = {
     "float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16,

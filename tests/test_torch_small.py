@@ -1,4 +1,4 @@
-"""Small, plain calls take a way of their own (softxent.torch.small): the same answers as the other way gives."""
+"""Small, plain calls take a way of their own (softxent.torch.autograd.small): the same answers as the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from softxent import DTypeError, LabelError
 torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.torch import small  # noqa: E402
+from softxent.torch.autograd import small  # noqa: E402
 
 FRONT = sys.modules["softxent.torch.cross_entropy"]  # whose name the function has as well
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

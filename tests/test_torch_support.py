@@ -74,7 +74,7 @@ def private_names(path: Path) -> set[str]:
 
 def test_private_parts_are_listed():
     """What the files use of PyTorch's private parts is what the import looks for."""
-    used = set().union(*(private_names(path) for path in SOURCE.glob("*.py")))
+    used = set().union(*(private_names(path) for path in SOURCE.rglob("*.py")))
     assert sorted(used) == sorted(support.PRIVATE)
 
 

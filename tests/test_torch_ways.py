@@ -10,7 +10,8 @@ from torch_cases import FORWARD_MODE, REDUCTIONS
 torch = pytest.importorskip("torch")
 
 import softxent.torch as sxt  # noqa: E402  # after the skip
-from softxent.torch import composite, loss_functions, softmax_functions  # noqa: E402
+from softxent.torch.autograd import loss, softmax  # noqa: E402
+from softxent.torch.backends import operations  # noqa: E402
 
 pytestmark = FORWARD_MODE
 INF, NAN = float("inf"), float("nan")
@@ -43,8 +44,8 @@ def functional(call, z):
 def elsewhere(call, z):
     """Return the same by PyTorch's operations, as on a device without kernels."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (loss_functions, softmax_functions):
-            patch.setattr(module, "backend", lambda *tensors: composite)
+        for module in (loss, softmax):
+            patch.setattr(module, "backend", lambda *tensors: operations)
         patch.setattr(sys.modules["softxent.torch.cross_entropy"], "small_loss", lambda *arguments: None)
         return backward(call, z)
 

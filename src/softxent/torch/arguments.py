@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import _reduction
 
 from softxent.errors import DTypeError, OptionError, ShapeError
-from softxent.torch.dispatch import is_differentiated
+from softxent.torch.modes import is_differentiated
 
 __all__ = [
     "check_devices",

@@ -10,7 +10,6 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from softxent.errors import OptionError
 from softxent.options import LossOptions, loss_options
-from softxent.torch import operators
 from softxent.torch.arguments import (
     check_devices,
     check_target,
@@ -21,11 +20,12 @@ from softxent.torch.arguments import (
     reduction_of,
     tensor,
 )
-from softxent.torch.dispatch import differentiates_forward, in_pytorchs_operations, plain, traced, transforms
-from softxent.torch.expressions import loss_expression
-from softxent.torch.loss_functions import loss_of
-from softxent.torch.small import small_loss
-from softxent.torch.softmax_functions import lse_of
+from softxent.torch.autograd.expressions import loss_expression
+from softxent.torch.autograd.loss import loss_of
+from softxent.torch.autograd.small import small_loss
+from softxent.torch.autograd.softmax import lse_of
+from softxent.torch.backends import operators
+from softxent.torch.modes import differentiates_forward, in_pytorchs_operations, plain, traced, transforms
 
 __all__ = ["cross_entropy"]
 

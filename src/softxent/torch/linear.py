@@ -10,12 +10,12 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from softxent.errors import ShapeError
 from softxent.options import LossOptions, loss_options
-from softxent.torch import operators
 from softxent.torch.arguments import check_devices, check_target, floating, labels_of, modifiers_of, tensor
-from softxent.torch.dispatch import in_pytorchs_operations, plain, traced
-from softxent.torch.expressions import total_weight
-from softxent.torch.linear_functions import linear_loss_of, linear_lse_of
-from softxent.torch.loss_functions import checked_labels
+from softxent.torch.autograd.linear import linear_loss_of, linear_lse_of
+from softxent.torch.autograd.loss import checked_labels
+from softxent.torch.backends import operators
+from softxent.torch.formulas import total_weight
+from softxent.torch.modes import in_pytorchs_operations, plain, traced
 
 __all__ = ["linear_cross_entropy"]
 

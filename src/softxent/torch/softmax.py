@@ -12,8 +12,8 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from softxent.errors import DTypeError, OptionError, ShapeError
 from softxent.torch.arguments import floating, tensor
-from softxent.torch.dispatch import plain
-from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of, softmax_of
+from softxent.torch.autograd.softmax import log_softmax_of, logsumexp_of, softmax_of
+from softxent.torch.modes import plain
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 

@@ -17,7 +17,8 @@ from torch.compiler import is_dynamo_compiling
 
 from softxent.arrays.small import loss_call, thread_calls
 from softxent.options import LossOptions, loss_options
-from softxent.torch.dispatch import (
+from softxent.torch.autograd.loss import begin_loss, logits_gradient
+from softxent.torch.modes import (
     PRE_DISPATCH,
     function_mode,
     includes,
@@ -26,7 +27,6 @@ from softxent.torch.dispatch import (
     modes,
     transforms,
 )
-from softxent.torch.loss_functions import begin_loss, logits_gradient
 
 __all__ = ["small_loss"]
 
@@ -84,7 +84,7 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
     """
     kind = type(logits)
     if (
-        # As softxent.torch.dispatch.traced and watched, without a call of either.
+        # As softxent.torch.modes.traced and watched, without a call of either.
         is_dynamo_compiling()
         or is_tracing()
         or includes(PRE_DISPATCH)
@@ -117,7 +117,7 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
 
 
 class _SmallLoss(Function):
-    """The loss with its gradient; softxent.torch.loss_functions does what is not done here."""
+    """The loss with its gradient; softxent.torch.autograd.loss does what is not done here."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, call: _SmallCall) -> Tensor:
@@ -148,5 +148,5 @@ class _SmallLoss(Function):
         return logits_gradient(ctx, cotangent), None, None
 
 
-# As softxent.torch.dispatch.applied, looked up once.
+# As softxent.torch.modes.applied, looked up once.
 _apply = super(Function, _SmallLoss).apply

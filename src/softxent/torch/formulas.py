@@ -1,12 +1,12 @@
-"""The loss and its gradient as expressions that PyTorch differentiates, to any order, in every mode.
+"""What the loss is made of, in PyTorch's own operations: on any device, in any mode, differentiable to any order.
 
-What the kernels have a closed form for goes through them; these serve the rest: derivatives beyond the second, and
-gradients with respect to probabilities given as labels.
+Each is a function of tensors alone, and nothing here knows how softmax is computed, or by whom.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,10 +15,9 @@ from softxent.options import LossOptions
 
 __all__ = [
     "for_sums",
-    "loss_expression",
+    "hessian_product",
     "marked",
     "per_row",
-    "product_expression",
     "reduced",
     "total_weight",
     "transformed",
@@ -85,8 +84,9 @@ def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, options:
     else:
         # As a vector: in vmap PyTorch 2.7 takes a single label for a number, which it may not look at.
         labels = target.clamp(0, weight.numel() - 1).reshape(-1)
-        total = torch.where(counted, weight.to(losses.dtype)[labels].reshape(target.shape), 0.0).sum()
-    return torch.where(total == 0.0, torch.nan, total)
+        total = weight.to(losses.dtype)[labels].reshape(target.shape).masked_fill(~counted, 0.0).sum()
+    # DTensors of PyTorch 2.7 know masked_fill, and no where.
+    return total.masked_fill(total == 0.0, torch.nan)
 
 
 def reduced(losses: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> Tensor:
@@ -117,24 +117,7 @@ def per_row(scale: Tensor, losses: Tensor, dim: int) -> Tensor:
     return scale.expand(losses.shape).unsqueeze(dim)
 
 
-def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-    """Return the loss, differentiable with respect to probabilities as labels and to class weights as well."""
-    from softxent.torch.softmax_functions import log_softmax_of, logsumexp_of
-
-    z, _ = transformed(without_ignored(widened(logits), target, options, dim), options)
-    t = weighted_targets(z, target, weight, options, dim)
-    log_p = log_softmax_of(z, dim)
-    # 0 · log 0 = 0, and its derivative with respect to the logit too; that of the label is −log p.
-    losses = -torch.where((t == 0.0) & (log_p == -torch.inf), torch.zeros_like(t), t * log_p).sum(dim)
-    if options.z_loss:
-        lse = logsumexp_of(z, dim)
-        losses = losses + (options.z_loss * lse) * lse  # whose gradient overflows no sooner than it must
-    if not target.is_floating_point():
-        losses = marked(losses, target, options, z.shape[dim])
-    return reduced(losses, target, weight, options)
-
-
-def product_expression(
+def hessian_product(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -142,22 +125,24 @@ def product_expression(
     dim: int,
     cotangent: Tensor,
     v: Tensor,
+    softmax: Callable[[Tensor, int], Tensor],
+    logsumexp: Callable[[Tensor, int], Tensor],
 ) -> Tensor:
     """Return cotangent · H v, H the Hessian of the loss with respect to the logits x.
+
+    softmax, logsumexp: what computes them along a dimension.
 
     With G = A p − t, A = Σ t_c + 2 λ lse, and z' and z'' the derivatives of z by x:
 
         H v = z' ⊙ (A p ⊙ (u − ⟨p, u⟩) + 2 λ ⟨p, u⟩ p) + z'' ⊙ G ⊙ v,    u = z' ⊙ v
     """
-    from softxent.torch.softmax_functions import logsumexp_of, softmax_of
-
     x, v = without_ignored(widened(logits), target, options, dim), widened(v)
     z, slope = transformed(x, options)
     t = weighted_targets(z, target, weight, options, dim)
-    p = softmax_of(z, dim)
+    p = softmax(z, dim)
     a = t.sum(dim, keepdim=True)
     if options.z_loss:
-        a = a + 2.0 * options.z_loss * logsumexp_of(z, dim).unsqueeze(dim)
+        a = a + 2.0 * options.z_loss * logsumexp(z, dim).unsqueeze(dim)
     u = v if slope is None else slope * v
     inner = (p * u).sum(dim, keepdim=True)
     product = a * p * (u - inner)

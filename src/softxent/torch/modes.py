@@ -1,8 +1,7 @@
-"""Which code computes for a tensor, and in which of PyTorch's modes a call is."""
+"""In which of PyTorch's modes a call is, and what of it may be looked at."""
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -10,12 +9,9 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.compiler import is_compiling, is_dynamo_compiling
 
-from softxent.torch import composite, cpu, recording
-
 __all__ = [
     "PRE_DISPATCH",
     "applied",
-    "backend",
     "differentiates_forward",
     "function_mode",
     "in_pytorchs_operations",
@@ -66,17 +62,13 @@ def watched(*tensors: Tensor | None) -> bool:
     return False
 
 
-def backend(tensor: Tensor, *others: Tensor | None) -> ModuleType:
-    """Return the module whose functions compute for tensors: operators, the kernels, or PyTorch's own operations."""
-    if watched(tensor, *others):
-        return recording
-    return cpu if tensor.is_cpu else composite
-
-
 def plain(tensor: Any) -> Any:
     """Return a tensor of a class that only adds methods as the Tensor that it is, and anything else as it is."""
     kind = type(tensor)
-    if kind in _PLAIN or is_compiling() or not isinstance(tensor, Tensor) or _wraps(kind):
+    # The compiler of PyTorch 2.7 knows `is`, and no sets of types.
+    if kind is Tensor or tensor is None or is_compiling():
+        return tensor
+    if kind in _PLAIN or not isinstance(tensor, Tensor) or _wraps(kind):
         return tensor
     return tensor.as_subclass(Tensor)
 

@@ -1,4 +1,4 @@
-"""What the autograd functions call where operators are looked at: as cpu and composite, by the operators.
+"""What the autograd functions call where operators are looked at: as cpu and operations, by the operators.
 
 That is the case in a mode that sees every operator (fake tensors, a proxy that records, a count of FLOPs), and for
 tensors whose class says itself what an operator does (FakeTensor, DTensor, the compiler's own): they have no memory to
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from softxent.options import LossOptions
-from softxent.torch import operators
-from softxent.torch.composite import loss_product, softmax_vjp  # a few of PyTorch's operations, which a compiler fuses
-from softxent.torch.distributed import admit
+from softxent.torch.backends import operators
+from softxent.torch.backends.distributed import admit
+from softxent.torch.backends.operations import softmax_vjp  # a few of PyTorch's operations, which a compiler fuses
+from softxent.torch.formulas import hessian_product, widened
 
 __all__ = [
     "below_autograd",
@@ -80,6 +81,14 @@ def loss_gradient(
     """Return the gradient times the cotangent of the loss, a scalar or one for each row."""
     arguments = logits, target, weight, cotangent, dim, *_modifiers(options)
     return below_autograd(operators.cross_entropy_gradient, *arguments)  # type: ignore[no-any-return]
+
+
+def loss_product(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, tangent: Tensor
+) -> Tensor:
+    """Return the Hessian of the loss (of the rows' losses) times a tangent of the logits' shape."""
+    one = torch.ones((), dtype=widened(logits).dtype, device=logits.device)
+    return hessian_product(logits, target, weight, options, dim, one, tangent, softmax, logsumexp)
 
 
 def linear_loss(

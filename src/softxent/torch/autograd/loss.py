@@ -21,10 +21,14 @@ from torch.autograd import Function
 
 from softxent.errors import GradientError
 from softxent.options import LossOptions, loss_options
-from softxent.torch import cpu, operators
-from softxent.torch.dispatch import (
+from softxent.torch.autograd.expressions import loss_expression, product_expression
+from softxent.torch.backends import backend, cpu, operators
+from softxent.torch.backends.distributed import is_distributed
+from softxent.torch.backends.operators import derive
+from softxent.torch.backends.tensors import alive
+from softxent.torch.formulas import for_sums, reduced, widened, without_ignored
+from softxent.torch.modes import (
     applied,
-    backend,
     differentiates_forward,
     is_batch_of_gradients,
     is_differentiated,
@@ -33,10 +37,6 @@ from softxent.torch.dispatch import (
     transforms,
     watched,
 )
-from softxent.torch.distributed import is_distributed
-from softxent.torch.expressions import for_sums, loss_expression, product_expression, reduced, widened, without_ignored
-from softxent.torch.operators import derive
-from softxent.torch.tensors import alive
 
 __all__ = ["begin_loss", "checked_labels", "logits_gradient", "loss_of"]
 
@@ -161,7 +161,7 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
             return kept.mul_(_spread(cotangent, ctx.dim))
         del kept  # its memory is the next gradient's
         compute = backend(logits, target, weight).loss_gradient
-        return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)  # type: ignore[no-any-return]
+        return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)
     logits, target, weight = ctx.saved_tensors
     if is_batch_of_gradients(cotangent):
         one = torch.ones(cotangent.shape, dtype=cotangent.dtype, device=cotangent.device)
@@ -188,7 +188,7 @@ def begin_loss(
         ctx.save_for_backward(logits, target, weight)
         if differentiates_forward():
             ctx.save_for_forward(logits, target, weight)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 class _Loss(Function):
@@ -227,7 +227,7 @@ class _Loss(Function):
         return reduced(losses, target, weight, ctx.options).to(wide)
 
 
-# As softxent.torch.dispatch.applied, looked up once.
+# As softxent.torch.modes.applied, looked up once.
 _apply_loss = super(Function, _Loss).apply
 
 
@@ -236,7 +236,7 @@ class _BatchedLoss(Function):
 
     @staticmethod
     def forward(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-        return backend(logits, target, weight).loss(logits, target, weight, options, dim, False)[0]  # type: ignore[no-any-return]
+        return backend(logits, target, weight).loss(logits, target, weight, options, dim, False)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -265,9 +265,7 @@ class _LossGradient(Function):
     def forward(
         logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, options: LossOptions, dim: int
     ) -> Tensor:
-        return backend(logits, target, weight).loss_gradient(  # type: ignore[no-any-return]
-            logits, target, weight, options, dim, cotangent
-        )
+        return backend(logits, target, weight).loss_gradient(logits, target, weight, options, dim, cotangent)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -17,8 +17,8 @@ from softxent.arrays.small import small_map
 from softxent.arrays.softmax import map_rows, sum_rows
 from softxent.arrays.targets import checked_index_labels
 from softxent.options import LossOptions
-from softxent.torch.tensors import as_array, as_scalar, as_tensor, lies_class_last, row_factors
-from softxent.torch.threads import with_torchs_threads
+from softxent.torch.backends.tensors import as_array, as_scalar, as_tensor, lies_class_last, row_factors
+from softxent.torch.backends.threads import with_torchs_threads
 
 __all__ = [
     "binary_loss",

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.autograd import Function
 
 from softxent.options import LossOptions
-from softxent.torch import operators
-from softxent.torch.dispatch import applied, backend, in_pytorchs_operations, recorded, traced
-from softxent.torch.expressions import transformed, widened
-from softxent.torch.operators import derive
-from softxent.torch.tensors import alive
+from softxent.torch.backends import backend, operators
+from softxent.torch.backends.operators import derive
+from softxent.torch.backends.tensors import alive
+from softxent.torch.formulas import transformed, widened
+from softxent.torch.modes import applied, in_pytorchs_operations, recorded, traced
 
 __all__ = ["log_softmax_of", "logsumexp_of", "lse_of", "softmax_of"]
 
@@ -78,7 +78,7 @@ class _OfRows(Function):
 class _Softmax(_OfRows):
     @staticmethod
     def forward(z: Tensor, dim: int) -> Tensor:
-        return backend(z).softmax(z, dim)  # type: ignore[no-any-return]
+        return backend(z).softmax(z, dim)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -111,7 +111,7 @@ def _product(p: Tensor, v: Tensor, dim: int) -> Tensor:
 class _LogSoftmax(_OfRows):
     @staticmethod
     def forward(z: Tensor, dim: int) -> Tensor:
-        return backend(z).log_softmax(z, dim)  # type: ignore[no-any-return]
+        return backend(z).log_softmax(z, dim)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
@@ -138,7 +138,7 @@ class _LogSoftmax(_OfRows):
 class _LogSumExp(_OfRows):
     @staticmethod
     def forward(z: Tensor, dim: int) -> Tensor:
-        return backend(z).logsumexp(z, dim)  # type: ignore[no-any-return]
+        return backend(z).logsumexp(z, dim)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:

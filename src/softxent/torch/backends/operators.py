@@ -1,8 +1,8 @@
 """The functions as operators of PyTorch's dispatcher: what a compiler, a tracer or a mode sees of them.
 
 An operator is opaque: it is recorded whole, with the shape of its result (its fake version), and runs the same kernels
-as a plain call. How it is differentiated, batched and taken apart is not said here: softmax_functions, loss_functions
-and linear_functions `derive` each operator from their autograd function, whose rules are then those of a plain call.
+as a plain call. How it is differentiated, batched and taken apart is not said here: each file of autograd/ derives its
+operators (`derive`) from its autograd function, whose rules are then those of a plain call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -19,7 +18,8 @@ from torch.autograd import forward_ad
 from torch.utils.flop_counter import register_flop_formula
 
 from softxent.options import loss_options
-from softxent.torch import composite, cpu, on_device
+from softxent.torch.backends import cpu, operations
+from softxent.torch.backends.interface import Backend
 
 __all__ = [
     "cross_entropy",
@@ -83,8 +83,8 @@ def _forward_mode(arguments: tuple[Any, ...]) -> Iterator[None]:
         forward_ad._current_level = -1
 
 
-def _kernels(x: Tensor) -> ModuleType:
-    return cpu if x.is_cpu else composite
+def _kernels(x: Tensor) -> Backend:
+    return cpu if x.is_cpu else operations
 
 
 def _plain(x: Tensor) -> Tensor:
@@ -106,13 +106,13 @@ def _fake_map(x: Tensor, dim: int) -> Tensor:
 @_operator(_fake_map)
 def softmax(x: Tensor, dim: int) -> Tensor:
     """Softmax along dim."""
-    return _kernels(x).softmax(x, dim).contiguous()  # type: ignore[no-any-return]
+    return _kernels(x).softmax(x, dim).contiguous()
 
 
 @_operator(_fake_map)
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """Log-softmax along dim."""
-    return _kernels(x).log_softmax(x, dim).contiguous()  # type: ignore[no-any-return]
+    return _kernels(x).log_softmax(x, dim).contiguous()
 
 
 def _fake_logsumexp(x: Tensor, dim: int) -> Tensor:
@@ -122,7 +122,7 @@ def _fake_logsumexp(x: Tensor, dim: int) -> Tensor:
 @_operator(_fake_logsumexp)
 def logsumexp(x: Tensor, dim: int) -> Tensor:
     """Logsumexp along dim, which goes."""
-    return _kernels(x).logsumexp(x, dim).contiguous()  # type: ignore[no-any-return]
+    return _kernels(x).logsumexp(x, dim).contiguous()
 
 
 def _fake_loss(logits: Tensor, target: Tensor, weight: Tensor | None, dim: int, *modifiers: Any) -> Tensor:
@@ -155,10 +155,6 @@ def cross_entropy_gradient(
     return gradient.contiguous()
 
 
-def _linear(x: Tensor, *arguments: Any) -> Any:
-    return (cpu.linear_loss if x.is_cpu else on_device.linear_loss)(x, *arguments)
-
-
 def _fake_linear(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, *others: Any) -> Tensor:
     return x.new_empty((x.shape[0],) if others[-1] == "none" else (), dtype=_wide(x, linear_weight, linear_bias))
 
@@ -170,7 +166,9 @@ def linear_cross_entropy(
 ) -> Tensor:  # fmt: skip
     """The loss of x @ linear_weight.T + linear_bias."""
     options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
-    loss: Tensor = _linear(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]
+    loss: Tensor = _kernels(x).linear_loss(
+        x, linear_weight, linear_bias, target, weight, options, (False, False, False)
+    )[0]
     return loss.to(_wide(x, linear_weight, linear_bias))
 
 
@@ -196,7 +194,7 @@ def linear_cross_entropy_gradients(
     """
     options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     wants = (want_x, want_weight, want_bias)
-    loss, found = _linear(x, linear_weight, linear_bias, target, weight, options, wants, cotangent)
+    loss, found = _kernels(x).linear_loss(x, linear_weight, linear_bias, target, weight, options, wants, cotangent)
     dtype = _wide(x, linear_weight, linear_bias)
     # An operator's results have shapes that are known beforehand: nothing is a tensor of no elements.
     for_x, for_weight, for_bias = (x.new_empty(0, dtype=dtype) if g is None else g.to(dtype) for g in found)

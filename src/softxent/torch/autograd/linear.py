@@ -20,8 +20,14 @@ from torch import Tensor
 from torch.autograd import Function
 
 from softxent.options import LossOptions, loss_options
-from softxent.torch import cpu, on_device, operators, recording
-from softxent.torch.dispatch import (
+from softxent.torch.autograd.expressions import loss_expression
+from softxent.torch.autograd.loss import checked_labels, loss_of
+from softxent.torch.autograd.softmax import lse_of
+from softxent.torch.backends import backend, operators, recording
+from softxent.torch.backends.distributed import check_alike, is_distributed
+from softxent.torch.backends.operators import derive
+from softxent.torch.formulas import reduced, without_ignored
+from softxent.torch.modes import (
     applied,
     differentiates_forward,
     in_pytorchs_operations,
@@ -32,11 +38,6 @@ from softxent.torch.dispatch import (
     transforms,
     watched,
 )
-from softxent.torch.distributed import check_alike, is_distributed
-from softxent.torch.expressions import loss_expression, reduced, without_ignored
-from softxent.torch.loss_functions import checked_labels, loss_of
-from softxent.torch.operators import derive
-from softxent.torch.softmax_functions import lse_of
 
 __all__ = ["linear_loss_of", "linear_lse_of"]
 
@@ -152,21 +153,15 @@ def linear_lse_of(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, 
     return torch.cat([again(lse, x[chunk], use_reentrant=False) for chunk in chunks])
 
 
-def _backend(x: Tensor, *others: Tensor | None) -> Any:
-    if watched(x, *others):
-        return recording.linear_loss
-    return cpu.linear_loss if x.is_cpu else on_device.linear_loss
-
-
 class _LinearLoss(Function):
     @staticmethod
     def forward(
         x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
         options: LossOptions, wants: tuple[bool, bool, bool], kept: _Kept,
     ) -> Tensor:  # fmt: skip
-        compute = _backend(x, linear_weight, linear_bias, target, weight)
+        compute = backend(x, linear_weight, linear_bias, target, weight).linear_loss
         if options.reduction == "none" or not any(wants):
-            return compute(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]  # type: ignore[no-any-return]
+            return compute(x, linear_weight, linear_bias, target, weight, options, (False, False, False))[0]
         value: Tensor
         value, kept.gradients = compute(x, linear_weight, linear_bias, target, weight, options, wants)
         return value
@@ -190,7 +185,7 @@ class _LinearLoss(Function):
             return *(next(found) if want else None for want in ctx.wants), *nothing
         gradients = ctx.kept.take()
         if gradients is None:
-            compute = _backend(x, linear_weight, linear_bias, target, weight)
+            compute = backend(x, linear_weight, linear_bias, target, weight).linear_loss
             gradients = compute(x, linear_weight, linear_bias, target, weight, ctx.options, ctx.wants, cotangent)[1]
         elif not is_one(cotangent):
             # A recorded graph that writes to its own results could not be differentiated.

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from softxent.errors import DTypeError, OptionError
-from softxent.torch import operators
+from softxent.torch.backends import operators
 
 __all__ = ["admit", "check_alike", "is_distributed"]
 
