@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
@@ -25,7 +24,7 @@ from softxent.torch.autograd.loss import loss_of
 from softxent.torch.autograd.small import small_loss
 from softxent.torch.autograd.softmax import lse_of
 from softxent.torch.backends import operators
-from softxent.torch.modes import differentiates_forward, in_pytorchs_operations, plain, traced, transforms
+from softxent.torch.modes import in_pytorchs_operations, plain, traced
 
 __all__ = ["cross_entropy"]
 
@@ -121,45 +120,18 @@ def cross_entropy(
     target = labels_of(target, modifiers[0])
     if weight is not None:
         tensor("weight", weight)
-    if traced():
-        loss = _traced(input, target, weight, dim, modifiers)
-        return (loss, lse_of(input, dim, LossOptions(None, *modifiers))) if return_lse else loss
-    options = loss_options(None, *modifiers)
-    check_target(target, input.shape, dim)
-    if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
-        check_devices(input, input.shape, dim, weight, target=target)
-    if not inplace:
-        loss = loss_of(input, target, weight, options, dim)
-        return (loss, lse_of(input, dim, options)) if return_lse else loss
-    if return_lse:
+    is_recorded = traced()
+    if not is_recorded:
+        check_target(target, input.shape, dim)
+        if not (input.is_cpu and target.is_cpu and (weight is None or weight.is_cpu)):
+            check_devices(input, input.shape, dim, weight, target=target)
+    if inplace and return_lse:
         raise OptionError("inplace=True and return_lse=True exclude each other: the gradient takes the logits' place")
-    _check_overwriting(input, target)
-    return loss_of(input, target, weight, options, dim, overwrites=True)
-
-
-def _traced(input: Tensor, target: Tensor, weight: Tensor | None, dim: int, modifiers: tuple[Any, ...]) -> Tensor:
-    if in_pytorchs_operations():
-        return loss_expression(input, target, weight, LossOptions(None, *modifiers), dim)
-    loss: Tensor = operators.cross_entropy(input, target, weight, dim, *modifiers)
-    return loss
-
-
-def _check_overwriting(input: Tensor, target: Tensor) -> None:
-    """Refuse what cannot be had where the gradient takes the logits' memory."""
-    if transforms() or differentiates_forward() or target.requires_grad:
-        raise OptionError(
-            "inplace=True is for one backward pass with respect to the logits alone: leave it out in torch.func, "
-            "in forward mode, and where target requires a gradient"
-        )
-    if not (input.requires_grad and torch.is_grad_enabled()):
-        return  # there is no gradient to write
-    whole = input if input._base is None else input._base
-    if whole.is_leaf:
-        raise OptionError("inplace=True would overwrite a leaf that requires a gradient: a parameter of yours")
-    if whole.numel() != input.numel():
-        raise OptionError(
-            f"inplace=True would overwrite a part of a tensor of shape {tuple(whole.shape)}, which input of shape "
-            f"{tuple(input.shape)} is a view of: leave it out, or use input.clone()"
-        )
-    if not input.is_contiguous():
-        raise OptionError("inplace=True needs contiguous logits; leave it out, or use input.contiguous()")
+    options = LossOptions(None, *modifiers) if is_recorded else loss_options(None, *modifiers)
+    if not is_recorded:
+        loss = loss_of(input, target, weight, options, dim, inplace)
+    elif in_pytorchs_operations():
+        loss = loss_expression(input, target, weight, options, dim)
+    else:
+        loss = operators.cross_entropy(input, target, weight, dim, *modifiers)
+    return (loss, lse_of(input, dim, options)) if return_lse else loss

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from softxent.errors import GradientError
+from softxent.errors import GradientError, OptionError
 from softxent.options import LossOptions, loss_options
 from softxent.torch.autograd.expressions import loss_expression, product_expression
 from softxent.torch.backends import backend, cpu, operators
@@ -47,6 +47,8 @@ def loss_of(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, overwrites: bool = False
 ) -> Tensor:
     """Return the loss of logits along dim (at least 0); overwrites: the gradient may take the logits' memory."""
+    if overwrites:
+        _check_overwriting(logits, target)
     indices = target.dtype is torch.int64  # most are, and need no look at what else a target may be
     if (not indices and target.is_floating_point() and is_differentiated(target)) or (
         weight is not None and is_differentiated(weight)
@@ -61,6 +63,27 @@ def loss_of(
     wanted = logits.requires_grad and torch.is_grad_enabled()
     how = options, dim, wanted, overwrites and wanted  # one argument: each that is no tensor costs 60 ns
     return _apply_loss(logits, target, weight, how)  # type: ignore[no-any-return]
+
+
+def _check_overwriting(logits: Tensor, target: Tensor) -> None:
+    """Refuse what cannot be had where the gradient takes the logits' memory."""
+    if transforms() or differentiates_forward() or target.requires_grad:
+        raise OptionError(
+            "inplace=True is for one backward pass with respect to the logits alone: leave it out in torch.func, "
+            "in forward mode, and where target requires a gradient"
+        )
+    if not (logits.requires_grad and torch.is_grad_enabled()):
+        return  # there is no gradient to write
+    whole = logits if logits._base is None else logits._base
+    if whole.is_leaf:
+        raise OptionError("inplace=True would overwrite a leaf that requires a gradient: a parameter of yours")
+    if whole.numel() != logits.numel():
+        raise OptionError(
+            f"inplace=True would overwrite a part of a tensor of shape {tuple(whole.shape)}, which input of shape "
+            f"{tuple(logits.shape)} is a view of: leave it out, or use input.clone()"
+        )
+    if not logits.is_contiguous():
+        raise OptionError("inplace=True needs contiguous logits; leave it out, or use input.contiguous()")
 
 
 def checked_labels(target: Tensor, num_classes: int, options: LossOptions) -> Tensor:

@@ -111,34 +111,12 @@ def _row_losses(
     return losses, e, e.sum(dim, keepdim=True)
 
 
-def loss(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    options: LossOptions,
-    dim: int,
-    want_grad: bool,
-    overwrite: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
-    z, _ = transformed(widened(logits), options)
-    losses, _, _ = _row_losses(z, target, weight, options, dim)
-    one = torch.ones((), dtype=losses.dtype, device=losses.device)
-    value = reduced(losses, target, weight, options)
-    if not want_grad:
-        return value, None
-    gradient = loss_gradient(logits, target, weight, options, dim, one)
-    if overwrite:
-        return value, logits.detach().copy_(gradient)
-    return value, gradient
-
-
-def loss_gradient(
-    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
-) -> Tensor:
-    """Return the gradient times the cotangent of the loss, a scalar or one for each row."""
-    z, slope = transformed(widened(logits), options)
-    losses, e, s = _row_losses(z, target, weight, options, dim)
+def _gradient(
+    z: Tensor, slope: Tensor | None, parts: tuple[Tensor, Tensor, Tensor], target: Tensor, weight: Tensor | None,
+    options: LossOptions, dim: int, cotangent: Tensor,
+) -> Tensor:  # fmt: skip
+    """Return the gradient with respect to the logits of which z was made; parts: of _row_losses."""
+    losses, e, s = parts
     scale = cotangent.to(z.dtype)
     if options.reduction == "mean":
         scale = scale / total_weight(losses, target, weight, options)
@@ -161,9 +139,36 @@ def loss_gradient(
     if slope is not None:
         gradient = gradient * slope
     gradient = gradient * scale
-    if hard:
-        gradient = marked(gradient, target.unsqueeze(dim), options, z.shape[dim])
-    return gradient.to(logits.dtype)
+    return marked(gradient, target.unsqueeze(dim), options, z.shape[dim]) if hard else gradient
+
+
+def loss(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: LossOptions,
+    dim: int,
+    want_grad: bool,
+    overwrite: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
+    z, slope = transformed(widened(logits), options)
+    parts = _row_losses(z, target, weight, options, dim)
+    value = reduced(parts[0], target, weight, options)
+    if not want_grad:
+        return value, None
+    one = torch.ones((), dtype=z.dtype, device=z.device)
+    gradient = _gradient(z, slope, parts, target, weight, options, dim, one)
+    return value, logits.detach().copy_(gradient) if overwrite else gradient.to(logits.dtype)
+
+
+def loss_gradient(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, cotangent: Tensor
+) -> Tensor:
+    """Return the gradient times the cotangent of the loss, a scalar or one for each row."""
+    z, slope = transformed(widened(logits), options)
+    parts = _row_losses(z, target, weight, options, dim)
+    return _gradient(z, slope, parts, target, weight, options, dim, cotangent).to(logits.dtype)
 
 
 def loss_product(
