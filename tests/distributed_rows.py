@@ -48,9 +48,9 @@ def whole(tensor):
 
 def value_and_gradients(function, tensors):
     """Return a function's value and the gradients of a sum of its squares."""
-    value = whole(function(*tensors))  # PyTorch 2.7 squares each process's part of a sum
+    value = function(*tensors)
     leaves = [t for t in tensors if t.requires_grad]
-    return [value, *map(whole, torch.autograd.grad((value**2).sum(), leaves))]
+    return [whole(t) for t in (value, *torch.autograd.grad((value**2).sum(), leaves))]
 
 
 def refused(error, function, *arguments):

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+@pytest.mark.skipif(torch.__version__ < (2, 13), reason="DTensors are tested with PyTorch 2.13 and later")
 def test_two_processes(tmp_path):
     """Values and gradients of replicated and row-sharded DTensors, and what is refused (distributed_rows.py)."""
     script = pathlib.Path(__file__).with_name("distributed_rows.py")

@@ -85,7 +85,6 @@ def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, options:
         # As a vector: in vmap PyTorch 2.7 takes a single label for a number, which it may not look at.
         labels = target.clamp(0, weight.numel() - 1).reshape(-1)
         total = weight.to(losses.dtype)[labels].reshape(target.shape).masked_fill(~counted, 0.0).sum()
-    # DTensors of PyTorch 2.7 know masked_fill, and no where.
     return total.masked_fill(total == 0.0, torch.nan)
 
 
