@@ -22,7 +22,7 @@ test-torch:
 		{ test -x $$environment/bin/python || $(PYTHON) -m venv $$environment; } \
 		&& $$environment/bin/python -m pip install --quiet --editable '.[check]' \
 			torch==$$version pytest hypothesis pandas expecttest \
-		&& $$environment/bin/python -m pytest tests/test_torch_*.py $(PYTEST_ARGS) || exit 1; \
+		&& $$environment/bin/python -m pytest tests/torch_calls $(PYTEST_ARGS) || exit 1; \
 	done
 
 # The tests of everything but softxent.torch in the supported Pythons: PYTHONS="3.14 3.15" for some, --quick for a part.

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from softxent.torch import support  # noqa: E402  # after the skip
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCE = Path(support.__file__).parent
 
 # (what another PyTorch is like, what the import says)

@@ -19,7 +19,7 @@ from softxent.check.builtins import builtin
 from softxent.kernels.cpu.matmul import blas
 from softxent.kernels.cpu.simd import support
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KERNELS = Path(support.__file__).parents[1]
 
 # (what another Python or Numba is like, what the message says)

@@ -1,8 +1,8 @@
 """The golden record: digests of results, to hold a change against.
 
-    python tests/golden.py            names what differs from the record; exit code 1 if anything does
-    python tests/golden.py --write    makes the record anew
-    python tests/golden.py explain    either, for one part alone
+    python tests/golden/golden.py            names what differs from the record; exit code 1 if anything does
+    python tests/golden/golden.py --write    makes the record anew
+    python tests/golden/golden.py explain    either, for one part alone
 
 Its parts: `bits`, of every function, dtype, layout and modifier; `explain`, of all that softxent explain writes. The
 record says what results were, not that they are right: other tests say that. A change that is not to change any result

@@ -83,7 +83,7 @@ def test_training_ends_where_pytorch_ends():
 def test_hugging_face(sequences):
     """The loss function of docs/torch.md: Transformers' loss and gradients, and its logits as they were."""
     transformers = pytest.importorskip("transformers")
-    page = (Path(__file__).parents[1] / "docs" / "torch.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "torch.md").read_text(encoding="utf-8")
     (source,) = (e.source for e in doctest.DocTestParser().get_examples(page) if e.source.startswith("def loss_fun"))
     scope = {"torch": torch, "F": sxt}
     exec(source, scope)

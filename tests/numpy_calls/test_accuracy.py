@@ -22,7 +22,7 @@ HALF = ("float16", "bfloat16")
 
 
 # Up to here ball arithmetic judges every class. In longer rows it judges some, and the longdouble reference, which
-# tests/test_reference.py holds to a few ulps of 2^-64, judges all of them.
+# tests/reference/test_reference.py holds to a few ulps of 2^-64, judges all of them.
 LONG = 200
 
 
