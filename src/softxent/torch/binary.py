@@ -69,4 +69,9 @@ def binary_cross_entropy_with_logits(
 
 
 def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
-    return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))
+    if len(shape) > len(to):
+        return False
+    for i in range(1, len(shape) + 1):  # noqa: SIM110  # the compiler of PyTorch 2.7 cannot follow all(…)
+        if shape[-i] not in (1, to[-i]):
+            return False
+    return True
