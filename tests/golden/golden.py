@@ -4,9 +4,10 @@
     python tests/golden/golden.py --write    makes the record anew
     python tests/golden/golden.py explain    either, for one part alone
 
-Its parts: `bits`, of every function, dtype, layout and modifier; `explain`, of all that softxent explain writes. The
-record says what results were, not that they are right: other tests say that. A change that is not to change any result
-(moved code, a faster kernel) keeps it; one that is to change some shows here which.
+Its parts: `bits`, of every function, dtype, layout and modifier; `explain`, of all that softxent explain writes;
+`check`, its verdicts on the zoo of right and wrong functions. The record says what results were, not that they are
+right: other tests say that. A change that is not to change any result (moved code, a faster kernel) keeps it; one that
+is to change some shows here which.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from golden_check import checked
 from golden_explain import explained
 
 import softxent
@@ -172,7 +174,7 @@ def differences(record: dict[str, str], now: dict[str, str]) -> list[str]:
     return [name for name in dict.fromkeys((*record, *now)) if record.get(name) != now.get(name)]
 
 
-PARTS = {"bits": bits, "explain": explained}
+PARTS = {"bits": bits, "explain": explained, "check": checked}
 
 
 def record(part: str) -> Path:
