@@ -140,7 +140,7 @@ def test(version: str, python: str, folder: Path | None, names: list[str]) -> bo
     """Make the environment where it is not there, run the tests in it, say how that went, and return it."""
     environment = CACHE / f"venv-{version}{'-debian' if folder else ''}"
     stamp = environment / "requirements"
-    asked = f"{PROJECT['dependencies']} {PROJECT['optional-dependencies']}"
+    asked = f"{ROOT} {PROJECT['dependencies']} {PROJECT['optional-dependencies']}"
     own = {"SOFTXENT_CACHE_DIR": str(CACHE / f"kernels-{version}"), "PYTHONDONTWRITEBYTECODE": "1"}
     begun = time.monotonic()
 
