@@ -10,12 +10,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
-from softxent.kernels.cpu.arithmetic.exp import scaled_exp, unscale
+from softxent.kernels.cpu.arithmetic.exp import exp_pair, scaled_exp, unscale
+from softxent.kernels.cpu.arithmetic.log import log1p_pair, log1p_single
 from softxent.kernels.cpu.general import times
-from softxent.kernels.cpu.simd.jit import kernel
+from softxent.kernels.cpu.simd.floats import quick_two_sum
+from softxent.kernels.cpu.simd.jit import inlined, kernel
+from softxent.kernels.cpu.simd.lanes import select
 
 __all__ = ["binary_logit_elements", "binary_probability_elements", "log_sigmoid_elements", "sigmoid_elements"]
+
+# exp(−|x|) is 0 from here on, in a float64; and what undoes the scale of exp_pair.
+_LOWEST, _BACK = -1000.0, 2.0**-128
 
 
 @kernel
@@ -32,32 +40,56 @@ def sigmoid_elements(x, out):
         out[i] = (large if x[i] >= 0 else small) if a == a else x[i]
 
 
+def _log1p(like, e, e_lo):
+    raise TypeError("_log1p runs inside kernels only")
+
+
+@overload(_log1p, inline="always")
+def _log1p_for(like, e, e_lo):
+    if like.dtype == types.float32:
+        return lambda like, e, e_lo: log1p_single(e + e_lo)
+    return lambda like, e, e_lo: sum(log1p_pair(e, e_lo))
+
+
+@inlined
+def _exp_of_minus(v):
+    """exp(−|v|) of float64 as a pair, 0 for an infinite v; anything for NaN."""
+    a = -abs(v)
+    e, e_lo = exp_pair(select(a > _LOWEST, a, _LOWEST), 0.0)
+    return quick_two_sum(e * _BACK, e_lo * _BACK)
+
+
 @kernel
 def log_sigmoid_elements(x, out):
     """out = −log(1 + exp(−x)). x, out: (n,), float32 or float64."""
     for i in range(x.size):
         v = np.float64(x[i])
-        out[i] = min(v, 0.0) - math.log1p(math.exp(-abs(v))) if v == v else v
+        e, e_lo = _exp_of_minus(v)
+        out[i] = select(v == v, min(v, 0.0) - _log1p(x, e, e_lo), v)
 
 
 @kernel
 def binary_logit_elements(x, targets, weight, pos_weight, divisor, losses, grad):
-    """Losses (float64) and gradients. x, targets, grad: (n,); weight, pos_weight: (n,) float64 or None."""
+    """Losses (float64) and gradients. x, targets, grad: (n,); weight, pos_weight: (n,) float64 or None.
+
+    No branch and no call: the compiler makes vectors of it.
+    """
     for i in range(x.size):
         v = np.float64(x[i])
         y = np.float64(targets[i])
         q = y if pos_weight is None else pos_weight[i] * y
         w = 1.0 if weight is None else weight[i]
-        e = math.exp(-abs(v))
-        tail = math.log1p(e)
-        losses[i] = w * (times(q, max(-v, 0.0) + tail) + times(1.0 - y, max(v, 0.0) + tail))
-        if v != v:
-            losses[i] = v
+        e, e_lo = _exp_of_minus(v)
+        tail = _log1p(x, e, e_lo)
+        # 0 · ∞ = 0: what weighs nothing adds nothing.
+        yes, no = q * (max(-v, 0.0) + tail), (1.0 - y) * (max(v, 0.0) + tail)
+        loss = w * (select(q == 0.0, 0.0, yes) + select(y == 1.0, 0.0, no))
+        losses[i] = select(v == v, loss, v)
         if grad is not None:
-            small = e / (1.0 + e)
             large = 1.0 / (1.0 + e)
-            up, down = (large, small) if v >= 0.0 else (small, large)
-            grad[i] = w * ((1.0 - y) * up - q * down) / divisor if v == v else v
+            small = e / (1.0 + e)
+            up, down = select(v >= 0.0, large, small), select(v >= 0.0, small, large)
+            grad[i] = select(v == v, w * ((1.0 - y) * up - q * down) / divisor, v)
 
 
 @kernel

@@ -58,26 +58,37 @@ def _expression(x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Te
 
 
 class _BinaryLoss(Function):
-    @staticmethod
-    def forward(x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str) -> Tensor:
-        return cpu.binary_loss(x, target, weight, pos_weight, reduction, want_grad=False)[0]
+    """The gradient is computed with the loss, and kept for a first backward pass whose cotangent is 1."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        *tensors, ctx.reduction = inputs
-        ctx.save_for_backward(*tensors)
+    def forward(
+        ctx: Any, x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
+    ) -> Tensor:
+        wanted = x.requires_grad and reduction != "none"
+        loss, ctx.gradient = cpu.binary_loss(x, target, weight, pos_weight, reduction, want_grad=wanted)
+        ctx.reduction = reduction
+        ctx.save_for_backward(x, target, weight, pos_weight)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
+        gradient, ctx.gradient = ctx.gradient, None
+        one = ctx.reduction != "none" and not recorded(cotangent) and cotangent.item() == 1.0
+        if one and gradient is not None:
+            return gradient, None, None, None, None
+        del gradient
         x, target, weight, pos_weight = ctx.saved_tensors
         if recorded(cotangent):
             further = torch.is_grad_enabled()
             with torch.enable_grad():
                 loss = _expression(x, target, weight, pos_weight, ctx.reduction)
                 return torch.autograd.grad(loss, x, cotangent, create_graph=further)[0], None, None, None, None
-        # The cotangent is one more weight: every element is rounded once.
-        if ctx.reduction == "mean":
-            cotangent = cotangent.double() / max(x.numel(), 1)
-        scale = cotangent.expand(x.shape) if weight is None else cotangent * weight
-        gradient = cpu.binary_loss(x, target, scale, pos_weight, "sum", want_grad=True)[1]
+        reduction = ctx.reduction
+        if not one:
+            # The cotangent is one more weight: every element is rounded once.
+            if reduction == "mean":
+                cotangent = cotangent.double() / max(x.numel(), 1)
+            weight = cotangent.expand(x.shape) if weight is None else cotangent * weight
+            reduction = "sum"
+        gradient = cpu.binary_loss(x, target, weight, pos_weight, reduction, want_grad=True)[1]
         return gradient, None, None, None, None
