@@ -155,6 +155,6 @@ def hessian_product(
     rows = inner.squeeze(dim)
     scale = cotangent.to(z.dtype)
     if options.reduction == "mean":
-        scale = scale / total_weight(rows.detach(), target, weight, options)
+        scale = scale / total_weight(rows, target, weight, options)
     product = product * per_row(scale, rows, dim)
     return without_ignored(product, target, options, dim).to(logits.dtype)

@@ -21,6 +21,7 @@ __all__ = [
     "is_one",
     "is_tracing",
     "modes",
+    "nests_forward",
     "plain",
     "recorded",
     "traced",
@@ -110,9 +111,21 @@ def in_pytorchs_operations() -> bool:
     return not is_dynamo_compiling() and (torch.onnx.is_in_onnx_export() or (transforms() and _functionalizes()))
 
 
+def nests_forward() -> bool:
+    """Whether a jvp is differentiated by another: jacfwd(jacfwd(f)).
+
+    PyTorch runs the jvp of a torch.autograd.Function with forward mode switched off, and the outer tangents are lost.
+    """
+    return transforms() and _levels().count(torch._C._functorch.TransformType.Jvp) > 1
+
+
 def _functionalizes() -> bool:
-    stack = torch._C._functorch.get_interpreter_stack() or ()
-    return any(level.key() == torch._C._functorch.TransformType.Functionalize for level in stack)
+    return torch._C._functorch.TransformType.Functionalize in _levels()
+
+
+def _levels() -> list[Any]:
+    """Return which transforms of torch.func are at work, from the outermost on."""
+    return [level.key() for level in torch._C._functorch.get_interpreter_stack() or ()]
 
 
 def applied(function: type[Function], *arguments: Any) -> Any:

@@ -32,6 +32,7 @@ from softxent.torch.modes import (
     differentiates_forward,
     is_batch_of_gradients,
     is_differentiated,
+    nests_forward,
     recorded,
     traced,
     transforms,
@@ -50,8 +51,10 @@ def loss_of(
     if overwrites:
         _check_overwriting(logits, target)
     indices = target.dtype is torch.int64  # most are, and need no look at what else a target may be
-    if (not indices and target.is_floating_point() and is_differentiated(target)) or (
-        weight is not None and is_differentiated(weight)
+    if (
+        (not indices and target.is_floating_point() and is_differentiated(target))
+        or (weight is not None and is_differentiated(weight))
+        or nests_forward()
     ):
         target = checked_labels(target, logits.shape[dim], options)
         return loss_expression(logits, target, weight, options, dim)

@@ -23,28 +23,36 @@ from softxent.torch.backends import backend, operators
 from softxent.torch.backends.operators import derive
 from softxent.torch.backends.tensors import alive
 from softxent.torch.formulas import transformed, widened
-from softxent.torch.modes import applied, in_pytorchs_operations, recorded, traced
+from softxent.torch.modes import applied, in_pytorchs_operations, nests_forward, recorded, traced
 
 __all__ = ["log_softmax_of", "logsumexp_of", "lse_of", "softmax_of"]
 
 
 def softmax_of(z: Tensor, dim: int) -> Tensor:
     """Return softmax(z) along dim, at least 0."""
-    return _traced(operators.softmax, torch.softmax, z, dim) if traced() else applied(_Softmax, z, dim)
+    return _traced(operators.softmax, torch.softmax, z, dim) if traced() else _called(_Softmax, torch.softmax, z, dim)
 
 
 def log_softmax_of(z: Tensor, dim: int) -> Tensor:
     """Return log-softmax(z) along dim, at least 0."""
-    return _traced(operators.log_softmax, torch.log_softmax, z, dim) if traced() else applied(_LogSoftmax, z, dim)
+    if traced():
+        return _traced(operators.log_softmax, torch.log_softmax, z, dim)
+    return _called(_LogSoftmax, torch.log_softmax, z, dim)
 
 
 def logsumexp_of(z: Tensor, dim: int) -> Tensor:
     """Return logsumexp(z) along dim, at least 0, which goes."""
-    return _traced(operators.logsumexp, torch.logsumexp, z, dim) if traced() else applied(_LogSumExp, z, dim)
+    if traced():
+        return _traced(operators.logsumexp, torch.logsumexp, z, dim)
+    return _called(_LogSumExp, torch.logsumexp, z, dim)
 
 
 def _traced(operator: Any, pytorchs: Any, z: Tensor, dim: int) -> Tensor:
     return pytorchs(z, dim) if in_pytorchs_operations() else operator(z, dim)  # type: ignore[no-any-return]
+
+
+def _called(function: type[Function], pytorchs: Any, z: Tensor, dim: int) -> Tensor:
+    return pytorchs(z, dim) if nests_forward() else applied(function, z, dim)  # type: ignore[no-any-return]
 
 
 def lse_of(logits: Tensor, dim: int, options: LossOptions) -> Tensor:
@@ -159,10 +167,10 @@ class _LogSumExp(_OfRows):
         return _LogSumExp._of_batch(in_dims, z, dim)
 
 
-def _derive(operator: Any, function: type[Function]) -> None:
-    derive(operator)(lambda z, dim: applied(function, z, dim).contiguous())
+def _derive(operator: Any, function: type[Function], pytorchs: Any) -> None:
+    derive(operator)(lambda z, dim: _called(function, pytorchs, z, dim).contiguous())
 
 
-_derive(operators.softmax, _Softmax)
-_derive(operators.log_softmax, _LogSoftmax)
-_derive(operators.logsumexp, _LogSumExp)
+_derive(operators.softmax, _Softmax, torch.softmax)
+_derive(operators.log_softmax, _LogSoftmax, torch.log_softmax)
+_derive(operators.logsumexp, _LogSumExp, torch.logsumexp)

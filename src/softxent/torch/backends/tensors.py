@@ -65,6 +65,8 @@ def as_array(tensor: Tensor) -> np.ndarray:
             raise
         return as_array(inside)
     if not address:
+        if tensor._is_zerotensor():  # what forward mode has in the place of zeros
+            return np.zeros(tensor.shape, dtype)
         if tensor.numel():
             raise DTypeError(f"a tensor without memory of its own cannot be read here; got {type(tensor).__name__}")
         return np.empty(tensor.shape, dtype)
