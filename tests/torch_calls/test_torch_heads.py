@@ -194,6 +194,28 @@ def test_replaced_everywhere(monkeypatch):
         of_head(head)
 
 
+def test_hooks_of_all_modules():
+    """Hooks of every module count as the layer's own do: pre-hooks are run, and what wants its output is refused."""
+    head, x, target = nn.Linear(3, 5), torch.randn(4, 3), torch.tensor([0, 4, 2, 1])
+    criterion = sxt.LinearCrossEntropyLoss.of_head(head)
+    every = torch.nn.modules.module
+    handle = every.register_module_forward_pre_hook(lambda m, a: (a[0] * 2,) if type(m) is nn.Linear else None)
+    try:
+        torch.testing.assert_close(criterion(x, target), sxt.cross_entropy(head(x), target))
+    finally:
+        handle.remove()
+    for register in (every.register_module_forward_hook, every.register_module_full_backward_hook):
+        handle = register(lambda *arguments: None)
+        try:
+            with pytest.raises(OptionError, match="hook"):
+                criterion(x, target)
+        finally:
+            handle.remove()
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:  # whose hooks change nothing
+        criterion(x, target)
+    assert counter.get_total_flops() >= 2 * 4 * 3 * 5
+
+
 def test_pre_hooks_leave_one_input():
     """A hook before forward that leaves other inputs than one is refused, by its name."""
     head = new_head()

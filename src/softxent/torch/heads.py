@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules import module as _every  # with the hooks of every module: register_module_forward_hook
 
 from softxent.errors import OptionError
 
@@ -45,10 +46,12 @@ def _objection(head: Any) -> str | None:
         return f"got {name}, which has a forward of its own"
     if "forward" in head.__dict__:
         return f"got {name} with a forward that was put in place of its own"
-    for key, hook in head._forward_hooks.items():
+    for key, hook in (*_of_others(_every._global_forward_hooks), *head._forward_hooks.items()):
         if not _shards(hook):
             return f"got {name} with the forward hook {key} ({hook!r}), which is for logits that are never computed"
-    if head._backward_hooks or head._backward_pre_hooks:
+    backward = head._backward_hooks, head._backward_pre_hooks
+    everywhere = _every._global_backward_hooks, _every._global_backward_pre_hooks
+    if any(backward) or any(map(_of_others, everywhere)):
         return f"got {name} with backward hooks, which are for gradients of logits that are never computed"
     weight = head._parameters.get("weight")
     if weight is not None and _has_own_functions(type(weight)):
@@ -65,6 +68,11 @@ def _has_own_functions(kind: type[Tensor]) -> bool:
     return getattr(function, "__func__", function) not in plain
 
 
+def _of_others(hooks: dict[int, Any]) -> list[tuple[int, Any]]:
+    """Return all but PyTorch's own hooks of every module, which count and name (FlopCounterMode) and change nothing."""
+    return [(key, hook) for key, hook in hooks.items() if not getattr(hook, "__module__", "").startswith("torch.")]
+
+
 def _shards(hook: Any) -> bool:
     """Whether a forward hook is fully_shard's, which asks of an output only that its gradient will come back."""
     return getattr(hook, "__module__", "").startswith("torch.distributed.fsdp.")
@@ -77,7 +85,7 @@ def prepared(head: torch.nn.Linear, input: Tensor) -> tuple[Tensor, Tensor, Tens
     change the input.
     """
     arguments: Any = (input,)
-    for key, hook in list(head._forward_pre_hooks.items()):
+    for key, hook in (*_of_others(_every._global_forward_pre_hooks), *head._forward_pre_hooks.items()):
         named: dict[str, Any] = {}
         if key in head._forward_pre_hooks_with_kwargs:
             found: Any = hook(head, arguments, named)

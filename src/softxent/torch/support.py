@@ -20,17 +20,22 @@ PRIVATE = (
     "torch._C._are_functorch_transforms_active",
     "torch._C._dispatch_tls_is_dispatch_key_included",
     "torch._C._functorch.TransformType.Functionalize",
+    "torch._C._functorch.TransformType.Jvp",
     "torch._C._functorch.get_interpreter_stack",
     "torch._C._functorch.is_functorch_wrapped_tensor",
     "torch._C._functorch.is_legacy_batchedtensor",
     "torch._C._functorch.unwrap_if_dead",
-    "torch._C._is_tracing",
     "torch._C._is_torch_function_mode_enabled",
+    "torch._C._is_tracing",
     "torch._C._len_torch_dispatch_stack",
     "torch._VF._unpack_dual",
     "torch._disable_dynamo",
     "torch.autograd.forward_ad._current_level",
     "torch.nn._reduction.legacy_get_string",
+    "torch.nn.modules.module._global_backward_hooks",
+    "torch.nn.modules.module._global_backward_pre_hooks",
+    "torch.nn.modules.module._global_forward_hooks",
+    "torch.nn.modules.module._global_forward_pre_hooks",
 )
 
 
