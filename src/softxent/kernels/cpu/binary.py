@@ -24,6 +24,7 @@ __all__ = ["binary_logit_elements", "binary_probability_elements", "log_sigmoid_
 
 # exp(−|x|) is 0 from here on, in a float64; and what undoes the scale of exp_pair.
 _LOWEST, _BACK = -1000.0, 2.0**-128
+_LOWEST_32, _ZERO_32, _BACK_32 = np.float32(-1000.0), np.float32(0.0), 2.0**-64
 
 
 @kernel
@@ -52,11 +53,30 @@ def _log1p_for(like, e, e_lo):
 
 
 @inlined
-def _exp_of_minus(v):
+def _wide_exp(v):
     """exp(−|v|) of float64 as a pair, 0 for an infinite v; anything for NaN."""
     a = -abs(v)
     e, e_lo = exp_pair(select(a > _LOWEST, a, _LOWEST), 0.0)
     return quick_two_sum(e * _BACK, e_lo * _BACK)
+
+
+@inlined
+def _narrow_exp(v):
+    """As _wide_exp of float32, to 2^-28 of itself, and 0 below 2^-188: enough where no factor brings that up."""
+    a = -abs(np.float32(v))
+    e, e_lo = exp_pair(select(a > _LOWEST_32, a, _LOWEST_32), _ZERO_32)
+    return (np.float64(e) + np.float64(e_lo)) * _BACK_32, 0.0
+
+
+def _exp(like, v):
+    raise TypeError("_exp runs inside kernels only")
+
+
+@overload(_exp, inline="always")
+def _exp_for(like, v):
+    if like.dtype == types.float32:
+        return lambda like, v: _narrow_exp(v)
+    return lambda like, v: _wide_exp(v)
 
 
 @kernel
@@ -64,7 +84,7 @@ def log_sigmoid_elements(x, out):
     """out = −log(1 + exp(−x)). x, out: (n,), float32 or float64."""
     for i in range(x.size):
         v = np.float64(x[i])
-        e, e_lo = _exp_of_minus(v)
+        e, e_lo = _exp(x, v)
         out[i] = select(v == v, min(v, 0.0) - _log1p(x, e, e_lo), v)
 
 
@@ -79,7 +99,7 @@ def binary_logit_elements(x, targets, weight, pos_weight, divisor, losses, grad)
         y = np.float64(targets[i])
         q = y if pos_weight is None else pos_weight[i] * y
         w = 1.0 if weight is None else weight[i]
-        e, e_lo = _exp_of_minus(v)
+        e, e_lo = _exp(x, v) if weight is None and pos_weight is None else _wide_exp(v)
         tail = _log1p(x, e, e_lo)
         # 0 · ∞ = 0: what weighs nothing adds nothing.
         yes, no = q * (max(-v, 0.0) + tail), (1.0 - y) * (max(v, 0.0) + tail)
