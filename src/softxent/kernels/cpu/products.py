@@ -12,9 +12,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from softxent.kernels.cpu.arithmetic.exponentials import find, row_max, slope_unit
-from softxent.kernels.cpu.arithmetic.sums import BLOCK, accumulate, finish, fold
+from softxent.kernels.cpu.arithmetic.sums import BLOCK, accumulate, finish, fold, fold_plain
 from softxent.kernels.cpu.general import weighted_shortfall
 from softxent.kernels.cpu.jacobian import LESS, probability_pairs
 from softxent.kernels.cpu.simd.floats import fma, two_prod, two_sum
@@ -57,16 +59,40 @@ def _mean(p, p_lo, v, slope, high, low):
     return finish(s, lost)
 
 
+def _product_row(p, v, out, high, low):
+    raise TypeError("_product_row runs inside kernels only")
+
+
+@overload(_product_row)
+def _product_row_for(p, v, out, high, low):
+    def single(p, v, out, high, low):
+        # Products of float32 are exact in float64, and a sum of them is right to 2^-29 of what a float32 of v can show.
+        mean = 0.0
+        for start in range(0, p.size, BLOCK):
+            n = min(BLOCK, p.size - start)
+            a, b, c = p[start : start + n], v[start : start + n], high[:n]
+            for j in range(n):
+                c[j] = np.float64(a[j]) * np.float64(b[j])
+            mean += fold_plain(high, n)
+        for j in range(p.size):
+            out[j] = np.float64(p[j]) * (np.float64(v[j]) - mean)
+
+    def double(p, v, out, high, low):
+        mean, mean_lo = dot(p, v, high, low)
+        for j in range(p.size):
+            d, d_lo = two_sum(v[j], -mean)
+            out[j] = p[j] * (d + (d_lo - mean_lo))
+
+    return single if p.dtype == types.float32 else double
+
+
 @kernel
 def jacobian_product_rows(p, v, out):
     """out = p ⊙ (v − ⟨p, v⟩). p, v, out: (N, C), float32 or float64."""
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)
     for i in range(p.shape[0]):
-        mean, mean_lo = dot(p[i], v[i], high, low)
-        for j in range(p.shape[1]):
-            d, d_lo = two_sum(np.float64(v[i, j]), -mean)
-            out[i, j] = np.float64(p[i, j]) * (d + (d_lo - mean_lo))
+        _product_row(p[i], v[i], out[i], high, low)
 
 
 @kernel

@@ -17,7 +17,7 @@ from numba.extending import overload
 from softxent.kernels.cpu.simd.floats import quick_two_sum, two_sum
 from softxent.kernels.cpu.simd.jit import kernel
 
-__all__ = ["BLOCK", "accumulate", "finish", "fold", "fold_others", "sum_vector"]
+__all__ = ["BLOCK", "accumulate", "finish", "fold", "fold_others", "fold_plain", "sum_vector"]
 
 # Long enough that the loops' set-up does not count, short enough that the buffers stay in the first-level cache.
 BLOCK = 512
@@ -54,6 +54,22 @@ def fold(high, low, n):
     return s, e
 
 
+@kernel
+def fold_plain(high, n):
+    """Return Σ_{i<n} high_i in fold's order, with its roundings. high: (BLOCK,) float64, overwritten."""
+    s = 0.0
+    while n > 4:
+        if n % 2 == 1:
+            s += high[n - 1]
+        n = n // 2
+        c, d = high[:n], high[n : 2 * n]
+        for i in range(c.size):
+            c[i] = c[i] + d[i]
+    for i in range(n):
+        s += high[i]
+    return s
+
+
 def fold_others(terms, terms_lo, skip, high, low):
     """Return Σ_{i≠skip} (terms_i + terms_lo_i) of a block as a pair. terms, terms_lo: (n,); skip may lie outside."""
     raise TypeError("fold_others runs inside kernels only")
@@ -68,17 +84,7 @@ def _fold_others(terms, terms_lo, skip, high, low):
             high[i] = np.float64(terms[i]) + np.float64(terms_lo[i])
         if 0 <= skip < n:
             high[skip] = 0.0
-        s = 0.0
-        while n > 4:
-            if n % 2 == 1:
-                s += high[n - 1]
-            n = n // 2
-            c, d = high[:n], high[n : 2 * n]
-            for i in range(c.size):
-                c[i] = c[i] + d[i]
-        for i in range(n):
-            s += high[i]
-        return s, 0.0
+        return fold_plain(high, n), 0.0
 
     def double(terms, terms_lo, skip, high, low):
         n = terms.size
