@@ -67,8 +67,8 @@ def cross_entropy(
         softcap: above 0, or None. Applied before the temperature.
         temperature: above 0.
         return_lse: return (loss, logsumexp(z) of every row), both differentiable.
-        inplace: let the gradient take the logits' memory, which may be a view of all of a tensor, and not of a part.
-            Both are lost, and one backward pass is all there can be.
+        inplace: let the gradient take the logits' memory, which may be a view of a whole tensor, not of a part of one.
+            Logits and tensor are lost, and only one backward pass is possible.
 
     Returns:
         The loss: float64 for float64 logits, else float32; without dimensions, or for reduction="none" of input's shape
