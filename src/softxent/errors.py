@@ -8,7 +8,7 @@ SoftxentError
 ├── GradientError    a derivative that can no longer be computed                 (RuntimeError)
 ├── InstallationError  this Python, or a library in it, that cannot be used      (ImportError)
 └── DataError        a file that cannot be used as data                          (ValueError)
-    └── ModelFileError   a file that is not a model of ours
+    └── ModelFileError   a file that is not a model of softxent, or damaged
 """
 
 from __future__ import annotations

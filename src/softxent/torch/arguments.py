@@ -103,14 +103,14 @@ def modifiers_of(
 ) -> tuple[Any, ...]:
     """Return the loss's modifiers as plain numbers, in the order of LossOptions, without checking ranges."""
     numbers = type(label_smoothing) is type(z_loss) is type(temperature) is float and softcap is None
-    if numbers and type(ignore_index) is int and ignore_index == -100:  # as nearly always
+    if numbers and type(ignore_index) is int and ignore_index == -100:  # the usual case
         return ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
     try:
         ignore_index = operator.index(_number("ignore_index", ignore_index))
     except TypeError as error:
         raise DTypeError(f"ignore_index must be an integer; got {ignore_index!r}") from error
     if not -(2**63) <= ignore_index < 2**63:
-        ignore_index = -(2**63)  # a label is int64, and is none of these
+        ignore_index = -(2**63)  # no label, which is an int64, can equal the given number
     return (
         ignore_index, _number("label_smoothing", label_smoothing), _number("z_loss", z_loss),
         _number("softcap", softcap), _number("temperature", temperature), reduction,
@@ -147,7 +147,7 @@ def check_target(target: Tensor, shape: torch.Size, dim: int, of: str = "input")
 
 
 def check_devices(input: Tensor, shape: torch.Size, dim: int, weight: Tensor | None, **others: Tensor | None) -> None:
-    """Check for a device without kernels of ours what the kernels' front end checks on a CPU.
+    """Check, for a device without kernels, what the kernels' front end checks on a CPU.
 
     shape: of the logits, whose classes are along dim; weight, others: the arguments beside input, by name.
     """

@@ -59,7 +59,7 @@ def cross_entropy(
             input's shape. Probabilities may require a gradient.
         weight: (C,) class weights, finite. They may require a gradient.
         size_average, reduce: PyTorch's old arguments, with its warning.
-        ignore_index: rows with this index label count nothing, whatever their logits are.
+        ignore_index: rows with this index label have loss 0 and gradient 0, whatever their logits are.
         reduction: "mean" divides by Σ weight_y over the rows not ignored (index labels) or by the number of rows
             (probabilities); "sum"; "none".
         label_smoothing: in [0, 1]. This and the next three are constants: a tensor that requires a gradient is refused.
