@@ -47,18 +47,18 @@ class Role(NamedTuple):
 
 NUMBERS = Role()
 LOGITS = Role(
-    masked="{name}.filled(-np.inf) makes what is masked impossible",
+    masked="{name}.filled(-np.inf) makes masked classes impossible",
     ragged="Pad them with -np.inf, or make a call for each",
 )
-FACTORS = Role(masked="{name}.filled(1.0) counts what is masked once, {name}.filled(0.0) not at all")
+FACTORS = Role(masked="{name}.filled(1.0) counts masked elements once, {name}.filled(0.0) not at all")
 FEATURES = Role(masked="Fill it with what a missing feature stands for, such as {name}.filled(0.0)")
 RESULTS = Role(masked="Give a plain array, such as {name}.data")
 LABELS = Role(
     "be class indices (integers) or probabilities (floating)",
-    "Of class indices, {name}.filled(ignore_index) ignores those that are masked",
+    "For class indices, {name}.filled(ignore_index) ignores the masked ones",
     _ENCODE,
 )
-INDICES = Role("be class indices (integers)", "{name}.compressed() leaves out what is masked", _ENCODE)
+INDICES = Role("be class indices (integers)", "{name}.compressed() leaves out masked elements", _ENCODE)
 TARGETS = Role(
     "hold probabilities of “yes”, in [0, 1]",
     "Use {name}.filled(0.0), with weight=~np.ma.getmaskarray({name}) for a loss of 0 where it is masked",

@@ -29,11 +29,11 @@ __all__ = [
 # How far rounding may have pushed a label out of [0, 1]: a mixed or smoothed one, or 1 minus the others.
 _ROUNDING = {"float16": 2.0**-8, "bfloat16": 2.0**-5}
 # The advice in the error about each kind of argument.
-FOR_SHARES = "{name} that are probabilities must be in [0, 1]. Divide shares by their sum; of logits take the softmax"
+FOR_SHARES = "{name} that are probabilities must be in [0, 1]. Divide shares by their sum; apply softmax to logits"
 FOR_LABELS = FOR_SHARES + "; and give cross_entropy(logits, labels) in this order"
 FOR_DIVERGENCE = "{name} must be in [0, 1], and come first: kl_divergence(labels, logits)"
 FOR_TARGETS = (
-    "{name}, which come second, must be in [0, 1]. Of −1 and 1 take {name} > 0; for more classes use cross_entropy"
+    "{name}, which come second, must be in [0, 1]. For −1 and 1 use {name} > 0; for more classes use cross_entropy"
 )
 FOR_SOFTMAX = "{name} is softmax's output, in [0, 1]. For logits use softxent.softmax({name})"
 _FOR_LOGITS = "with from_logits=False {name} must be in [0, 1]. If they are logits, leave from_logits=False out"

@@ -44,7 +44,7 @@ class Judgement:
     value: Float
     exact: Pair
     error: Float
-    ratio: Float  # error / bound owed
+    ratio: Float  # error / bound
     ulps: Float
     spacing: Float  # one ulp
     bound: Float

@@ -1,6 +1,6 @@
 """Mistakes that show only with several rows: a wrong divisor, rows mixed up, rows left out.
 
-Where every row is right alone, whole calls of 2 to 8 rows are held against these: reduced losses, and gradients.
+If every row is right alone, calls of 2 to 8 rows are compared with these models of reduced losses and of gradients.
 """
 
 from __future__ import annotations

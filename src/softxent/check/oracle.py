@@ -81,7 +81,7 @@ class Number:
 
 
 def round_to(value: Fraction, bits: int, least: int, most: Fraction) -> Fraction | float:
-    """Return value rounded to nearest even, to so many bits; least: the exponent of the smallest subnormal."""
+    """Return value rounded to nearest even, to `bits` bits; least: the exponent of the smallest subnormal."""
     if value == 0:
         return Fraction(0)
     size = abs(value)

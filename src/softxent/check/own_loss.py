@@ -253,7 +253,7 @@ def _settle(session: Examination, call: Call, got: Float, reduction: str | None)
     if session.form.batched and not separate:
         extra = None if call.extra is None else np.concatenate([call.extra, call.extra])
         answer = session.ask_loss(Call(call.group, np.concatenate([call.first, call.first]), extra))[0]
-        # Repeating the rows doubles a sum and leaves a mean as it is.
+        # Repeating the rows doubles a sum and does not change a mean.
         session.mean = "value" in answer and bool(np.abs(plain(answer["value"]) - value) < 0.5 * np.abs(value))
     session.rounding = _rounding(session)
     found = session.slopes(call)

@@ -6,7 +6,7 @@ Four tests:
 - An array gets other numbers in place.
 - If equal calls differ, they are repeated in a new process after a call with other numbers: kept state depends on
   those numbers, a random result does not.
-- A result that is wrong once and right when the call is repeated is told apart from one that is always wrong.
+- A result that is wrong once, and right when the call is repeated, is distinguished from one that is always wrong.
 """
 
 from __future__ import annotations

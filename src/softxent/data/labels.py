@@ -109,7 +109,7 @@ def _lookalikes(texts: Iterable[str]) -> tuple[str, ...]:
         seen = "".join(unicodedata.normalize("NFC", text).split())
         groups[str(float(seen) + 0.0) if NUMBER.fullmatch(seen) else seen].append(text)
     return tuple(
-        f"the labels {' and '.join(map(ascii, sorted(group)))} are different classes: a label is taken as it is written"
+        f"the labels {' and '.join(map(ascii, sorted(group)))} are different classes: labels are compared exactly"
         for group in groups.values()
         if len(group) > 1
     )

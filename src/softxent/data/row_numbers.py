@@ -27,13 +27,13 @@ def written_as_index(name: str) -> str | None:
     """Return why a column of this name is an index, whatever it holds; None if its name does not tell."""
     if not name.strip():
         return "it has no name"
-    return "its name is what programs call a row's index" if GENERATED.fullmatch(name) else None
+    return "programs give this name to a row's index" if GENERATED.fullmatch(name) else None
 
 
 def numbers_rows(name: str, values: np.ndarray) -> str | None:
     """Return why a column of numbers only numbers the rows; None if it may be a feature."""
     if IDENTIFIER.fullmatch(name.strip()) and values.size > 1 and _distinct_integers(values):
-        return "by its name an identifier, with a value of its own in each row"
+        return "it is an identifier by its name, and has a different value in each row"
     return "it counts the rows" if counts(values) in (0, 1) else None
 
 

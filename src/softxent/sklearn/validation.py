@@ -53,7 +53,7 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     columns = getattr(X, "dtypes", None)
     dtypes = [getattr(X, "dtype", None)] if columns is None else list(np.atleast_1d(np.asarray(columns, object)))
     if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
-        raise DTypeError("X must hold real numbers; got dates or times. Give what counts in them: hours, days since …")
+        raise DTypeError("X must hold real numbers; got dates or times. Convert them: hours, days since a date, …")
     return _explained(
         "X",
         X,

@@ -52,7 +52,7 @@ def _objection(head: Any) -> str | None:
         return f"got {name} with backward hooks, which are for gradients of logits that are never computed"
     weight = head._parameters.get("weight")
     if weight is not None and _has_own_functions(type(weight)):
-        return f"got a weight of {type(weight)}, which may multiply in a way of its own"
+        return f"got a weight of {type(weight)}, which may redefine the multiplication"
     return None
 
 

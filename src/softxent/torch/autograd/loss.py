@@ -354,7 +354,7 @@ def _overwritten(ctx: Any, cotangent: Tensor) -> Tensor:
     """Return the gradient that has replaced the logits, times the cotangent."""
     if ctx.gradient is None:
         raise GradientError(
-            "with inplace=True the gradient took the logits' place and went with the first backward pass; "
+            "with inplace=True the gradient replaced the logits, and the first backward pass used it up; "
             "for a second one leave inplace=True out"
         )
     if torch.is_grad_enabled():
