@@ -90,7 +90,7 @@ def _sheet(table: Table, words: Language) -> Sheet:
     named = table.header[0] == ("word", "class")
 
     def cell(k: int, value: str) -> str:
-        # Only these cells are words, because a class's name may begin with @.
+        # The names of classes are no words of the language, even if they begin with @.
         return value if value[:1] != "@" or (named and k == 0) else words.words.get(value[1:], value)
 
     caption = None if table.caption is None else _head(table.caption, words)
