@@ -1,4 +1,4 @@
-"""Convert arguments to arrays of numbers; or raise an error that says what was given and what to do about it.
+"""Convert arguments to arrays of numbers, or raise an error that says what was given and what to do about it.
 
 Every array argument is converted here. NumPy itself makes an array of nearly anything, if need be one of strings or of
 Python objects, and silently drops a mask; its errors do not name the argument.

@@ -61,7 +61,7 @@ class LossOptions:
     """The modifiers of the cross-entropy, each in its range (see the module's docstring for the formula).
 
     Args:
-        weight: shape (C,), one number a class, or None. Its length is checked by `class_weights` once C is known.
+        weight: shape (C,), one number per class, or None. `class_weights` checks its length once C is known.
         ignore_index: rows with this index label have loss 0. Any integer.
         label_smoothing: ε in [0, 1].
         z_loss: λ ≥ 0, finite.

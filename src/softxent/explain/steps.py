@@ -18,7 +18,7 @@ class Table:
         rows: cells as text; "@loss" stands for the word "loss" of the language.
         caption: ("word", key), or None.
         marked: the row that is emphasised, or None.
-        live: whether each column has the values of its header, one a class; the page can then fill in other numbers.
+        live: whether each column has the values of its header, one per class; the page can then fill in other numbers.
     """
 
     header: tuple[Node, ...]

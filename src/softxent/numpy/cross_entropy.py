@@ -67,7 +67,7 @@ def cross_entropy(
     Raises:
         LabelError (a ValueError and an IndexError): a label is no class, or no probability; it names the row.
         ShapeError, OptionError (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what
-        came. A NaN is not refused: its row's results are NaN.
+        was given. A NaN is not refused: its row's results are NaN.
 
     >>> import softxent
     >>> float(softxent.cross_entropy([[4.0, -4.0, 3.0]], [2]))

@@ -143,7 +143,7 @@ def train(
     preprocessing = learn_preprocessing(data, rows)
     estimator = SoftmaxRegression(C=C, max_iter=max_iter, tol=tol, callback=callback)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the report has the warning's contents
         estimator.fit(preprocessing.apply(data.X[rows]), labels[rows])
     fit_seconds = time.perf_counter() - started
     model = Model(

@@ -76,8 +76,8 @@ def cross_entropy(
 
     Raises:
         LabelError (a ValueError and an IndexError): a label is no class; it names the row. ShapeError, OptionError
-        (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what came. GradientError (a
-        RuntimeError): a second backward pass after inplace=True.
+        (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what was given. GradientError
+        (a RuntimeError): a second backward pass after inplace=True.
 
     >>> import torch, softxent.torch
     >>> logits = torch.tensor([[40.0, 0.0]], dtype=torch.float64, requires_grad=True)
