@@ -1,6 +1,6 @@
 """Softmax, cross-entropy and their exact gradients for NumPy: right on every input, accurate to the last bits."""
 
-from softxent import starting as starting  # first: what follows takes its time
+from softxent import starting as starting  # first, because the other imports take long
 from softxent.errors import (
     DataError,
     DTypeError,

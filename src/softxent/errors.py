@@ -1,14 +1,14 @@
 """The exceptions, each also the built-in that a NumPy user would expect.
 
 SoftxentError
-├── OptionError      an option, or a probability that is given, is out of range  (ValueError)
+├── OptionError      an option, or a given probability, is out of range          (ValueError)
 ├── ShapeError       an array does not have the shape that the others ask for    (ValueError)
 ├── DTypeError       an array or option of a kind that has no meaning here       (TypeError)
 ├── LabelError       a label names no class, or is no probability                (ValueError, IndexError)
 ├── GradientError    a derivative that can no longer be computed                 (RuntimeError)
 ├── InstallationError  this Python, or a library in it, that cannot be used      (ImportError)
 └── DataError        a file that cannot be used as data                          (ValueError)
-    └── ModelFileError   a file that is not a model of ours
+    └── ModelFileError   a file that is not a model of softxent, or damaged
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class SoftxentError(Exception):
-    """Anything that softxent refuses to do."""
+    """The base of all errors that softxent raises on purpose."""
 
 
 class OptionError(SoftxentError, ValueError):
-    """An option is out of its range, or what is given as a probability is none."""
+    """An option is out of its range, or a number that is given as a probability is none."""
 
 
 class ShapeError(SoftxentError, ValueError):
@@ -47,11 +47,11 @@ class LabelError(SoftxentError, ValueError, IndexError):
 
 
 class GradientError(SoftxentError, RuntimeError):
-    """A derivative was asked for that can no longer be computed; the message says what to leave out."""
+    """A requested derivative can no longer be computed; the message says what to leave out."""
 
 
 class InstallationError(SoftxentError, ImportError):
-    """Python, or a library that it has, cannot be used as it is; the message says which can."""
+    """The running Python, or one of its libraries, cannot be used; the message says which versions can."""
 
 
 class DataError(SoftxentError, ValueError):

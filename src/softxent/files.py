@@ -1,4 +1,4 @@
-"""The encodings of text files; and a result's file, written whole: the old one or the new one, never a part of it."""
+"""Find encodings of text files; write result files as a whole, so that only the old or the new one is ever on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from softxent.starting import TidyingUp
 
 __all__ = ["replacing", "text_encoding", "undecodable"]
 
-# UTF-32's little-endian mark begins with UTF-16's, and so comes first.
+# The little-endian mark of UTF-32 begins with that of UTF-16, so it must come first.
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -29,9 +29,9 @@ def text_encoding(path: Path, start: bytes, encoding: str | None) -> tuple[str, 
     """Return the encoding of a text file, and the length of its byte order mark.
 
     Args:
-        path: what messages call it.
-        start: its first four bytes, or all of them.
-        encoding: what the user says it is; None: what the byte order mark says, or UTF-8.
+        path: the file, for messages.
+        start: its first four bytes, or fewer if it is shorter.
+        encoding: the encoding that the user gave; None: that of the byte order mark, or UTF-8.
 
     Raises:
         DataError for an encoding that Python does not know, or that the byte order mark contradicts.
@@ -53,7 +53,7 @@ def _known(encoding: str) -> str:
         codecs.getincrementaldecoder(name)
         b"a".decode(name)
     except UnicodeError:
-        return name  # one byte is too few for it
+        return name  # the encoding needs more than one byte
     except (LookupError, ValueError) as error:
         raise DataError(
             f"--encoding {encoding!r}: no such encoding; known are utf-8, utf-16, latin-1, cp1252, gbk, shift_jis "
@@ -63,7 +63,7 @@ def _known(encoding: str) -> str:
 
 
 def undecodable(path: Path, blocks: Iterator[bytes], encoding: str) -> DataError:
-    """Return the error of a file that is not text in this encoding; it names the first line that is not."""
+    """Return the error for a file that is not text in this encoding; it names the first such line."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     try:
@@ -80,7 +80,7 @@ def undecodable(path: Path, blocks: Iterator[bytes], encoding: str) -> DataError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file beside path that takes path's place once it is whole; on any exception path stays as it was."""
+    """Open a new file beside path, which replaces path once it is complete; on any exception path is unchanged."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
@@ -88,7 +88,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with TidyingUp(lambda: os.unlink(name)), os.fdopen(handle, "wb") as file:
             yield file
-        # mkstemp's files are for their owner alone; a result has the permissions of any new file.
+        # mkstemp makes files that only their owner can read; a result gets the permissions of any new file.
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(name, 0o666 & ~mask)

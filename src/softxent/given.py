@@ -1,7 +1,7 @@
-"""What a caller gives, as an array of numbers; or an error that says what came instead and what to do about it.
+"""Convert arguments to arrays of numbers, or raise an error that says what was given and what to do about it.
 
-Every array that a function takes is converted here. NumPy itself makes an array of nearly anything, one of strings or
-of Python objects if need be, and drops a mask without a word; what it cannot read it refuses in words of its own.
+Every array argument is converted here. NumPy itself makes an array of nearly anything, if need be one of strings or of
+Python objects, and silently drops a mask; its errors do not name the argument.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ENCODE = "Encode them: classes, {name} = np.unique({name}, return_inverse=True)
 
 
 class Role(NamedTuple):
-    """What an argument is for: what it must be, and what to do about a mask, strings, unequal lists and tensors."""
+    """The role of an argument: what it must be, and advice about a mask, strings, unequal lists and tensors."""
 
     must: str = _REAL
     masked: str = "Fill it first: {name}.filled(0.0)"
@@ -47,18 +47,18 @@ class Role(NamedTuple):
 
 NUMBERS = Role()
 LOGITS = Role(
-    masked="{name}.filled(-np.inf) makes what is masked impossible",
+    masked="{name}.filled(-np.inf) makes masked classes impossible",
     ragged="Pad them with -np.inf, or make a call for each",
 )
-FACTORS = Role(masked="{name}.filled(1.0) counts what is masked once, {name}.filled(0.0) not at all")
+FACTORS = Role(masked="{name}.filled(1.0) counts masked elements once, {name}.filled(0.0) not at all")
 FEATURES = Role(masked="Fill it with what a missing feature stands for, such as {name}.filled(0.0)")
 RESULTS = Role(masked="Give a plain array, such as {name}.data")
 LABELS = Role(
     "be class indices (integers) or probabilities (floating)",
-    "Of class indices, {name}.filled(ignore_index) ignores those that are masked",
+    "For class indices, {name}.filled(ignore_index) ignores the masked ones",
     _ENCODE,
 )
-INDICES = Role("be class indices (integers)", "{name}.compressed() leaves out what is masked", _ENCODE)
+INDICES = Role("be class indices (integers)", "{name}.compressed() leaves out masked elements", _ENCODE)
 TARGETS = Role(
     "hold probabilities of “yes”, in [0, 1]",
     "Use {name}.filled(0.0), with weight=~np.ma.getmaskarray({name}) for a loss of 0 where it is masked",
@@ -66,7 +66,7 @@ TARGETS = Role(
 )
 
 _TRACED = "jax.jit and jax.grad cannot trace it: call it outside of them"
-# By the package that a type comes from.
+# Advice, by the package of the value's type.
 _ADVICE = {
     "jax": _TRACED,
     "jaxlib": _TRACED,
@@ -78,13 +78,13 @@ _ADVICE = {
 
 
 def as_numbers(name: str, value: Any, role: Role) -> np.ndarray:
-    """Return value as a plain array of real numbers, of the dtype that it has.
+    """Return value as a plain array of real numbers, without changing its dtype.
 
-    name, role: what the caller calls it, and what it is for.
+    name, role: the caller's name of the argument, and its role.
     """
     array = value if type(value) is np.ndarray else _read(name, value, role)
     dtype = array.dtype
-    # A float of one byte is one of ml_dtypes', like bfloat16, and nothing here computes with it.
+    # One-byte floats are, like bfloat16, types of ml_dtypes, but softxent cannot compute with them.
     if dtype.kind in "iub" or (dtype.kind == "f" and dtype.itemsize > 1) or dtype.name == "bfloat16":
         return array
     got, do = _not_numbers(name, array, role)
@@ -92,7 +92,7 @@ def as_numbers(name: str, value: Any, role: Role) -> np.ndarray:
 
 
 def as_index(name: str, value: Any) -> int:
-    """Return value as a Python int; what is not an integer by itself, and True or False, is refused."""
+    """Return value as a Python int; refuse True and False, and anything that is not an integer type."""
     try:
         if not isinstance(value, (bool, np.bool_)):
             return operator.index(value)
@@ -114,23 +114,23 @@ _NOT_NUMBERS = (str, bytes, bytearray, complex, np.complexfloating, bool, np.boo
 
 
 def as_number(name: str, value: Any) -> float:
-    """Return value as a float: whatever has __float__, as 0-d arrays and tensors do, but no NaN."""
+    """Return value as a float: anything with __float__, such as 0-d arrays and tensors; refuse NaN."""
     number = value[()] if isinstance(value, np.ndarray) else value
-    # A float first: torch.compile makes symbols of them, which have no attributes to look for.
+    # Test for float first: torch.compile turns floats into symbols, of which attributes cannot be read.
     if isinstance(number, float) or not (isinstance(number, _NOT_NUMBERS) or bool(getattr(number, "ndim", 0))):
         try:
             number = float(number)
         except (TypeError, ValueError, OverflowError):
             pass
         else:
-            if number != number:  # NaN; torch.compile, which makes symbols of numbers, has no math.isnan
+            if number != number:  # NaN; torch.compile turns numbers into symbols, for which it has no math.isnan
                 raise OptionError(f"{name} must be a number; got nan")
             return number
     raise DTypeError(f"{name} must be a real number; got {value!r}")
 
 
 def refuse_masked(name: str, value: Any, role: Role) -> None:
-    """Refuse a masked array, and a list with one in it: the mask would be dropped."""
+    """Refuse a masked array, and a list that contains one: the mask would be dropped."""
     what = "a masked array"
     if isinstance(value, (list, tuple)):
         what = f"a {type(value).__name__} of masked arrays"
@@ -141,7 +141,7 @@ def refuse_masked(name: str, value: Any, role: Role) -> None:
 
 
 def _examples(value: Any) -> list[Any]:
-    """Return what nested lists hold, one of each type."""
+    """Return one element of each type in nested lists."""
     found = {type(v): v for v in value}
     if list in found or tuple in found:
         for part in value:
@@ -156,7 +156,7 @@ def _read(name: str, value: Any, role: Role) -> np.ndarray:
         return np.asarray(value)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a type of arrays raises
+    except Exception as error:  # foreign array types may raise any exception
         lists = isinstance(value, (list, tuple))
         advice = next(filter(None, (_advice(v, role) for v in (_examples(value) if lists else [value]))), "")
         unequal = _unequal(name, value) if lists and not advice else ""
@@ -167,7 +167,7 @@ def _read(name: str, value: Any, role: Role) -> np.ndarray:
 
 
 def _advice(value: Any, role: Role) -> str:
-    """Return what to do with an object that NumPy does not read, "" where nothing is known."""
+    """Return advice about an object that NumPy does not read; "" if there is none."""
     if hasattr(value, "__next__"):
         return "Use list({name})"
     package = type(value).__module__.partition(".")[0]
@@ -175,7 +175,7 @@ def _advice(value: Any, role: Role) -> str:
 
 
 def _kind(value: Any) -> str:
-    """Return "None", "a list", "a torch.Tensor": a type by the name that its package gives it."""
+    """Return the name of a value's type with its package: "None", "a list", "a torch.Tensor"."""
     if value is None:
         return "None"
     kind = type(value)
@@ -185,7 +185,7 @@ def _kind(value: Any) -> str:
 
 
 def _unequal(name: str, parts: Any) -> str:
-    """Return which two parts of nested lists differ in shape, "" where none do."""
+    """Name two parts of nested lists that differ in shape; "" if none do."""
     shapes: list[tuple[int, ...]] = []
     for i, part in enumerate(parts):
         try:
@@ -198,7 +198,7 @@ def _unequal(name: str, parts: Any) -> str:
 
 
 def _not_numbers(name: str, array: np.ndarray, role: Role) -> tuple[str, str]:
-    """Return what an array that holds no real numbers holds, and what to do about it."""
+    """Return what an array holds instead of real numbers, and advice about it."""
     dtype = array.dtype
     if dtype.kind == "O":
         return _objects(name, array, role)
@@ -218,7 +218,7 @@ def _not_numbers(name: str, array: np.ndarray, role: Role) -> tuple[str, str]:
 
 
 def _objects(name: str, array: np.ndarray, role: Role) -> tuple[str, str]:
-    """The same for an array of Python objects, of which the first that is no number counts."""
+    """Return the same for an array of Python objects, about the first object that is not a number."""
     if array.ndim == 0:
         value = array.item()
         return _kind(value), _advice(value, role) or "Give an array of numbers, or lists of them"

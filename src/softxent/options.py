@@ -1,6 +1,6 @@
 """LossOptions: the one list of the loss's modifiers, validated once.
 
-What is computed, for a row of logits x with C classes:
+For a row of logits x with C classes:
 
     z = x                                   the logits
     z ← softcap · tanh(z / softcap)         if softcap is given
@@ -35,7 +35,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 def check_reduction(reduction: object) -> Reduction:
-    """Return reduction if it is a known one, and say which are known otherwise."""
+    """Return reduction if it is known; otherwise raise an error that names the known ones."""
     if not isinstance(reduction, str):
         raise DTypeError(f"reduction must be a string, one of {REDUCTIONS}; got {reduction!r}")
     if reduction not in REDUCTIONS:
@@ -44,7 +44,7 @@ def check_reduction(reduction: object) -> Reduction:
 
 
 def class_weights(weight: npt.ArrayLike | None, num_classes: int, name: str = "weight") -> np.ndarray | None:
-    """Return the class weights as a float64 array of shape (num_classes,), or None where there are none."""
+    """Return the class weights as a float64 array of shape (num_classes,), or None if there are none."""
     if weight is None:
         return None
     array = as_numbers(name, weight, FACTORS)
@@ -61,17 +61,17 @@ class LossOptions:
     """The modifiers of the cross-entropy, each in its range (see the module's docstring for the formula).
 
     Args:
-        weight: shape (C,), one number a class, or None. Its length is checked by `class_weights` once C is known.
-        ignore_index: rows with this index label count nothing. Any integer.
+        weight: shape (C,), one number per class, or None. `class_weights` checks its length once C is known.
+        ignore_index: rows with this index label have loss 0. Any integer.
         label_smoothing: ε in [0, 1].
         z_loss: λ ≥ 0, finite.
         softcap: c > 0, or None for none.
         temperature: T > 0; inf is allowed and gives uniform probabilities.
         reduction: "mean", "sum" or "none".
-        weight_name: what the caller calls its class weights, for the messages.
+        weight_name: the caller's name of its class weights, for messages.
 
     Raises:
-        OptionError (a ValueError) where a value is out of its range, DTypeError (a TypeError) where it is no number.
+        OptionError (a ValueError) if a value is out of its range, DTypeError (a TypeError) if it is not a number.
     """
 
     weight: Any = None
@@ -124,10 +124,10 @@ def _plain_options(*values: Any) -> LossOptions:
 
 
 def loss_options(weight: Any, *values: Any) -> LossOptions:
-    """Return LossOptions(weight, *values), from a cache where there are no class weights."""
+    """Return LossOptions(weight, *values), from a cache if there are no class weights."""
     if weight is None:
         try:
             return _plain_options(*values)
-        except TypeError:  # not hashable, not a constant, or not what it should be: the constructor says which
+        except TypeError:  # not hashable, not a constant, or of a wrong type: the constructor tells which
             pass
     return LossOptions(weight, *values)

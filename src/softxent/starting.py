@@ -1,8 +1,8 @@
-"""Ctrl-C ends the command at once, without a word, after what has to be tidied up.
+"""Let Ctrl-C end the command at once and silently, after tidying up.
 
-Python's own way, an exception wherever the program stands, is lost or turned into another one inside many an import,
-and imports are most of a short command's time; the first are those of softxent itself. Whoever imports softxent as a
-library keeps Python's way. This module imports little, for it is to come before the others.
+Python raises KeyboardInterrupt wherever the program is. Many imports swallow that exception or turn it into another
+one, and imports take most of the time of a short command, beginning with those of softxent itself. If softxent is
+imported as a library, nothing changes. This module imports little, because it must run before the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TidyingUp:
 
 
 def leave(*_: object) -> None:
-    """End the process: what a signal calls."""
+    """End the process; the handler of the signal."""
     try:
         for context in reversed(_pending):
             context.tidy()
@@ -44,14 +44,14 @@ def leave(*_: object) -> None:
 
 
 def leave_at_interrupt() -> None:
-    """Let Ctrl-C end the process from now on; not where it is ignored, as in a shell's background."""
+    """Let Ctrl-C end the process from now on, unless it is ignored, as in a shell's background."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
 
 
 def is_command(arguments: list[str], original: list[str]) -> bool:
     """Return whether sys.argv and sys.orig_argv are those of `softxent …` or `python -m softxent …`, just started."""
-    if arguments[:1] == ["-m"]:  # as long as Python looks for the module
+    if arguments[:1] == ["-m"]:  # while Python is still looking for the module
         at = original.index("-m") if "-m" in original else len(original)
         return original[at + 1 : at + 2] == ["softxent"]
     return os.path.basename(arguments[0] if arguments else "").removesuffix(".exe") == "softxent"

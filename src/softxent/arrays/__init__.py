@@ -1,1 +1,1 @@
-"""Arrays of any layout, dtype and class axis, and the kernels for them: what every front end on a CPU calls."""
+"""Call the kernels with arrays of any layout, dtype and class axis. Every front end on a CPU uses this folder."""

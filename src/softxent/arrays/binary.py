@@ -38,9 +38,9 @@ def evaluate_binary(
     want_grad: bool,
     advice: str | None = None,
 ) -> tuple[Any, Any]:
-    """Return (loss, gradient), or (loss, None), as the public functions of softxent.numpy.binary say it.
+    """Return (loss, gradient), or (loss, None), as documented in softxent.numpy.binary.
 
-    advice: what to tell whose targets are out of [0, 1], None where they may be any numbers.
+    advice: the advice in the error about targets out of [0, 1]; None if they may be any numbers.
     """
     check_reduction(reduction)
     from_logits = as_flag("from_logits", from_logits)

@@ -1,4 +1,4 @@
-"""Probabilities that are none, refused: looked for block by block, while a block is in the cache anyway."""
+"""Refuse numbers that are no probabilities: each block is checked while it is in the cache for the computation."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = [
     "logarithm_interval",
 ]
 
-# By how much rounding may have pushed a label out of [0, 1]: mixed, smoothed, or what others left of 1.
+# How far rounding may have pushed a label out of [0, 1]: a mixed or smoothed one, or 1 minus the others.
 _ROUNDING = {"float16": 2.0**-8, "bfloat16": 2.0**-5}
-# What is said of an argument that holds something else.
-FOR_SHARES = "{name} that are probabilities must be in [0, 1]. Divide shares by their sum; of logits take the softmax"
+# The advice in the error about each kind of argument.
+FOR_SHARES = "{name} that are probabilities must be in [0, 1]. Divide shares by their sum; apply softmax to logits"
 FOR_LABELS = FOR_SHARES + "; and give cross_entropy(logits, labels) in this order"
 FOR_DIVERGENCE = "{name} must be in [0, 1], and come first: kl_divergence(labels, logits)"
 FOR_TARGETS = (
-    "{name}, which come second, must be in [0, 1]. Of −1 and 1 take {name} > 0; for more classes use cross_entropy"
+    "{name}, which come second, must be in [0, 1]. For −1 and 1 use {name} > 0; for more classes use cross_entropy"
 )
 FOR_SOFTMAX = "{name} is softmax's output, in [0, 1]. For logits use softxent.softmax({name})"
 _FOR_LOGITS = "with from_logits=False {name} must be in [0, 1]. If they are logits, leave from_logits=False out"
 
 
 def _rounding(array: np.ndarray) -> float:
-    # The name of a dtype is made anew each time, which takes as long as 400 logits.
+    # dtype.name builds its string at every call, which takes as long as 400 logits.
     return 1e-4 if array.dtype.itemsize > 2 else _ROUNDING[array.dtype.name]
 
 
@@ -53,12 +53,12 @@ def _any_outside() -> Any:
 
 @dataclass(slots=True)
 class Interval:
-    """Where the elements of an argument have to lie.
+    """The interval in which the elements of an argument must lie.
 
-    A NaN is let through: it makes its row's results NaN, so nobody overlooks it.
+    A NaN is accepted: it makes its row's results NaN, so it cannot be overlooked.
 
-    name, array: the argument, as given; low, high: its bounds; error, advice: what refuses it, and what it advises;
-    counts: which of some rows are looked at, None for all: an ignored row may hold anything.
+    name, array: the argument, as given; low, high: its bounds; error, advice: the exception, and the advice in its
+    message; counts: tells which rows of a slice are checked, None for all: an ignored row may hold anything.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Interval:
         return outside if self.counts is None else outside & self.counts(which)
 
     def check_all(self) -> None:
-        """Refuse the argument if an element is out of bounds: the first one, whichever thread found one first."""
+        """Refuse the argument if an element is out of bounds; always name the first one, whichever thread found one."""
         outside = (self.array < self.low) | (self.array > self.high)
         if self.counts is not None:
             counted = self.counts(slice(None)).reshape(self.layout.row_shape)
@@ -94,7 +94,7 @@ class Interval:
 
 
 def check_all(*intervals: Check | None) -> None:
-    """Refuse what is out of its bounds, for a way that does not read block by block."""
+    """Refuse arguments that are out of their bounds, on paths that do not read block by block."""
     for interval in intervals:
         if interval is not None:
             interval.check_all()
@@ -107,7 +107,7 @@ def label_interval(
     advice: str,
     error: type[LabelError | OptionError] = LabelError,
 ) -> Interval:
-    """Return where probabilities have to lie that are only multiplied: in [0, 1], but for what rounding added."""
+    """Return the interval for probabilities that are only multiplied: [0, 1], with room for rounding."""
     rounding = _rounding(array)
     return Interval(name, array, layout, -rounding, 1.0 + rounding, error, advice)
 
@@ -119,9 +119,9 @@ def logarithm_interval(
     counts: Callable[[slice], np.ndarray] | None = None,
     both: bool = False,
 ) -> Interval:
-    """Return where probabilities have to lie whose logarithms are taken: below 0 there is none.
+    """Return the interval for probabilities whose logarithms are taken: below 0 there is no logarithm.
 
-    both: whether the logarithms of 1 − p are taken, too.
+    both: whether the logarithms of 1 − p are taken too.
     """
     high = 1.0 if both else 1.0 + _rounding(array)
     return Interval(name, array, layout, 0.0, high, OptionError, _FOR_LOGITS, counts)

@@ -1,4 +1,4 @@
-"""The loss that most calls want: index labels, with class weights and z-loss at most."""
+"""The loss of most calls: index labels, at most with class weights and z-loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["is_label_loss", "label_losses"]
 
 
 def is_label_loss(options: LossOptions) -> bool:
-    """Whether index labels under these options are this loss."""
+    """Whether index labels with these options have this loss."""
     return options.label_smoothing == 0.0 and not options.transforms_logits
 
 
@@ -30,9 +30,9 @@ def label_losses(
 ) -> None:
     """Write each row's loss into losses, and the gradient into result, if there is one.
 
-    array: float16, bfloat16, float32 or float64, of the layout's shape; result: of its dtype and shape, maybe array;
-    losses: (N,) float64; row_scale: (N,) float64 factors of the rows' losses and gradients, or None. The labels are
-    checked.
+    array: float16, bfloat16, float32 or float64, of the layout's shape; result: of its dtype and shape, possibly array
+    itself; losses: (N,) float64; row_scale: (N,) float64 factors of the rows' losses and gradients, or None. The labels
+    must have been checked.
     """
     own = kernels()
     z = strided(array, layout)

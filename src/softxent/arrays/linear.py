@@ -25,7 +25,7 @@ __all__ = ["LinearGradients", "LinearProblem", "evaluate_linear"]
 
 
 class LinearGradients(NamedTuple):
-    """Gradients of linear_cross_entropy: x (N, D), weight (C, D), bias (C,) or None where there is no bias."""
+    """Gradients of linear_cross_entropy: x (N, D), weight (C, D), bias (C,), or None if there is no bias."""
 
     x: np.ndarray
     weight: np.ndarray
@@ -42,7 +42,7 @@ def _matrix(name: str, value: npt.ArrayLike, shape: str, role: Role) -> np.ndarr
 
 @dataclass(frozen=True, slots=True)
 class LinearProblem:
-    """The checked arguments of one call: arrays that fit one another, and the labels as the kernels want them."""
+    """The checked arguments of one call: arrays whose shapes fit, and the labels in the kernels' form."""
 
     x: np.ndarray
     weight: np.ndarray
@@ -64,7 +64,7 @@ class LinearProblem:
     ) -> LinearProblem:
         """Check the arguments.
 
-        names: what the caller calls x, weight, labels and bias; advice: for labels out of [0, 1], as prepare_targets.
+        names: the caller's names of x, weight, labels and bias; advice: for labels out of [0, 1], as prepare_targets.
         """
         inputs = _matrix(names[0], x, "(N, D)", FEATURES)
         table = _matrix(names[1], weight, "(C, D)", NUMBERS)
@@ -93,7 +93,7 @@ class LinearProblem:
         dtype = np.result_type(*[working_dtype(d) for d in dtypes])  # float16 and bfloat16 have no common dtype
         targets = prepare_targets(labels, layout, options, dtype, of, names[2], advice)
         if targets.rows is not None:
-            targets.rows.check_all()  # before any product, and cheap beside it
+            targets.rows.check_all()  # before any product, because it is cheap compared with one
         return cls(inputs, table, intercept, targets, options, dtype)
 
     @property
@@ -104,10 +104,10 @@ class LinearProblem:
     def evaluate(
         self, wants: tuple[bool, bool, bool], row_scale: np.ndarray | None = None, rounds: bool = True
     ) -> tuple[Any, OutputLayer]:
-        """Return the loss, and the layer with the gradients of x, weight and bias that are wanted.
+        """Return the loss, and the layer with the wanted gradients of x, weight and bias.
 
-        row_scale: (N,) float64 factors of the rows' losses and gradients, or None; rounds: whether the gradients take
-        the dtypes of what they belong to, or the one that is computed in.
+        row_scale: (N,) float64 factors of the rows' losses and gradients, or None; rounds: whether the gradients get
+        the dtypes of their arguments; else they keep the dtype of the computation.
         """
         from softxent.kernels.cpu.matmul.linear import OutputLayer
 
@@ -115,7 +115,7 @@ class LinearProblem:
         losses = np.zeros(num_rows)
         layer = OutputLayer(self.x, self.weight, self.bias, self.dtype, wants, rounds, results.empty)
         if targets.index is not None:
-            # Before any product: a row that is ignored must not bring its NaN or its cost into one.
+            # Ignored rows are left out of every product, which would cost time and spread a NaN.
             counted = np.flatnonzero(targets.index != targets.ignore_index)
         else:
             counted = np.arange(num_rows)
@@ -166,7 +166,7 @@ def evaluate_linear(
     options: LossOptions,
     want_grad: bool,
 ) -> tuple[Any, LinearGradients | None]:
-    """Return (loss, gradients), or (loss, None), as the public functions of softxent.numpy.linear say it."""
+    """Return (loss, gradients), or (loss, None), as documented in softxent.numpy.linear."""
     problem = LinearProblem.of(x, weight, labels, bias, options, advice=FOR_SHARES)
     loss, layer = problem.evaluate((want_grad, want_grad, want_grad and bias is not None))
     if not want_grad:

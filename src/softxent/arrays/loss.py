@@ -1,4 +1,4 @@
-"""The evaluation behind every cross-entropy of logits or probabilities: loss, gradient, Hessian-vector product."""
+"""Evaluate the cross-entropy of logits or probabilities: loss, gradient, Hessian-vector product."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ __all__ = ["divisor_of", "evaluate", "loss_rows", "reduce_losses"]
 
 
 def divisor_of(total: float, reduction: Reduction) -> float:
-    """What a row's gradient is divided by; a mean whose weights sum to zero is NaN, and so is its gradient."""
+    """Return the divisor of a row's gradient; NaN for a mean whose weights sum to zero, like its loss."""
     return (total or math.nan) if reduction == "mean" else 1.0
 
 
 def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return the rows' losses, their sum, or their mean, which is NaN where total is 0, in the loss's dtype."""
+    """Return the rows' losses, their sum, or their mean (NaN if total is 0), in the loss's dtype."""
     if reduction == "none":
         with np.errstate(all="ignore"):
             return losses.reshape(shape).astype(dtype, copy=False)[()]
@@ -53,7 +53,7 @@ def reduce_losses(losses: np.ndarray, total: float, reduction: Reduction, shape:
 
 @functools.cache
 def _general() -> tuple[Any, Any]:
-    """The kernels for every modifier, imported once they are needed."""
+    """Import and return the kernels for all modifiers."""
     from softxent.kernels.cpu.general import hard_label_rows, soft_label_rows
 
     return hard_label_rows, soft_label_rows
@@ -70,10 +70,10 @@ def loss_rows(
     soft: np.ndarray | None,
     row_scale: np.ndarray | None = None,
 ) -> None:
-    """Losses and gradients of one block of logits, with every modifier.
+    """Compute losses and gradients of one block of logits, with all modifiers.
 
-    z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C), maybe z, or
-    None; row_scale: (n,) float64 factors of losses and gradients, or None.
+    z: (n, C), float32 or float64; soft: (n, C) probabilities, or None; losses: (n,) float64; grad: (n, C), possibly z
+    itself, or None; row_scale: (n,) float64 factors of losses and gradients, or None.
     """
     hard_label_rows, soft_label_rows = _general()
     z_lo = offset = slope = None
@@ -109,7 +109,7 @@ def _hvp_rows(
     out: np.ndarray,
     soft: np.ndarray | None,
 ) -> None:
-    """Hessian-vector products of one block: z' ⊙ H_z (z' ⊙ v) + z'' ⊙ ∂loss/∂z ⊙ v."""
+    """Compute Hessian-vector products of one block: z' ⊙ H_z (z' ⊙ v) + z'' ⊙ ∂loss/∂z ⊙ v."""
     from softxent.kernels.cpu.products import hvp_rows
 
     t = targets
@@ -124,7 +124,7 @@ def _hvp_rows(
         hard_label_rows, soft_label_rows = _general()
         curved, unused = np.empty_like(z), np.empty(z.shape[0])
         common = (t.weight, t.keep, t.spread, t.z_loss, divisor, None)
-        # The gradient that softcap bends: z'' ⊙ ∂loss/∂z ⊙ v, with z'' ⊙ v for the slope.
+        # The curvature of softcap adds z'' ⊙ ∂loss/∂z ⊙ v: the gradient with z'' ⊙ v as its slope.
         with np.errstate(all="ignore"):
             bend *= tangent
             if soft is None:
@@ -151,7 +151,7 @@ def evaluate(
     """Return (loss, gradient), (loss, None), or with a tangent (None, Hessian-vector product).
 
     row_scale: (N,) float64 factors of the rows' losses and gradients, or None. Not for longdouble, nor with a tangent.
-    names: what the caller calls logits and labels; advice: for labels out of [0, 1], as prepare_targets.
+    names: the caller's names of logits and labels; advice: for labels out of [0, 1], as prepare_targets.
     """
     from_logits = as_flag("from_logits", from_logits)
     array = as_floating(names[0], logits, LOGITS if from_logits else NUMBERS)
@@ -194,7 +194,7 @@ def evaluate(
         sink = Rows(target, layout, dtype, "out") if want_grad or vector is not None else None
         tangents = None if vector is None else Rows(vector, layout, dtype, "tangent")
         checked = [rows for rows in (source, targets.rows) if rows is not None and rows.interval is not None]
-        if out is not None:  # what refuses the call must not find the first rows written
+        if out is not None:  # if the call is refused, no row of out may have been written
             for rows in checked:
                 rows.check_all()
             checked = []
@@ -242,7 +242,7 @@ def _evaluate_by_reference(
     tangent: np.ndarray | None,
     out: np.ndarray | None,
 ) -> tuple[Any, Any]:
-    """The same by softxent.reference, for longdouble logits."""
+    """Return the same, computed by softxent.reference, for longdouble logits."""
     from softxent import reference
 
     def as_rows(a: np.ndarray) -> np.ndarray:

@@ -18,16 +18,16 @@ __all__ = ["jacobian_product"]
 
 @functools.cache
 def _kernel() -> Any:
-    """The kernel, imported once it is needed."""
+    """Import and return the kernel."""
     from softxent.kernels.cpu.products import jacobian_product_rows
 
     return jacobian_product_rows
 
 
 def jacobian_product(p: npt.ArrayLike, v: npt.ArrayLike, axis: int, v_name: str, advice: str | None = None) -> Any:
-    """Return p ⊙ (v − ⟨p, v⟩) of every row: p's shape, the common dtype of p and v.
+    """Return p ⊙ (v − ⟨p, v⟩) for every row, in p's shape and the common dtype of p and v.
 
-    advice: what to tell whose p is out of [0, 1], None where it may be anything.
+    advice: the advice in the error about p out of [0, 1]; None if it may be any number.
     """
     probabilities, vector = as_floating("p", p, NUMBERS), as_floating(v_name, v, NUMBERS)
     if probabilities.shape != vector.shape:

@@ -1,9 +1,9 @@
-"""Memory for large results, used again once the last array that lies in it is gone.
+"""Memory for large results, which is used again after the last array in it is gone.
 
-A fresh array of 100 MB costs as much time to be zeroed by the system, page by page, as its softmax costs to be
-computed. So a large result lies in a block that is lent to it. The loan is the base of the result, and so of its views,
-of tensors on its memory and of buffers: with the last of them the loan ends, and the block waits for the next result of
-about its size. $SOFTXENT_RESULT_CACHE_MB limits what waits; 0 keeps nothing.
+For a new array of 100 MB the system zeroes every page, which takes as long as computing its softmax. So a large result
+uses a cached block of memory on loan. The loan object is the base of the result, and thereby of its views, of tensors
+on its memory and of buffers. When the last of them is gone, the loan ends, and the block waits for the next result of
+about its size. $SOFTXENT_RESULT_CACHE_MB limits the waiting memory; 0 keeps none.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["empty", "forget"]
 _LEAST_BYTES = 1 << 20
 _DEFAULT_MEGABYTES = 256
 
-# The blocks that wait, by their address; last comes the one that was used last, and may still be in a cache. A loan may
-# end at any moment, in any thread, even while this thread looks for a block: so there is no lock to wait for, and each
-# step on the dictionary is one that no other thread can interrupt.
+# The waiting blocks by address, the most recently used last: it may still be in a CPU cache. A loan may end at any
+# moment in any thread, even while this thread searches for a block. So there is no lock, which could deadlock; instead
+# every operation on the dictionary is atomic.
 _waiting: dict[int, np.ndarray] = {}
 _limit: int | None = None
 
 
 class _Loan:
-    """What holds a block for a result. NumPy makes an array of such an object, and keeps it as the array's base."""
+    """Holds a block for a result. NumPy makes an array of such an object, and keeps it as the array's base."""
 
     __slots__ = ("__array_interface__", "address", "block")
 
@@ -52,19 +52,19 @@ def _limit_bytes() -> int:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """Return an array like numpy.empty(shape, dtype); a large one may lie in memory that an earlier one left."""
+    """Return an array like numpy.empty(shape, dtype); a large one may use the memory of an earlier result."""
     size = math.prod(shape) * dtype.itemsize
     if not _LEAST_BYTES <= size <= _limit_bytes():
         return np.empty(shape, dtype)
     for address, block in reversed(list(_waiting.items())):
-        # Whoever takes the block out of the dictionary has it: another thread may have been faster.
+        # The thread that removes the block from the dictionary owns it; another thread may have been faster.
         if size <= block.size <= size + size // 4 and _waiting.pop(address, None) is not None:
             break
     else:
         block = np.empty(size, np.uint8)
         address = block.ctypes.data
     array = np.asarray(_Loan(address, block, shape, dtype))
-    # An interface has no word for bfloat16: two bytes of whatever kind.
+    # The array interface has no type code for bfloat16, only for two raw bytes.
     return array if dtype.kind == "f" else array.view(dtype)
 
 
@@ -79,5 +79,5 @@ def _take_back(address: int, block: np.ndarray) -> None:
 
 
 def forget() -> None:
-    """Give back all memory that waits for results."""
+    """Free all memory that waits for results."""
     _waiting.clear()

@@ -1,9 +1,8 @@
-"""Arrays as rows of classes: any axis, layout and dtype in, C-contiguous blocks of the working dtype to the kernels.
+"""Arrays as rows of classes: from any axis, layout and dtype to C-contiguous blocks of the working dtype for kernels.
 
-An array whose class axis is somewhere is seen as (outer, C, inner); its rows are the outer · inner vectors along C, in
-C order of the other axes. An array that already is a C-contiguous matrix of the working dtype is handed over as it is;
-anything else (half precision, another byte order, a class axis inside) is copied block by block through a buffer that
-fits the cache.
+Wherever its class axis is, an array is viewed as (outer, C, inner); its rows are the outer · inner vectors along C, in
+C order of the other axes. A C-contiguous matrix of the working dtype is passed on without a copy. Any other array (half
+precision, another byte order, an inner class axis) is copied block by block through a buffer that fits the cache.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ __all__ = [
 
 Axis = int | tuple[int, ...] | None
 
-# What a block holds: enough that Python's share of a block's time is small, little enough that it stays in the cache.
+# Large enough that Python's share of the time of a block is small; small enough that a block stays in the cache.
 ELEMENTS_PER_BLOCK = 1 << 16
 
 _HALF = ("float16", "bfloat16")
@@ -56,7 +55,7 @@ def as_floating(name: str, value: Any, role: Role = LOGITS) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype the kernels compute in: float32 for half precision and float32, float64 for float64."""
+    """Return the dtype of the kernels' computations: float32 for half precision and float32, float64 for float64."""
     if dtype.name in _HALF or dtype.itemsize <= 4:
         return np.dtype(np.float32)
     return np.dtype(np.float64)
@@ -78,12 +77,12 @@ class Block:
 
     @property
     def rows(self) -> slice:
-        """The rows' place among all rows."""
+        """The positions of the rows among all rows."""
         return slice(self.start, self.stop)
 
 
 def _plain_axis(axis: Any) -> Axis:
-    """Return axis with integers of any type made Python's."""
+    """Return axis with integers of any type converted to int."""
     try:
         if axis is None:
             return None
@@ -96,7 +95,7 @@ def _plain_axis(axis: Any) -> Axis:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the classes of an array of a given shape are, and how its rows are cut into blocks."""
+    """The class axes of an array of a given shape, and the division of its rows into blocks."""
 
     shape: tuple[int, ...]
     axes: tuple[int, ...]
@@ -114,7 +113,7 @@ class Layout:
     @functools.lru_cache(maxsize=1024)
     def _of(cls, shape: tuple[int, ...], axis: Axis, name: str) -> Layout:
         if shape == ():
-            # NumPy reduces a scalar along axis 0 or −1, and along none.
+            # NumPy reduces a scalar along axis 0 or −1 too, and without an axis.
             if isinstance(axis, int):
                 normalize_axis_index(axis, 1, name)
             return cls((), (), 1, 1, 1, ())
@@ -132,7 +131,7 @@ class Layout:
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return self.outer * self.inner
 
     @property
@@ -142,17 +141,17 @@ class Layout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the rows of a C-contiguous array lie in it one after the other as (outer, C, inner)."""
+        """Whether a C-contiguous array of this shape is (outer, C, inner) without moving an axis."""
         return len(self.axes) <= 1
 
     def cube(self, array: np.ndarray) -> np.ndarray:
-        """Return array, of this layout's shape, as (outer, C, inner): a view where NumPy can make one."""
+        """Return array, of this layout's shape, as (outer, C, inner): a view if NumPy can make one."""
         if not self.is_plain:
             array = np.moveaxis(array, self.axes, range(-len(self.axes), 0))
         return array.reshape(self.cube_shape)
 
     def blocks(self, rows_per_block: int | None = None) -> list[Block]:
-        """Cut the rows into blocks, by the shape alone."""
+        """Divide the rows into blocks, which depend on the shape alone."""
         rows = rows_per_block or max(1, ELEMENTS_PER_BLOCK // self.num_classes)
         every = slice(0, self.inner)
         if self.inner <= rows:
@@ -177,7 +176,7 @@ class Layout:
 
 @functools.cache
 def _scheduler() -> Any:
-    """The module that needs Numba, imported once it is needed: an import statement costs as much as ten rows."""
+    """Import and return the scheduler, which needs Numba; cached: an import statement costs as much as ten rows."""
     from softxent.kernels.cpu.threads import scheduler
 
     return scheduler
@@ -190,18 +189,18 @@ class _Writable:
 
 
 def as_writable(array: np.ndarray) -> np.ndarray:
-    """Return a read-only array's memory without the flag: Numba would compile every kernel again for one with it."""
+    """Return a read-only array's memory without that flag: for read-only arrays Numba would compile kernels again."""
     return np.asarray(_Writable(array))
 
 
 class Check(Protocol):
-    """What looks at the rows of a block that was read, and may refuse them (softxent.arrays.intervals)."""
+    """A check of the rows of a block after they were read (softxent.arrays.intervals)."""
 
     def check(self, rows: np.ndarray, block: Block) -> None:
-        """Raise an error if rows, (n, C) in the working dtype, are not what they have to be."""
+        """Raise an error if rows, (n, C) in the working dtype, are not valid."""
 
     def check_all(self) -> None:
-        """Raise an error if any of the argument's rows are not."""
+        """Raise an error if any row of the argument is not valid."""
 
 
 class Rows:
@@ -209,10 +208,10 @@ class Rows:
 
     Args:
         array: of the layout's shape.
-        layout: where its classes are.
+        layout: the place of its classes.
         dtype: the working dtype, float32 or float64.
-        buffer: names this array's buffer among those that one call uses in a thread.
-        interval: where the elements have to lie, None for anywhere.
+        buffer: the name of this array's buffer among those that one call uses in a thread.
+        interval: the check of its elements, or None.
     """
 
     def __init__(
@@ -228,7 +227,7 @@ class Rows:
         self.buffer = buffer
         self.interval = interval
         self.half = False
-        # Views cost as much as a row: a matrix that is one needs none.
+        # A view takes as long as a row's kernel, so a matrix is not viewed as a cube.
         lying = array if layout.is_plain and layout.inner == 1 else layout.cube(array)
         flags = lying.flags
         self.direct = layout.inner == 1 and lying.dtype == dtype and flags.c_contiguous and flags.aligned
@@ -267,9 +266,9 @@ class Rows:
         return rows
 
     def check(self, block: Block) -> None:
-        """Refuse the array if one of a block's rows, which were read just now, is out of the interval.
+        """Refuse the array if one of a block's rows, which have just been read, is out of the interval.
 
-        After they were computed with: before, the check would wait for the memory that the computation hides.
+        Call it after the computation on the block: before, the check would have to wait for the memory.
         """
         if self.interval is not None:
             self.interval.check(self.space(block), block)
@@ -294,7 +293,7 @@ class Rows:
 
             write_half(part, rows.reshape(part.shape))
         else:
-            # A result beyond float16's range is inf, as the contract says.
+            # By the contract, a result beyond float16's range is inf.
             with np.errstate(over="ignore", under="ignore"):
                 np.copyto(part, rows.reshape(part.shape), "unsafe")
 
@@ -306,10 +305,11 @@ def output_array(
     in_place: np.ndarray | None = None,
     others: tuple[np.ndarray, ...] = (),
 ) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
-    """Return an array to write a result into, and a function that gives the array the caller gets.
+    """Return an array to write a result into, and a function that returns the caller's array.
 
-    The result is written into out itself where its memory lies in rows and holds no input but `in_place`, element on
-    element; otherwise into a fresh array that is copied at the end. (Other inputs are read after the first writes.)
+    The result is written directly into out if its memory is in rows and overlaps with no input; it may be exactly the
+    memory of `in_place`. Otherwise it is written into a new array, which is copied at the end, because other inputs are
+    read after the first writes.
     """
     if out is None:
         fresh = empty(layout.shape, dtype)
@@ -347,5 +347,5 @@ def output_array(
 
 
 def run_blocks(work: Callable[[Block], None], layout: Layout) -> None:
-    """Call work for every block of the layout's rows, in threads where there are several blocks."""
+    """Call work for every block of the layout's rows, in threads if there are several blocks."""
     _scheduler().run(work, layout.blocks())

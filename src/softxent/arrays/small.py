@@ -1,7 +1,7 @@
-"""Small, plain calls, where a microsecond counts: what depends on shapes and options is worked out once, and kept.
+"""Small, plain calls, in which a microsecond matters: everything that depends on shapes and options is cached.
 
-What is returned has the bits that every other way gives it. What is odd about the arguments, or wrong, is left to the
-other way: these functions then return None.
+The results have the same bits as on the general path. For unusual or wrong arguments these functions return None, and
+the general path handles them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["LARGEST_FLOAT32", "forget_calls", "loss_call", "small_label_loss", "
 
 LARGEST_FLOAT32 = 3.4e38
 _SINGLE, _DOUBLE, _INDEX = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
-# Arrays up to this size take this way.
+# Arrays up to this size are small.
 _SMALL_ELEMENTS = 1 << 15
-# How many calls a thread keeps for each dtype: enough for all shapes of a program, unless they vary with its data.
+# A thread caches this many calls for each dtype: enough for all shapes of a program, unless they vary with its data.
 _MOST_CALLS = 256
 
 
@@ -30,10 +30,10 @@ _ndarray, _empty = np.ndarray, np.empty  # looked up once
 
 
 class Call(NamedTuple):
-    """How a kernel is called (softxent.kernels.cpu.small).
+    """The prepared call of a kernel (softxent.kernels.cpu.small).
 
-    shape: of the labels, or of the results; None where the call is not a small one, so that no array fits it.
-    matrix: the logits' shape as a matrix; memory: what the numbers point to.
+    shape: of the labels, or of the results; None if the call is not small, so that no array matches it.
+    matrix: the logits' shape as a matrix; memory: keeps the memory alive to which the numbers point.
     """
 
     shape: tuple[int, ...] | None
@@ -47,7 +47,7 @@ _NOT_SMALL = Call(None, None, (0, 0), np.empty(0, np.int64), np.empty(0, np.uint
 
 
 class _Calls(threading.local):
-    """A thread's calls: its kernels work in memory of its own. front_end: what a front end makes of them."""
+    """A thread's cached calls, whose kernels work in the thread's own memory. front_end: the calls of a front end."""
 
     def __init__(self) -> None:
         self.single: dict[Any, Call] = {}
@@ -57,7 +57,7 @@ class _Calls(threading.local):
 
     @staticmethod
     def keep(calls: dict[Any, _Kept], key: Any, call: _Kept) -> _Kept:
-        """Note a call under a key, and return it."""
+        """Store a call under a key, and return it."""
         if len(calls) >= _MOST_CALLS:
             calls.clear()
         calls[key] = call
@@ -68,8 +68,8 @@ thread_calls = _Calls()
 
 
 def forget_calls() -> None:
-    """Forget this thread's calls, after what they depend on has changed."""
-    thread_calls.__init__()  # type: ignore[misc]  # what a new thread begins with
+    """Forget this thread's calls, after something that they depend on has changed."""
+    thread_calls.__init__()  # type: ignore[misc]  # resets the thread's attributes
 
 
 def _aligned(size: int) -> int:
@@ -77,7 +77,7 @@ def _aligned(size: int) -> int:
 
 
 def _memory(size: int) -> np.ndarray:
-    """Return this thread's memory, of at least that many bytes; earlier calls keep what they have."""
+    """Return this thread's memory, of at least that many bytes; earlier calls keep their own."""
     if thread_calls.memory.size < size:
         thread_calls.memory = np.empty(1 << size.bit_length(), np.uint8)
     return thread_calls.memory
@@ -114,7 +114,7 @@ def loss_call(
     want_grad: bool,
     kernel: str = "small_label_rows",
 ) -> Call:
-    """Return how a loss's kernel is called, a new call or one that is kept. dtype: float32 or float64."""
+    """Return the call of a loss's kernel, a new one or a cached one. dtype: float32 or float64."""
     key = shape, axis, ignore_index, z_loss, reduction, want_grad, kernel
     calls = thread_calls.single if dtype is _SINGLE else thread_calls.double
     call = calls.get(key)
@@ -146,7 +146,7 @@ def small_label_loss(
     want_grad: bool,
     out: Any,
 ) -> tuple[Any, Any] | None:
-    """Return the loss, and its gradient where that is wanted, of a small array's rows with index labels."""
+    """Return the loss, and its gradient if wanted, of a small array's rows with index labels."""
     if not (
         type(logits) is type(labels) is np.ndarray
         and weight is softcap is None

@@ -16,7 +16,7 @@ __all__ = ["map_rows", "sum_rows"]
 
 
 def _with_class_axis_last(x: np.ndarray, layout: Layout, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Apply a function of the last axis, for the longdouble reference, to an array of the layout."""
+    """Apply a function of the last axis to an array of the layout; used for the longdouble reference."""
     cube = layout.cube(x).transpose(0, 2, 1)
     result = np.moveaxis(np.asarray(function(cube)), 2, 1) if layout.inner != 1 else np.asarray(function(cube))
     if not layout.is_plain:
@@ -71,7 +71,7 @@ def sum_rows(x: npt.ArrayLike, axis: Axis, keepdims: bool) -> Any:
     """Return logsumexp of every row: x's shape without the class axis, x's dtype."""
     array, keepdims = as_floating("x", x), as_flag("keepdims", keepdims)
     if axis is None and array.size == 0:
-        # Without an axis there is no class axis to be empty, only a sum of nothing.
+        # With axis=None there is no class axis that must not be empty: the sum over no elements is 0.
         return np.full((1,) * array.ndim if keepdims else (), -np.inf, array.dtype.newbyteorder("="))[()]
     layout = Layout.of(array.shape, axis, "x")
     if is_longdouble(array.dtype):
@@ -93,5 +93,5 @@ def sum_rows(x: npt.ArrayLike, axis: Axis, keepdims: bool) -> Any:
     shape = layout.row_shape
     if keepdims:
         shape = tuple(1 if a in layout.axes else n for a, n in enumerate(layout.shape))
-    with np.errstate(over="ignore", under="ignore"):  # beyond the dtype's range the result is inf
+    with np.errstate(over="ignore", under="ignore"):  # a result beyond the dtype's range is inf
         return values.reshape(shape).astype(array.dtype.newbyteorder("="), copy=False)[()]

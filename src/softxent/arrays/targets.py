@@ -1,4 +1,4 @@
-"""Labels as the kernels want them: class indices or probabilities, checked, and what they weigh together."""
+"""Labels in the kernels' form: class indices or probabilities, checked, and the divisor of the mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Targets", "as_index_labels", "checked_index_labels", "is_index_label
 
 
 def as_index_labels(name: str, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return integer labels as a flat, contiguous int64 array in C order; those that are no int64 are no classes."""
+    """Return integer labels as a flat, contiguous int64 array in C order; refuse values beyond int64."""
     if labels.ndim == 1 and labels.dtype == np.int64 and labels.flags.carray:
         return labels
     if labels.size == 0 and labels.dtype == np.float64:
@@ -45,7 +45,7 @@ def as_index_labels(name: str, labels: np.ndarray, num_classes: int) -> np.ndarr
 
 
 def _to_indices(name: str, labels: np.ndarray) -> str:
-    """Return what to do about labels that are numbers but no integers."""
+    """Return advice about labels that are numbers but not integers."""
     values = labels.astype(np.float64)
     odd = ~np.isfinite(values) | (values != np.floor(values))
     if not odd.any():
@@ -82,7 +82,7 @@ def is_index_labels(
 
 
 def reshaped(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """Return how an array gets the shape that is wanted, where axes of length 1 are all that is wrong."""
+    """Return advice on how to reshape an array if only axes of length 1 are wrong; else ""."""
     if [n for n in shape if n != 1] == [n for n in wanted if n != 1]:
         return f". Use {name}.reshape({wanted})"
     return ""
@@ -90,7 +90,7 @@ def reshaped(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 @dataclass(slots=True)
 class Targets:
-    """What the kernels need to know of the labels and the options (softxent.kernels.cpu.cross_entropy)."""
+    """The labels and options in the kernels' form (softxent.kernels.cpu.cross_entropy)."""
 
     index: np.ndarray | None
     probabilities: np.ndarray | None
@@ -100,11 +100,11 @@ class Targets:
     keep: float
     spread: float
     z_loss: float
-    total: float  # what the mean divides by
+    total: float  # the divisor of the mean
 
     @property
     def interval(self) -> Check | None:
-        """Where the probabilities have to lie, None for anywhere."""
+        """The check of the probabilities, or None."""
         return None if self.rows is None else self.rows.interval
 
 
@@ -117,10 +117,10 @@ def prepare_targets(
     name: str = "labels",
     advice: str | None = None,
 ) -> Targets:
-    """Check the labels against the layout of what they belong to, and every index against the number of classes.
+    """Check the labels against the layout of the logits, and every index against the number of classes.
 
-    of, name: what the caller calls what they belong to, and the labels; advice: what to tell whose labels are
-    probabilities out of [0, 1], None where they may be any numbers.
+    of, name: the caller's names of the logits and the labels; advice: the advice in the error about probabilities out
+    of [0, 1], None if they may be any numbers.
     """
     array = as_numbers(name, labels, LABELS)
     weight = options.class_weights(layout.num_classes)
@@ -142,9 +142,9 @@ def prepare_targets(
 def checked_index_labels(
     labels: np.ndarray, num_classes: int, ignore_index: int, weight: np.ndarray | None, name: str
 ) -> tuple[np.ndarray, int, float]:
-    """Return labels as flat int64, each of them a class or ignore_index; ignore_index; and what the mean divides by."""
+    """Return labels as flat int64, each a class or ignore_index; ignore_index; and the divisor of the mean."""
     index = as_index_labels(name, labels, num_classes)
-    # A label is compared as the number it is: an ignore_index beyond int64 matches none.
+    # Labels are int64, so an ignore_index beyond int64 must not match any.
     ignore = ignore_index if abs(ignore_index) < 2**63 else -(2**63)
     total = 0.0
     if index.size:

@@ -1,9 +1,9 @@
-"""How the kernels get an array: where its first element is, its byte strides, and which rows a thread visits.
+"""Describe an array to the kernels: its first element, its byte strides, and the rows that each thread visits.
 
-Any array whose rows can be told by three strides, (outer, class, inner), is read and written where it lies: no copy, no
-transposition, half precision too. In softxent.kernels.cpu.rows, rows of many classes are visited one by one (row), of
-few in groups (short_rows); very few classes, and such as are not contiguous, go through a tile (tile). A row has the
-same bits either way.
+An array whose rows have three strides, (outer, class, inner), is read and written in place: without a copy or a
+transposition, in half precision too. In softxent.kernels.cpu.rows, rows of many classes are visited one by one (row),
+rows of few classes in groups (short_rows). Rows of very few classes, and rows whose classes are not contiguous, go
+through a tile (tile). A row's result has the same bits in each case.
 """
 
 from __future__ import annotations
@@ -22,35 +22,36 @@ __all__ = ["NOTHING", "Plan", "Strided", "kernels", "plan", "strided", "strided_
 NOTHING = np.empty(0)
 _FLOAT32 = np.dtype(np.float32)
 
-# The stride that stands for groups of rows with their classes along the lanes: from half a vector to so many bytes.
+# FEW as a stride means groups of rows with their classes along the lanes: from half a vector up to _FEW_BYTES.
 FEW, _FEW_BYTES = -1, 512
-# Other rows of more bytes than this are visited one by one, if their classes are contiguous.
+# Other rows are visited one by one if they have more bytes than this and their classes are contiguous.
 _TILED_ROW_BYTES = 480
-# A tile's size: in the first-level cache where rows follow one another, in the second-level cache where it is worth
-# more that each class's piece is long.
+# The size of a tile. It fits the first-level cache if rows follow one another; else only the second-level cache,
+# because then long pieces of each class matter more.
 _TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
-# A row's terms, with their low parts, are kept up to this size: to fetch them from behind the second-level cache takes
-# less time than to compute them again. A tile's; and those of a group of rows, if it has several.
+# The terms of a row, of a tile, and of a group of several rows, with their low parts, are kept up to these sizes:
+# fetching them from beyond the second-level cache takes less time than computing them again.
 _KEPT_BYTES, _KEPT_TILE_BYTES, _GROUP_BYTES = 2 << 20, 512 << 10, 64 << 10
-# What a thread should have to do before it is worth another thread; the least that a piece of rows holds, and how many
-# pieces there are for each thread where rows are many, so that all end together.
+# A further thread is worth while from _LEAST_ELEMENTS on. A piece of rows has at least _PIECE_ELEMENTS; if rows are
+# many, there are _PIECES for each thread, so that all threads end together.
 _LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 64
-# Less than this is not worth a thread of ours, which may have to be woken; PyTorch's spin for longer.
+# Less than this is not worth one of softxent's threads, which may have to be woken; PyTorch's threads spin for longer.
 _LEAST_BYTES_OF_OURS = 1 << 20
-# Results of more bytes than this go past the caches: nothing of them would be left there.
+# Larger results bypass the caches, in which nothing of them would be left anyway.
 _STREAMED_BYTES = 24 << 20
 
 
-# An array's elements from the first on, and its byte strides along (outer, class, inner).
+# An array that begins at the first element, and its byte strides along (outer, class, inner).
 Strided = tuple[np.ndarray, int, int, int]
 
 
 class Plan(NamedTuple):
     """How rows are visited.
 
-    tile, stride: the elements of a tile, its lanes (0 for none, FEW for groups); step: the rows of a piece;
-    threads: how many visit; parts: in how many parts of their own; streams: whether results go past the caches;
-    keeps, kept: whether the exponentials are kept between sum and result, and how many numbers that takes.
+    tile, stride: the elements of a tile, and its lanes (0: no tile, FEW: groups); step: the rows of a piece;
+    threads: the number of threads; parts: the number of parts of rows that belong to one thread each; streams: whether
+    results bypass the caches; keeps, kept: whether the exponentials are kept between sum and result, and how many
+    numbers that takes.
     """
 
     tile: int
@@ -72,11 +73,11 @@ _KERNEL_DTYPES: dict[str, np.dtype[Any]] = {
 
 
 def strided(array: np.ndarray, layout: Layout) -> Strided:
-    """Return array, of the layout's shape and of a kernel's dtype, as the kernels see it; a copy only if it must be."""
+    """Return array, of the layout's shape and a kernel's dtype, in the kernels' form; copy it only if necessary."""
     dtype = array.dtype
     size = dtype.itemsize
     if array.flags.carray and dtype.isnative and size != 2 and layout.is_plain:
-        # What nearly every call gives: aligned, contiguous, writable.
+        # The usual case: aligned, contiguous, writable.
         return array.reshape(-1), layout.num_classes * layout.inner * size, layout.inner * size, size
     if not (dtype.isnative and array.flags.aligned):
         array = array.astype(dtype.newbyteorder("="))
@@ -94,7 +95,7 @@ def strided(array: np.ndarray, layout: Layout) -> Strided:
 
 
 def strided_like(array: np.ndarray, layout: Layout, other: Strided, given: np.ndarray) -> Strided:
-    """As strided, where `other` is that of `given`, of the same shape and dtype: mostly with the same strides."""
+    """Return strided(array, layout), quickly if its strides are those of `given`, for which `other` is the result."""
     if array.strides == given.strides and array.flags.c_contiguous and other[0].dtype == array.dtype:
         return (array.reshape(-1), *other[1:])
     return strided(array, layout)
@@ -111,7 +112,7 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
     elif not contiguous or n * working <= _TILED_ROW_BYTES:
         budget = _TILE_BYTES if inner == 1 else _DEEP_TILE_BYTES
         vectors = max(1, min(budget // (n * size * lanes), -(-rows // lanes)))
-        # An odd number of vectors: classes of one row then lie in different sets of the cache.
+        # With an odd number of vectors the classes of one row are in different sets of the cache.
         stride = (vectors - 1 + vectors % 2) * lanes if vectors > 1 else lanes
     elements = rows * n
     workers = max(1, min(threads, elements // _LEAST_ELEMENTS))
@@ -120,7 +121,7 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
     if stride == FEW:
         step = -(-step // lanes) * lanes
     elif stride:
-        # A piece is a tile: no larger, and in whole vectors of rows.
+        # A piece is at most a tile, and consists of whole vectors of rows.
         step = min(stride, -(-step // lanes) * lanes)
         stride = step if step // lanes % 2 else step + lanes
     streams = not in_place and stride == 0 and elements * size > _STREAMED_BYTES
@@ -130,20 +131,20 @@ def plan(rows: int, n: int, inner: int, size: int, contiguous: bool, in_place: b
 
 
 def _kept(n: int, lanes: int, size: int, stride: int) -> tuple[bool, int]:
-    """Return whether the terms of a group of rows are kept, and how many numbers they are."""
+    """Return whether the terms of a group of rows are kept, and their number."""
     padded = -(-n // lanes) * lanes
     if stride == FEW:
         return True, 4 * padded * lanes
     if stride > 0:
         return n * lanes * 2 * size <= _KEPT_TILE_BYTES, 2 * n * lanes
     rows = max(1, min(lanes, _GROUP_BYTES // (2 * n * size)))
-    # A vector more: where one does not begin with the row, it ends behind it.
+    # One more vector: if a vector does not begin with the row, the last one ends behind it.
     return n * 2 * size <= _KEPT_BYTES, 2 * padded * rows + lanes
 
 
 @functools.cache
 def kernels() -> Any:
-    """The modules that need Numba, imported once they are needed: an import statement costs as much as ten rows."""
+    """Import and return the modules that need Numba; cached: an import statement costs as much as ten rows."""
     from softxent.kernels.cpu import cross_entropy, labels, softmax
     from softxent.kernels.cpu.arithmetic import sums
     from softxent.kernels.cpu.threads import openmp, scheduler
@@ -167,7 +168,7 @@ def kernels() -> Any:
 
 
 def threads_for(elements: int, size: int) -> int:
-    """Return how many threads may visit so many elements of size bytes."""
+    """Return how many threads may visit this many elements of size bytes."""
     own = kernels()
     threads: int = own.get_num_threads()
     if threads > 1 and elements * max(size, 4) < _LEAST_BYTES_OF_OURS and own.team() is None:
@@ -181,7 +182,7 @@ Work = Callable[[np.ndarray, int, int, np.ndarray, int, bool, bool, np.ndarray],
 def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
     """Call work(ledger, step, rows, tiles, stride, streams, keeps, terms) in each thread, or once for a whole team.
 
-    The ledger is softxent.kernels.cpu.threads.team's; tiles and terms hold a part for each thread.
+    The ledger is that of softxent.kernels.cpu.threads.team; tiles and terms hold a part for each thread.
     """
     scratch = kernels().scratch
     size, stride, step, threads, parts, streams, keeps, kept = how
@@ -192,7 +193,7 @@ def visit(work: Work, rows: int, how: Plan, dtype: np.dtype[Any]) -> None:
         tile, terms = scratch("tile", size, dtype), scratch("kept", kept, working)
         work(kernels().ledger(0, size, kept, None), step, rows, tile, stride, streams, keeps, terms)
         return
-    # The caller's buffers for every thread: a thread that is not Python's own has nowhere to keep one.
+    # The caller's buffers serve every thread: threads that Python did not create have no buffers of their own.
     tiles, terms = scratch("tiles", threads * size, dtype), scratch("terms", threads * kept, working)
     team = kernels().team()
     pool = None if team is not None else kernels().pool()

@@ -1,4 +1,4 @@
-"""Anybody's softmax, loss or gradient against exact arithmetic.
+"""Check anybody's softmax, loss or gradient against exact arithmetic.
 
 >>> from softxent.check import check
 >>> report = check("softxent", "cross_entropy_grad", quick=True)
@@ -21,7 +21,7 @@ __all__ = ["Diagnosis", "Finding", "Measure", "Report", "TargetError", "assert_c
 def assert_correct(
     target: Callable[..., Any] | str, kind: str | None = None, *, quick: bool = True, **options: Any
 ) -> Report:
-    """Assert in a test that a function has no finding; the failure shows the findings and the diagnosis.
+    """Assert in a test that a function has no finding; if it has, the failure shows the findings and the diagnosis.
 
     Args:
         target, kind, quick: as check.

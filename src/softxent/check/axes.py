@@ -1,4 +1,4 @@
-"""More axes than rows and classes: the classes are the last axis, and the others only number the rows."""
+"""Logits with more than two axes: the classes are the last axis, and all others only number the rows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MORE_AXES = "shape: three axes"
 # Kinds whose functions take any number of axes in every library.
 ANY = ("softmax", "log_softmax", "logsumexp", "sigmoid", "cross_entropy", "cross_entropy_grad")
 FOLDED = (2, 3)
-# Read in another order these are other labels, row by row.
+# Labels that differ in every row if they are read in column-major order.
 LABELS = np.array([4, 0, 2, 1, 3, 0])
 
 
 def more_axes(session: Session) -> str:
-    """Call with logits (2, 3, 5): what comes in the right shape has to be the results of the six rows."""
+    """Call with logits (2, 3, 5): a result of the right shape must be that of the six rows."""
     kind, way = session.kind, session.way
     rows = sample(session, 6, 5)
     if kind.extra == "label":
@@ -48,12 +48,12 @@ def more_axes(session: Session) -> str:
     factor = value.size == right.size and _multiple(value.ravel(), right.ravel())
     other_order = kind.extra == "label" and _other_order(session, rows, folded, value, size)
     if kind.extra == "label":
-        # Labels that are indexed, labels[:, None], broadcast against another axis: whoever wrote it meant two axes, as
-        # most who write a loss do. Labels in another order were flattened on purpose.
+        # labels[:, None] broadcasts against another axis: such a loss is meant for two axes, as most are, so it is no
+        # finding. Labels in another order were flattened on purpose.
         meant = other_order
     else:
-        # With axis=1, or divided by len(z), it is right by a contract of two axes; one that takes a row alone, and
-        # gives its result, counts its axes.
+        # With axis=1, or divided by len(z), a function of two axes is right. If it also takes a single row, it handles
+        # several numbers of axes, so three are a fair test.
         meant = not (axis_one or factor) or _takes_one_row(session, rows)
     finds = kind.name in ANY and value.shape == shape and meant
     got, wanted = f"shape {value.shape}, other numbers", "those of the six rows"
@@ -80,13 +80,13 @@ def _over_axis_one(session: Session, folded: Batch, value: Any, size: float) -> 
 
 
 def _multiple(value: Any, right: Any) -> bool:
-    """Whether it is the right result, times a number."""
+    """Whether the value is the right result times one number."""
     at = int(np.argmax(np.abs(right)))
     return bool(right[at] != 0 and np.allclose(value * (right[at] / value[at] if value[at] else 0), right, rtol=1e-6))
 
 
 def _takes_one_row(session: Session, rows: Batch) -> bool:
-    """Whether a row without a batch around it gives its result."""
+    """Whether the function takes a single row, without a batch axis, and gives its result."""
     request = replace(session.way, batched=False)._request(session.kind, rows.rows(slice(0, 1)))
     value = session.caller.call([request], session.timeout)[0].get("value")
     if not isinstance(value, np.ndarray):
@@ -96,7 +96,7 @@ def _takes_one_row(session: Session, rows: Batch) -> bool:
 
 
 def _other_order(session: Session, rows: Batch, folded: Batch, value: Any, size: float) -> bool:
-    """Whether it is the result of the rows with the labels read by columns."""
+    """Whether the value is the result for the labels read in column-major order."""
     assert folded.extra is not None
     turned = Batch(rows.first, folded.extra.ravel(order="F"))
     answer = session.caller.call([session.way._request(session.kind, turned)], session.timeout)[0].get("value")

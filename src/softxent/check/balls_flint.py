@@ -14,7 +14,7 @@ NAME = f"python-flint {flint.__version__}"
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
-    """Compute with so many bits."""
+    """Compute with this many bits."""
     with flint.ctx.workprec(bits):
         yield
 

@@ -1,4 +1,4 @@
-"""Intervals of mpmath, in pure Python, for where python-flint is missing: slower, proved all the same."""
+"""Intervals of mpmath, in pure Python, used if python-flint is missing: slower, with the same proofs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = f"mpmath {mpmath.__version__}"
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
-    """Compute with so many bits."""
+    """Compute with this many bits."""
     before = iv.prec
     iv.prec = bits
     try:
@@ -35,7 +35,7 @@ def exp(x: Any) -> Any:
 
 
 def log1p(x: Any) -> Any:
-    """Return log(1 + x) for x ≥ 0: by x − x²/2 ≤ log(1 + x) ≤ x where the sum would drop x."""
+    """Return log(1 + x) for x ≥ 0: by x − x²/2 ≤ log(1 + x) ≤ x if 1 + x would lose x."""
     if x.b < iv.mpf(2) ** (-iv.prec // 2):
         return iv.mpf([(x - x * x / 2).a, x.b])
     return iv.log(1 + x)

@@ -1,21 +1,21 @@
-"""The error that an ordinary, correct implementation is owed, a bound for each element; and the strict one, 4 ulps.
+"""The error bound of each element: the largest error of an ordinary, correct implementation. The strict one is 4 ulps.
 
-An ordinary implementation subtracts the maximum and otherwise computes each formula as it stands in the dtype. To
+An ordinary implementation subtracts the maximum and otherwise computes each formula literally in the dtype. To
 first order in the unit roundoff u (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, with the logits' own
 differences in place of x_max − x_min; A = 24 for exp, log and division of any current library, c(n) for the sum):
 
     softmax            p_i (A + c + 2|log p_i| + |z_i − m| + E) u        E = Σ p_j |z_j − m|
     log-softmax        (A + c + E + 2|z_i − m| + 2 log S) u
     logsumexp          (A + c + E + 2|m| + 4 log S + Σ_k (S_k/S) (|lse_k| + 6)) u, S_k, lse_k those of the first
-                       k classes: a chain of logaddexp rounds lse_k at every class, of which S_k/S remains in the end
+                       k classes: a chain of logaddexp rounds lse_k at every class; S_k/S of that error remains
     loss               that of log-softmax: in lse − z_y a common offset of the logits eats the digits of log S
     its gradient       that of softmax, p_i (|m| + |lse|) u for exp(z − lse);
-                       at the label 4u for p − 1, and what the others are owed, for minus their sum
+                       at the label 4u for p − 1, plus the bounds of the others, for minus their sum
     Jacobian           4(|log p| terms of both) |p_i p_j| u, on the diagonal p_i u: p − p²
     VJP                p_i (|g_i| + ⟨p, |g|⟩) (A + c) u
 
-These are absolute numbers: p − 1 cancels for a confident row and log-softmax's largest element is lost there. That is
-what ordinary code does, and it is reported as information (`strict`); exceeding the bound is a finding.
+These are absolute numbers: for a confident row p − 1 cancels, and log-softmax's largest element is lost. Ordinary code
+does that, so it is reported as a note (`strict`); an error beyond the bound is a finding.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ A = 24.0
 
 
 def summation(n: int) -> float:
-    """Return c(n): n, what adding one by one is owed; pairwise sums and those in lanes stay far below."""
+    """Return c(n) = n, the bound for adding one by one; pairwise sums and sums in lanes stay far below it."""
     return float(n)
 
 
 def owed(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: Pair, dtype: str) -> Float:
-    """Return the largest error of every element that is no finding, in absolute numbers."""
+    """Return the error bound of every element, in absolute numbers; beyond it an error is a finding."""
     u, tiny = ROUNDOFF[dtype], NORMAL[dtype]
     with np.errstate(all="ignore"):
         bound = _terms(kind, rows, extra, exact) * u + tiny * _flushed(kind, rows, extra)
@@ -55,7 +55,7 @@ def owed(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: Pa
 
 
 def _flushed(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None) -> float | Float:
-    """How often a term flushed to 0 below the smallest normal number may enter."""
+    """Return how many terms may be flushed to 0 because they are below the smallest normal number."""
     if kind.startswith("softmax_vjp"):
         g = np.abs(np.asarray(extra, np.float64))
         return 2 + 2 * (g + g.sum(-1, keepdims=True))
@@ -101,14 +101,14 @@ def _terms(kind: str, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: 
     if kind == "cross_entropy_grad":
         hot = np.arange(n) == label
         each = p * (relative + 2 * m + 2 * log_s)
-        # At the label p − 1, or minus the sum of the others.
+        # The label's element is p − 1, or minus the sum of the others.
         others = np.where(hot, 0.0, each).sum(-1, keepdims=True)
         return each + np.where(hot, 4.0 + others, 0.0)
     raise KeyError(kind)
 
 
 def _chain(rows: Rows) -> Float:
-    """Return what rounding the logsumexp of the first k classes, for every k, leaves of the error in the last one."""
+    """Return the error of lse that is left if the logsumexp of the first k classes is rounded for every k."""
     part = np.cumsum(rows.p.hi, -1)
     partial = (rows.m + rows.log_sum.hi)[:, None] + np.log(np.where(part > 0, part, 1.0))
     return np.where(part > 0, part * (np.abs(partial) + 6.0), 0.0).sum(-1)

@@ -1,7 +1,7 @@
 """The built-in targets: the functions of the libraries that are installed, called as each kind asks.
 
-A library is imported when its name is asked for, softxent's own kernels too: to the check they are a target like any
-other.
+A library is imported only when its name is asked for. That includes softxent's own kernels: the check treats them like
+any other target.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from softxent.check import targets
 __all__ = ["BUILTINS", "builtin", "installed"]
 
 Function = Callable[..., Any]
-# Name: what has to be installed, the container, the module below whose functions(...) builds the table of kinds.
+# For each name: the package that must be installed, the container.
 BUILTINS = {
     "numpy-naive": ("numpy", "numpy"),
     "numpy": ("numpy", "numpy"),
@@ -34,7 +34,7 @@ BUILTINS = {
 
 
 def installed(name: str) -> bool:
-    """Whether a built-in's library is there."""
+    """Whether a built-in's library is installed."""
     return importlib.util.find_spec(BUILTINS[name][0]) is not None
 
 
@@ -256,7 +256,7 @@ def _keras() -> dict[str, Function]:
         "log_softmax": keras.activations.log_softmax,
         "logsumexp": lambda z: keras.ops.logsumexp(z, axis=-1),
         "sigmoid": keras.activations.sigmoid,
-        # As most models are written: a softmax layer, and the loss of its probabilities.
+        # Most models are written like this: a softmax layer, and the loss of its probabilities.
         "cross_entropy": lambda z, y: loss(y, tf.convert_to_tensor(keras.activations.softmax(z).numpy())),
         "cross_entropy_grad": cross_entropy_grad,
     }
@@ -276,7 +276,7 @@ def _sklearn() -> dict[str, Function]:
 
     try:
         from sklearn._loss import HalfMultinomialLoss
-    except ImportError:  # scikit-learn keeps its losses to itself: a later one may have them elsewhere
+    except ImportError:  # the losses are private to scikit-learn: a later version may have moved them
         return {"softmax": softmax}
 
     def both(z: Any, y: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Exact values of whole batches in double-double, and the quantities that an error is judged against.
+"""Exact values of whole batches in double-double, and the quantities that errors are compared with.
 
-The results agree with the oracle's balls to 2^-60 of each value (a test holds this); what a sweep condemns is proved
-again by balls before it is reported. Every form is free of cancellation, as the oracle's.
+The results agree with the oracle's balls to 2^-60 of each value (a test holds this). An error that a sweep finds is
+proved again by balls before it is reported. No formula cancels, as in the oracle.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def _where(condition: npt.NDArray[np.bool_], a: Pair, b: Pair) -> Pair:
 
 @dataclass(frozen=True)
 class Rows:
-    """A batch of logits (N, C), float64, every value finite or −inf with one finite at least in each row."""
+    """A batch of logits (N, C), float64, finite or −inf, with at least one finite value in each row."""
 
     z: Float
 
     @cached_property
     def top(self) -> npt.NDArray[np.intp]:
-        """Which class is the largest, a row."""
+        """The index of the largest class of each row."""
         return self.z.argmax(-1)
 
     @cached_property
@@ -46,7 +46,7 @@ class Rows:
 
     @cached_property
     def d(self) -> Pair:
-        """z − m, exactly; −inf where that overflows: its exponential is 0 all the same."""
+        """z − m, exactly; −inf if that overflows: the exponential is 0 either way."""
         with np.errstate(over="ignore", invalid="ignore"):
             return Pair(*pairs.two_sum(self.z, np.broadcast_to(-self.m[:, None], self.z.shape)))
 
@@ -107,7 +107,7 @@ def vjp(p: Pair, g: Float) -> Pair:
 
 
 def exact_batch(kind: str, z: Float, extra: npt.NDArray[np.generic] | None = None) -> tuple[Pair, Rows]:
-    """Return the results of every row, and the rows with their sums; a row that is NaN by definition is not for it."""
+    """Return the results of every row, and the rows with their sums; no row may be NaN by definition."""
     rows = Rows(z)
     with np.errstate(all="ignore"):
         return _of(kind, rows, extra), rows

@@ -1,4 +1,4 @@
-"""How a target wants to be called, found out by trying: container, one row or a batch, labels, reduction."""
+"""Find out by trying how a target is called: container, one row or a batch, labels, reduction."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from softxent.check.targets import TargetError
 
 __all__ = ["PROPERTY", "Batch", "Failure", "Outcome", "Way", "call_batches", "ended", "find_way"]
 
-# The textbook's rows, and one more: as many classes as rows would hide a wrong axis.
+# The textbook's row among others. With as many classes as rows, a wrong axis would not show.
 PLAIN = np.array([[4.0, -4.0, 3.0, 0.5, 1.25], [1.0, 2.0, 3.0, -1.5, 0.25], [0.5, -0.25, 2.0, 1.0, 3.0]])
 PLAIN_LABELS = np.array([2, 0, 3])
 COTANGENT = np.array([[1.0, -2.0, 0.5, 3.0, 0.25], [0.5, 0.25, -1.0, 2.0, 4.0], [-3.0, 1.5, 1.0, 0.75, -0.5]])
 
 
 class Caller(Protocol):
-    """What calls a target."""
+    """An object that calls a target."""
 
     info: dict[str, Any]
     deaths: list[str]
@@ -31,12 +31,12 @@ class Caller(Protocol):
         """Return the answer to every request."""
 
     def close(self) -> None:
-        """End it."""
+        """End the target's process, if it has one."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that go into one call: first (N, C) in its dtype, extra as the kind says."""
+    """The rows of one call: first (N, C) in its dtype; extra: labels, cotangents, targets or None, as the kind asks."""
 
     first: npt.NDArray[Any]
     extra: npt.NDArray[Any] | None = None
@@ -51,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Way:
-    """How to call it."""
+    """How to call a target."""
 
     container: str
     batched: bool
@@ -62,7 +62,7 @@ class Way:
     select: int | None = None  # which of two results
 
     def requests(self, kind: Kind, batch: Batch, reduction_rows: bool = False) -> list[dict[str, Any]]:
-        """Return the calls that a batch makes: one, or one a row where it takes rows or its result is reduced."""
+        """Return the calls for a batch: one; one per row if the target takes one row or reduces its result."""
         if reduction_rows and self.batched:
             pieces = [batch]
         elif self.elementwise(kind):
@@ -82,7 +82,7 @@ class Way:
         return [self._request(kind, piece) for piece in pieces]
 
     def elementwise(self, kind: Kind) -> bool:
-        """Whether each element is a call of its own: the mean of a loss that every element has shows none of them."""
+        """Whether each element needs a call of its own: a mean over the elements' losses shows no single one."""
         return kind.name == "binary_cross_entropy" and self.reduction != "none"
 
     def _request(self, kind: Kind, piece: Batch) -> dict[str, Any]:
@@ -109,10 +109,10 @@ def _plain_dtype(array: npt.NDArray[Any]) -> Any:
     return np.float32 if array.dtype.names else array.dtype if array.dtype.kind == "f" else np.float64
 
 
-# Why there is no result: its input could not be made; the target raised, for want of memory too; what it returned is
-# not what was wanted; it was stopped; its process died.
+# Why there is no result: "input": the argument could not be made; "raised": the target raised; "memory": it ran out of
+# memory; "shape": it returned something else; "hang": it was stopped; "died": its process died.
 Why = Literal["input", "raised", "memory", "shape", "hang", "died"]
-# The property that it breaks.
+# The property under which each failure is reported.
 PROPERTY: dict[Why, str] = {
     "input": "raises",
     "raised": "raises",
@@ -124,7 +124,7 @@ PROPERTY: dict[Why, str] = {
 
 
 class Failure(NamedTuple):
-    """What is said of a call that gave no result, and why there is none."""
+    """The text about a call that gave no result, and the reason."""
 
     text: str
     why: Why
@@ -134,13 +134,13 @@ TWO_RESULTS = Failure("it returned two results of different shapes; expected one
 
 
 def ended(answer: dict[str, Any]) -> bool:
-    """Whether the process that was called is no more."""
+    """Whether the call ended the target's process."""
     return answer.get("why") in ("hang", "died")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one batch: the results of every row in float64 with the dtype they had, or why there are none."""
+    """The outcome of one batch: each row's result in float64 and the dtype it had, or why there are none."""
 
     value: npt.NDArray[Any] | None
     dtype: str = ""
@@ -152,7 +152,7 @@ class Outcome:
 
     @property
     def error(self) -> str:
-        """What is said of it, "" where there are results."""
+        """The failure's text; "" if there are results."""
         return "" if self.failure is None else self.failure.text
 
 
@@ -167,7 +167,7 @@ def plain(value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def expected_shape(kind: Kind, first: npt.NDArray[Any], *, reduced: bool) -> tuple[int, ...]:
-    """Return the shape that the result of a call has to have."""
+    """Return the shape that the result of a call must have."""
     shape = first.shape
     if kind.result == "row":
         return () if reduced and kind.name == "binary_cross_entropy" else shape
@@ -179,7 +179,7 @@ def expected_shape(kind: Kind, first: npt.NDArray[Any], *, reduced: bool) -> tup
 def call_batches(
     caller: Caller, kind: Kind, way: Way, batches: Sequence[Batch], timeout: float, *, whole: bool = False
 ) -> list[Outcome]:
-    """Return the outcome of every batch; whole: a reduced loss of the whole batch, not a row at a time."""
+    """Return the outcome of every batch; whole: reduce a loss over the whole batch, not row by row."""
     groups = [way.requests(kind, b, whole) for b in batches]
     answers = caller.call([r for g in groups for r in g], timeout)
     outcomes, at = [], 0
@@ -236,12 +236,12 @@ def _misshapen(shape: tuple[int, ...], wanted: tuple[int, ...]) -> Failure:
 
 
 def _near(wanted: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Shapes that say the same: a scalar in an array of one, a column of losses is not one of them."""
+    """Return other shapes that are accepted: (1,) for a scalar and the reverse; never a column of losses."""
     return ((1,),) if wanted == () else ((),) if wanted == (1,) else ()
 
 
 def _times(value: npt.NDArray[Any], n: int, kind: Kind) -> npt.NDArray[Any]:
-    """Undo the mean over the rows in the gradient: batches have 2^k rows, so that this is exact."""
+    """Undo the mean over the rows in the gradient; exact, because batches have 2^k rows."""
     if kind.name != "cross_entropy_grad":
         return value
     if value.dtype.names:
@@ -252,7 +252,7 @@ def _times(value: npt.NDArray[Any], n: int, kind: Kind) -> npt.NDArray[Any]:
 
 
 def plain_batch(kind: Kind, dtype: str = "float64") -> Batch:
-    """Return the benign batch that a way is tried on."""
+    """Return the ordinary batch with which each way of calling is tried."""
     first = PLAIN
     if kind.first == "probabilities":
         first = exact_batch("softmax", PLAIN)[0].hi
@@ -277,7 +277,7 @@ def find_way(
     gradient: str | None = None,
     select: int | None = None,
 ) -> Way | Failure:
-    """Return the way that works, or why none does: the first that is right on a plain batch, else any."""
+    """Return a way of calling that works: the first that is right on an ordinary batch, else any; or why none works."""
     info = caller.info
     needed = 1 if kind.extra is None else 2
     required, unknown = info["parameters"], info["unknown"]
@@ -316,7 +316,7 @@ def find_way(
                         misshapen = found
                     continue
                 usable.append(found)
-                # A function that is right on rows alone is one of rows only if batches give no result of the shape.
+                # Treat it as row-wise only if a batch gives no result of the right shape.
                 if found[0] < 1e-3 and (batched or not any(u[1].batched and u[1].container == name for u in usable)):
                     return misshapen or found[1]
     if misshapen:
@@ -324,19 +324,19 @@ def find_way(
     if usable:
         batched_ways = [u for u in usable if u[1].batched and u[1].labels == "index"]
         return (batched_ways or usable)[0][1]
-    # Who returned something comes closest to a result.
+    # A result of a wrong shape is closer to success than an exception: report that reason first.
     return next(
         (r for r in reasons if r.why == "shape"), reasons[0] if reasons else Failure("no way to call it", "raised")
     )
 
 
 def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
-    """Whether a batch's result has the right numbers in another shape, or on the diagonal of a matrix of the rows."""
+    """Whether a batch's result has the right numbers in another shape, or on the diagonal of an N × N matrix."""
     value = answers[0]["value"]
     if isinstance(value, tuple):
         return False
     if value.shape == (len(exact), len(exact)) and exact.ndim == 1:
-        value = np.diagonal(value)  # a column was added to a row
+        value = np.diagonal(value)  # adding a column to a row made it a matrix
     if value.size != exact.size:
         return False
     return bool(np.allclose(plain(value).ravel(), exact.ravel(), rtol=1e-3, atol=1e-6))
@@ -345,7 +345,7 @@ def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
 def _judged(
     kind: Kind, way: Way, answers: Sequence[dict[str, Any]], exact: Any, reduction: str | None
 ) -> tuple[float, Way] | Failure:
-    """Return how far a way's results are from the exact ones, relative, and the way with its reduction; or why not."""
+    """Return the relative error of a way's results, and the way with its reduction; or why it does not work."""
     if any(isinstance(a["value"], tuple) for a in answers):
         return TWO_RESULTS
     try:

@@ -1,7 +1,7 @@
-"""The adversarial rows: each is here because somebody's softmax was wrong on it, or is bound to be.
+"""The adversarial rows: on each of them some softmax was wrong, or is likely to be.
 
 A row is float64; a check in another dtype rounds it and asks the oracle about the rounded row. Each row has the label
-whose loss and gradient are the point of it.
+for which loss and gradient are difficult.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ MORE = (
     Case("sixteen", (16.0, 16.0, -16.0, 0.0), 3, "powers of two"),
 )
 
-# Rows for the check alone: they are not among the published vectors.
+# Rows that only the check uses: they are not among the published vectors.
 FURTHER = (
     Case("tiny-logits", (1e-30, -2e-30, 3e-30), 1, "what divides by the largest magnitude, or compares with ε"),
     Case("subnormal-logits", (4e-310, -3e-310, 0.0), 0, "subnormal logits are as good as equal"),
@@ -109,7 +109,7 @@ FURTHER = (
 
 
 def rows_for(dtype: np.dtype[np.floating]) -> list[tuple[Case, npt.NDArray[np.floating]]]:
-    """Return the cases in a dtype, with its own largest number; rows that it cannot hold are left out."""
+    """Return the cases in a dtype, with its own largest number; leave out rows that it cannot represent."""
     found = []
     largest = float(np.finfo(dtype).max)
     for case in (*CASES, *MORE, *FURTHER):

@@ -1,4 +1,4 @@
-"""The check itself: stages in order, a report at the end."""
+"""The check itself: run the stages in order and return a report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHOICES = {"reduction": ("none", "mean", "sum"), "rows": ("one", "batch"), "cont
 
 # Seconds for a function that compiles itself, and for each of its calls.
 COMPILING = 60.0
-# Seconds in all for such a function where a quick check is asked for.
+# Seconds for such a function, all calls together, in a quick check.
 COMPILING_QUICKLY = 7.0
 
 
@@ -58,21 +58,21 @@ def check(
     Args:
         target: a function, called in this process; or text as on the command line (`"file.py:function"`,
             `"module:function"`, a built-in name such as `"torch"`), called in a process of its own, which may crash or
-            hang. The class axis is the last one; labels are integers.
+            hang. The last axis is the class axis; labels are integers.
         kind: "softmax", "log_softmax", "logsumexp", "sigmoid", "softmax_jacobian", "softmax_vjp", "cross_entropy",
             "cross_entropy_grad", "cross_entropy_value_and_grad", "binary_cross_entropy" or "linear_cross_entropy";
             guessed from the function's name if None.
         quick: whether to take a few seconds only.
-        from_: "logits" or "probabilities", what a Jacobian or a VJP takes.
+        from_: "logits" or "probabilities", the argument of a Jacobian or a VJP.
         reduction: "none", "mean" or "sum"; found out if None.
-        rows: "one" or "batch", what a call takes; found out if None.
+        rows: "one" or "batch", the rows of a call; found out if None.
         container: "numpy", "torch", "jax", "tensorflow" or "list"; found out if None.
         grad: "autograd" or "complex" (step): check the gradient of the function in place of the function.
-        loss: the function that the target is the gradient of, whatever it is (kind is not needed): both are called with
-            the same arguments, logits and labels or targets, and the loss is differentiated numerically. With
-            grad="autograd" the gradient is that of the target, which may be the loss.
-        timeout: seconds a call.
-        seconds: about how long it may all take.
+        loss: any function of which the target is the gradient (kind is not needed). Both are called with the same
+            arguments, logits and labels or targets, and the loss is differentiated numerically. With grad="autograd"
+            the gradient is that of the target, which may be the loss itself.
+        timeout: seconds per call.
+        seconds: roughly how long the whole check may take.
         progress: called with the name of each stage, and the share of it that is done.
 
     Returns:
@@ -136,7 +136,7 @@ def check(
             "container": container,
             "until": started
             + (seconds or (COMPILING_QUICKLY if compiles else 1.0 if caller.info.get("pair") else 5.0)),
-            # The first compilation may have eaten it all: something has to be measured nevertheless.
+            # The first compilation may have used up all the time: something must be measured all the same.
             "least": 3.0 if compiles else 1.0,
             "gradient": how[0] if how else None,
             "timeout": timeout or (COMPILING if compiles else 2.5 if quick else 20.0),
@@ -182,7 +182,7 @@ def _kind_name(name: str, target: Callable[..., Any] | str, kind: str | None, gr
 
 
 def _gradient_of(kind: str, grad: str | None) -> tuple[str, str] | None:
-    """Return how a gradient is taken, and the kind that it has; None where the function itself is checked."""
+    """Return how the gradient is taken, and its kind; None if the function itself is checked."""
     if grad is None:
         return None
     if grad not in ("autograd", "complex"):
@@ -271,7 +271,7 @@ def _one(
 
 
 def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Progress) -> None:
-    """A function that returns (loss, gradient) is both kinds, and the gradient is that of the loss."""
+    """Check a function that returns (loss, gradient) as both kinds, and that the gradient is that of the loss."""
     reductions = []
     for select, name in enumerate(("cross_entropy", "cross_entropy_grad")):
         part = Report(report.target, name)
@@ -305,7 +305,7 @@ def _both(report: Report, caller: Caller, options: dict[str, Any], budget: float
 
 
 def _pair(report: Report, pair: str, quick: bool, progress: Progress) -> None:
-    """my_softmax_grad takes what my_softmax of the same file returns: its logits' errors are part of the answer."""
+    """Check my_softmax of the same file too: my_softmax_grad takes its output, with the errors that it has."""
     name = pair.rpartition(":")[2]
     part = (
         check(pair, "softmax", quick=True, seconds=1.0, progress=progress)

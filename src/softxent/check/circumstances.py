@@ -1,8 +1,8 @@
-"""When a function is wrong: what all wrong rows have in common, and no right one has.
+"""When a function is wrong: find a property that all wrong rows have, and no right row.
 
-Every row that is judged is counted with what is true of it (its label is class 0, its largest logit is tied, …) and
-with its numbers (classes, rows of the call, largest logit, spread). Where one of them parts the wrong from the right,
-it is the cause or near to it.
+For every judged row its facts are counted (its label is class 0, its largest logit is tied, …), and the ranges of its
+numbers (classes, rows of the call, largest logit, spread). If one of them separates wrong rows from right ones, it is
+the cause or close to it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from softxent.check.report import Diagnosis
 __all__ = ["Circumstances"]
 
 Bools = npt.NDArray[np.bool_]
-# So many wrong rows and right ones at least, before anything is concluded.
+# A conclusion needs at least this many wrong rows, and as many right ones.
 ENOUGH = 4
+# A mistake may stay below the bound in some rows that have it: at most this many per wrong row.
 HIDDEN = 0.25
+# At most this many widths are listed as the wrong ones.
 FEW = 3
-# A mistake of wide rows only: all narrower ones were right, and many widths of them were tried.
+# If only rows wider than this are wrong, and many narrower widths were tried, the width is the cause.
 WIDE = 64
-# A mistake of calls with many rows only.
+# If only calls of more rows than this are wrong, the number of rows is the cause.
 MANY = 24
 NUMBERS = {
     "classes": ("wrong at some widths", "classes"),
@@ -59,10 +61,10 @@ class Circumstances:
 
     wrong: int = 0
     right: int = 0
-    facts: dict[str, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of which it is true
+    facts: dict[str, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows for which the fact holds
     numbers: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)  # wrong: least, most; right
-    widths: dict[int, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows of so many classes
-    calls: dict[int, int] = field(default_factory=dict)  # wrong rows in calls of so many rows
+    widths: dict[int, tuple[int, int]] = field(default_factory=dict)  # wrong and right rows, by number of classes
+    calls: dict[int, int] = field(default_factory=dict)  # wrong rows, by the number of rows in the call
 
     def observe(self, z: npt.NDArray[np.float64], batch: Batch, bad: Bools, *, labels: bool) -> None:
         """Count the rows of one call."""
@@ -75,7 +77,7 @@ class Circumstances:
         self.widths[c] = (of_wrong + int(bad.sum()), of_right + int(n - bad.sum()))
         self.calls[n] = self.calls.get(n, 0) + int(bad.sum())
         top, low = z.max(-1), z.min(-1)
-        spread = top / 2 - low / 2  # halves: the difference of the largest numbers overflows
+        spread = top / 2 - low / 2  # halved, because the difference of the largest numbers overflows
         facts: dict[str, Bools | bool] = {
             "tied": (z == top[:, None]).sum(-1) > 1,
             "negative": top < 0,
@@ -107,9 +109,9 @@ class Circumstances:
             self.numbers[name] = (float(least), float(most), float(right_least), float(right_most))
 
     def explain(self, *, alone: bool) -> Diagnosis | None:
-        """Return what parts the wrong rows from the right ones; None if nothing does, or too few were seen.
+        """Return what separates the wrong rows from the right ones; None if nothing does, or too few were seen.
 
-        alone: whether a row was wrong in a call of its own, so that it is not the number of rows.
+        alone: whether a row was wrong in a call of its own; the number of rows is then not the cause.
         """
         if self.wrong < ENOUGH:
             return None
@@ -118,7 +120,7 @@ class Circumstances:
             return self._said("wrong at some batch sizes", f"only in calls of {fewest} rows and more")
         if self.right < max(ENOUGH, HIDDEN * self.wrong):
             return None
-        # Some rows hide a mistake that they have: the others' error is small there.
+        # A fact need not make every row wrong that has it: in some the error stays below the bound.
         common = {
             k: right for k, (wrong, right) in self.facts.items() if wrong == self.wrong and right <= HIDDEN * wrong
         }

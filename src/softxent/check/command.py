@@ -41,7 +41,7 @@ def run_check(
     except (SoftxentError, MemoryError):
         raise
     except Exception:
-        # A fault of ours: an interpreter that it ends has the exit code of findings.
+        # A bug of softxent: without this the interpreter would end with 1, the exit code of findings.
         traceback.print_exc()
         return 2
 
@@ -78,14 +78,14 @@ def _run(
 
 @contextmanager
 def reading_may_end() -> Iterator[None]:
-    """Let whoever reads stdout (head, less) stop when they have seen enough: the exit code tells of the check."""
+    """Let the reader of stdout (head, less) stop early: the exit code remains that of the check."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes stdout at exit
     except SystemExit as end:
-        # The command line's stdout does so in the error's place: 0 where nobody reads, 2 where it is full.
+        # The command line's stdout exits itself on an error: 0 if nobody reads, 2 if the disk is full.
         if end.code:
             raise
 
@@ -108,7 +108,7 @@ def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None
     from softxent.check.render_text import show
 
     class Output(Console):
-        def on_broken_pipe(self) -> None:  # rich ends the process, with the exit code of findings
+        def on_broken_pipe(self) -> None:  # rich itself would exit with 1, the exit code of findings
             raise BrokenPipeError
 
     console = Output()
@@ -119,7 +119,7 @@ def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None
 
 
 def write(path: Path, content: str) -> None:
-    """Write a file whole, beside itself first; - is stdout."""
+    """Write a file as a whole, through a temporary file beside it; - is stdout."""
     if str(path) == "-":
         sys.stdout.write(content)
         return
@@ -133,7 +133,7 @@ def write(path: Path, content: str) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Yield what draws the stage and its share on stderr, and nothing where that is no terminal."""
+    """Yield a function that draws the stage and its share on stderr; it draws nothing if stderr is not a terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""The league table: several targets, one kind or several, and each one's known losses with their inputs."""
+"""The comparison table: several targets, one kind or several; below it each target's losses with their inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS_COMPARED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "cross
 def compare(
     targets: Sequence[str], kinds: Sequence[str], *, quick: bool = True, **options: Any
 ) -> dict[str, dict[str, Report | str]]:
-    """Return a report, or why there is none, for every kind and target."""
+    """Return for every kind and target a report, or why there is none."""
     table: dict[str, dict[str, Report | str]] = {}
     for kind in kinds:
         table[kind] = {}
@@ -46,7 +46,7 @@ def run_compare(
     markdown: Path | None,
     **options: Any,
 ) -> int:
-    """Print the table; return 0 without findings, 1 with some; refuse in the end a target that could not be checked."""
+    """Print the table; return 0 without findings, 1 with some; at the end, refuse targets that could not be checked."""
     for target in targets:
         if ":" not in target:
             if target not in BUILTINS:
@@ -109,7 +109,7 @@ def _emit(
 
 
 def as_markdown(table: dict[str, dict[str, Report | str]]) -> str:
-    """Return the table, and below it each target's findings and losses with an input."""
+    """Return the table, and below it the findings and losses of each target with an input."""
     targets = list(next(iter(table.values())))
     versions: dict[str, str] = {}
     for row in table.values():

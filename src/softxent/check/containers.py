@@ -1,4 +1,4 @@
-"""NumPy arrays to the arrays that a target wants, and back: NumPy, PyTorch, JAX, TensorFlow, plain lists."""
+"""Convert NumPy arrays to the arrays that a target takes, and back: NumPy, PyTorch, JAX, TensorFlow, lists."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CONTAINERS = ("numpy", "torch", "jax", "tensorflow", "list")
 
 
 class NoResultError(Exception):
-    """What a target returned is no array of numbers, or not the one that was wanted; it did return."""
+    """A target returned, but its result is not an array of numbers, or not of the expected form."""
 
 
 def convert(value: Any, container: str, layout: str | None = None) -> Any:
-    """Return a fresh object of the container with the value; a Python scalar stays what it is."""
+    """Return a new object of the container with the value; return a Python scalar unchanged."""
     if layout is not None and isinstance(value, np.ndarray) and value.ndim in (1, 2):
         return _laid_out(value, container, layout)
     if not isinstance(value, np.ndarray):
@@ -47,7 +47,7 @@ def convert(value: Any, container: str, layout: str | None = None) -> Any:
 
 
 def _laid_out(value: Any, container: str, layout: str) -> Any:
-    """Return the same numbers in another layout in memory; labels have one axis, and no order of axes."""
+    """Return the same numbers in another memory layout; labels have one axis, hence no order of axes."""
     wide = np.full(tuple(2 * n + 3 for n in value.shape), 77).astype(value.dtype)
     between = tuple(slice(1, 1 + n) for n in value.shape)
     if layout == "strided":
@@ -74,7 +74,7 @@ def _laid_out(value: Any, container: str, layout: str) -> Any:
 
 
 def overwrite(given: Any, value: Any) -> bool:
-    """Write other numbers into an argument in place; False where it cannot be written."""
+    """Write other numbers into an argument in place; return False if it is read-only."""
     if isinstance(given, np.ndarray):
         given[...] = value
     elif isinstance(given, list):
@@ -89,7 +89,7 @@ def overwrite(given: Any, value: Any) -> bool:
 
 
 def _convert_bfloat16(value: Any, container: str) -> Any:
-    """bfloat16 travels as float32 in a field of that name."""
+    """Convert bfloat16, which travels as float32 in a structured field named bfloat16."""
     plain = value["bfloat16"].astype(np.float32)
     if container == "torch":
         import torch
@@ -132,7 +132,7 @@ def _array(result: Any) -> Any:
         if len({p.shape for p in parts}) > 1:
             raise NoResultError(f"it returned pieces of unequal shapes: {sorted({p.shape for p in parts})[:4]}")
         return np.array(parts) if parts else np.zeros(0)
-    array = np.array(result)  # a copy: JAX's, TensorFlow's and NumPy's alike
+    array = np.array(result)  # a copy, for JAX, TensorFlow and NumPy alike
     if array.dtype.name == "bfloat16":
         return _bfloat16(array.astype(np.float32))
     if array.dtype == object:
@@ -166,7 +166,7 @@ def snapshot(given: Any) -> Any:
 
 
 def same(before: Any, after: Any) -> bool:
-    """Whether an argument still is what it was."""
+    """Whether an argument is unchanged."""
     if isinstance(before, list):
         return repr(before) == repr(after)
     if isinstance(before, np.ndarray):
@@ -174,7 +174,7 @@ def same(before: Any, after: Any) -> bool:
     if hasattr(before, "detach"):
         after = after.detach()
         return bool(before.shape == after.shape and ((before == after) | (before != before)).all())
-    return True  # JAX's and TensorFlow's arrays cannot be written
+    return True  # the arrays of JAX and TensorFlow are immutable
 
 
 def equal_values(a: Any, b: Any) -> bool:

@@ -1,8 +1,8 @@
-"""Defects that libraries are known by: the call, what is right, the issue; each is run where its library is installed.
+"""Known defects of libraries: the call, the right result, the issue. Each is run if its library is installed.
 
-`softxent check --compare` shows those that are still there. A call is a Python expression, so that what is shown is
-what was run; f64, f32, f16, i8, u8 make an array of the library's own, grad(f, z) is f's gradient by the library's
-autograd. Where mathematics leaves a value open, `policy` says what is taken for right, and why.
+`softxent check --compare` shows those that still exist. A call is a Python expression, so the text that is shown is the
+code that was run. f64, f32, f16, i8, u8 make an array of the library's own; grad(f, z) is f's gradient by the library's
+autograd. If mathematics leaves a value open, `policy` says which value counts as right, and why.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Right = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Defect:
-    """One defect: `call` ought to give `right` (flattened), or to raise where that is None.
+    """One defect: `call` should give `right` (flattened), or raise if `right` is None.
 
-    known: the issue that names it; empty where none was found. needs: an expression without which it cannot be run.
-    raises: it is known to raise; another call that does so has not been run, and says nothing.
+    known: the issue that reports it; empty if none was found. needs: an expression that must succeed before it can be
+    run. raises: the defect is an exception. If another call raises, it counts as not run.
     """
 
     peer: str
@@ -33,7 +33,7 @@ class Defect:
     raises: bool = False
 
 
-# Which libraries' defects are shown for a target: keras comes with TensorFlow, optax is JAX's losses.
+# For each target, the libraries whose defects are shown: Keras comes with TensorFlow, Optax has JAX's losses.
 PEERS = {
     "scipy": ("scipy",),
     "torch": ("torch",),
@@ -62,7 +62,7 @@ SMOOTH = "the smoothing's uniform part is not weighted: (1 − ε) w_y ℓ_y + �
 SOFT = "soft labels' mean divided by the labels' weight, as that of hard labels; documented"
 
 DEFECTS = (
-    # The largest probability's digits: log p = −log1p(Σ e^(z_j − m)) keeps them, x − lse does not.
+    # Digits of the largest probability: log p = −log1p(Σ e^(z_j − m)) keeps them, x − lse loses them.
     Defect("scipy", "log_softmax", "special.log_softmax(f64([40, 0]))", TAIL_64, "scipy#19521"),
     Defect("scipy", "log_softmax", "special.log_softmax(f32([16.942384719848633, 0]))", TAIL_32, "scipy#19521"),
     Defect("torch", "log_softmax", "torch.log_softmax(f64([40, 0]), -1)", TAIL_64, "pytorch#195531"),
@@ -175,10 +175,10 @@ DEFECTS = (
         (-0.6931471805599453, -0.6931471805599453, -inf),
         "jax#16208",
     ),
-    # No class at all.
+    # No classes.
     Defect("scipy", "softmax", "special.softmax(f64([]))", (), "scipy#20399", raises=True),
     Defect("scipy", "log_softmax", "special.log_softmax(f64([]))", (), "scipy#20399", raises=True),
-    # Dtypes: x − max wraps in eight bits; a sum, or 1/S, leaves half precision.
+    # Dtypes: x − max wraps in eight bits; a sum, or 1/S, overflows half precision.
     *(
         Defect(peer, kind, f"{f}({z})", right, "")
         for peer, space in (("scipy", "special"), ("jax", "jax.nn"))
@@ -223,7 +223,7 @@ DEFECTS = (
         "scipy",
         "logsumexp",
         "special.logsumexp([3.06409428, .37251854, 3.87471931], b=[1.88190708, 2.84174795, -.85016884])",
-        # Exact: 1.24521651579073875 to eighteen digits; the issue's own last digits are another library's.
+        # Exact: 1.24521651579073875 to eighteen digits; the last digits in the issue are those of another library.
         (1.2452165157907388,),
         "scipy#22903",
     ),

@@ -1,4 +1,4 @@
-"""The known defects, run: one process a library, which prints what each call gave as JSON."""
+"""Run the known defects: one process per library prints the result of each call as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call gave here: status is "there", "gone", or "not run" with the reason in got."""
+    """The outcome of one call: status is "there", "gone", or "not run" with the reason in got."""
 
     defect: Defect
     status: str
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def run_defects(targets: Sequence[str], kind: str | None = None) -> list[Outcome]:
-    """Run the known defects of the libraries behind the targets, all or one kind's, each library in its own process."""
+    """Run the known defects of the targets' libraries, of all kinds or one, each library in its own process."""
     peers = list(dict.fromkeys(p for t in targets for p in PEERS.get(t, ())))
     outcomes = []
     for peer in peers:
@@ -74,7 +74,7 @@ def _ask(peer: str, numbers: list[int]) -> dict[int, tuple[str, str, str]]:
 
 
 def as_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return the Markdown of what is still there, what is gone, and what could not be run."""
+    """Return Markdown: the defects that are still there, those that are gone, those that could not be run."""
     there = [o for o in outcomes if o.status == "there"]
     lines = ["", f"Known defects of these libraries that are still there: {len(there)}.", ""] if outcomes else []
     if there:
@@ -97,7 +97,7 @@ def as_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def judge(defect: Defect, value: npt.NDArray[Any]) -> bool:
-    """Whether a value is right: two units of its dtype's epsilon, one subnormal; exactly, where that is not finite."""
+    """Whether a value is right: to two epsilons of its dtype, or one subnormal; exactly, if it is not finite."""
     if defect.right is None:
         return False
     import ml_dtypes
@@ -110,7 +110,7 @@ def judge(defect: Defect, value: npt.NDArray[Any]) -> bool:
     allowed = 2 * float(limits.eps) * np.abs(right) + float(limits.smallest_subnormal)
     with np.errstate(invalid="ignore"):
         near = np.abs(got - right) <= allowed
-    # A finite number stays wrong however far off: inf is right only for inf.
+    # inf is right only for inf, however large the finite number beside it.
     return bool(np.all(np.where(np.isfinite(right) & np.isfinite(got), near, got == right)))
 
 
@@ -227,7 +227,7 @@ def _keras() -> Names:
     import keras
 
     names, _ = _tensorflow()
-    copy = lambda v: names["tf"].constant(v.numpy())  # noqa: E731 - a tensor that does not remember its softmax
+    copy = lambda v: names["tf"].constant(v.numpy())  # noqa: E731 - Keras looks up the softmax that made a tensor
     return names | {"losses": keras.losses, "copy": copy}, keras.__version__
 
 

@@ -1,7 +1,7 @@
-"""Which mistake a function makes.
+"""Name the mistake that a function makes.
 
-Its results on discriminating inputs are held against the zoo's models; then come what can be fitted to them, when it is
-wrong, and what the findings themselves say.
+Its results on discriminating inputs are compared with the zoo's models. If none matches, a fit to the results is tried,
+then the circumstances in which they are wrong, then the findings themselves.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from softxent.check.tabulated import tabulated
 __all__ = ["BY_PROPERTY", "FIRST", "by_property", "diagnose"]
 
 
-# Of the rows that were found to be wrong, how many are evidence, and how wide they may be.
+# At most this many of the wrong rows are evidence, and they may be at most this wide.
 MOST_FOUND, WIDEST = 8, 4096
 # Logits that overflow in float32, and in float64.
 MILD = (120.7, 950.3)
 
 
 def diagnose(session: Session | None, report: Report) -> Diagnosis | None:
-    """Return the mistake that the results match; else what the findings themselves say; None if nothing fits."""
+    """Return the mistake that the results match, or the one that the findings name; None if nothing fits."""
     findings = report.findings if session is None else session.findings
     first = by_property(findings, FIRST)
     if first is not None or session is None:
@@ -91,12 +91,12 @@ def probes(session: Session) -> list[Batch]:
         (rng.normal(size=(2, 33)) * 3, [4, 30]),
         (rng.normal(size=(4, 4)), [0, 1, 2, 3]),
         (-8.0 * np.arange(11.0)[None], [3]),
-        # Ladders: unlikely labels, from which a clipped probability shows its bound, and logits that grow.
+        # Ladders: unlikely labels, which show the bound of a clipped probability; and growing logits.
         ([[x, 0.0, x - 2.0] for x in (8.4, 10.3, 12.6, 14.9, 17.3, 19.6, 21.9, 25.0, 31.0, 35.4)], [1] * 10),
         ([[x, 0.0, 1.0] for x in (65.0, 84.0, 95.0, 150.0, 250.0, 400.0, 550.0, 650.0, 704.0, 709.4)], [1, 0] * 5),
     ]
     if session.kind.extra == "target":
-        # Both targets of logits where a softplus turns straight, and where one formula of two is as good as the other.
+        # Logits at which a softplus becomes a straight line, and at which two formulas agree; with both targets.
         far = [9.5, -11.0, 16.0, -18.0, 21.0, -21.0, 24.5, -25.5, 27.0, -28.0, 31.0]
         rows += [([far] * 4, [0, 0, 0, 0])]
     if session.compiles:
@@ -120,7 +120,7 @@ def _gather(session: Session) -> list[Evidence]:
     batches = probes(session)
     reduced = session.kind.result == "scalar" and session.way.reduction != "none"
     found = [] if not reduced else [e for b in batches if len(b) > 1 and (e := _whole(session, b)) is not None]
-    if reduced:  # a call of several rows is made row by row where it is not a whole one
+    if reduced:  # unless it is whole, a call of several rows is made row by row
         batches = [b for b in batches if len(b) == 1]
     batches += _found(session)
     for batch, outcome in zip(batches, session.call(batches), strict=True):
@@ -134,7 +134,7 @@ def _gather(session: Session) -> list[Evidence]:
 
 
 def _whole(session: Session, batch: Batch) -> Evidence | None:
-    """Return the one result of several rows as evidence: mistakes that mix rows show in no row alone."""
+    """Return the reduced result of several rows as evidence: a mistake that mixes rows shows in no single row."""
     outcome = session.call([batch], whole=True)[0]
     if outcome.value is None or np.size(outcome.value) != 1:
         return None
@@ -150,9 +150,9 @@ def _whole(session: Session, batch: Batch) -> Evidence | None:
 
 
 def _found(session: Session) -> list[Batch]:
-    """Return the rows that were found to be wrong, which must be explained as well, and milder ones like them.
+    """Return the rows that were found to be wrong, which must be explained too, and the same rows clipped.
 
-    What is nearly infinite has the same NaN from many a mistake.
+    Near overflow many mistakes give the same NaN.
     """
     batches: list[Batch] = []
     for c in list(session.candidates.values())[:MOST_FOUND]:
@@ -167,9 +167,9 @@ def _found(session: Session) -> list[Batch]:
 
 
 def _other_reduction(session: Session, evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Return the evidence read as if the gradient were that of the other reduction.
+    """Return the evidence as if the gradient were that of the other reduction.
 
-    A wrong gradient can lie nearer to the sum's than to the mean's, which it is meant to be.
+    A gradient that is meant to be the mean's may be so wrong that it is closer to the sum's.
     """
     found = []
     for e in evidence:
@@ -185,7 +185,7 @@ def _shape(session: Session, batch: Batch) -> tuple[int, ...]:
 
 
 def _of_rows(session: Session, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Diagnosis | None:
-    """Every row is right alone, and wrong beside others."""
+    """Return the mistake if every row is right alone and wrong among others."""
     single = [e for e in evidence if len(e.batch) == 1]
     if not single or any(e.wrong.any() for e in single):
         return None
@@ -197,10 +197,10 @@ def _of_rows(session: Session, evidence: Sequence[Evidence], findings: Sequence[
     return Diagnosis(NOT_INDEPENDENT[0], f"{STEPS[session.kind.name]}: each row for itself", NOT_INDEPENDENT[1])
 
 
-# Properties whose findings are numbers, which a mistake may explain.
+# Findings of these properties are numbers, which a model of a mistake may explain.
 NUMERIC = ("accuracy", "overflow", "drift", "reduction", "raises", "batch", "NaN", "−inf", "labels", "dtype")
 
-# What explains itself, whatever the numbers are.
+# These findings explain themselves, whatever the numbers are.
 FIRST = (
     ("hang", "does not return", "A call has an end.", "It did not return in the time that it was given."),
     ("crash", "ends the process", "A function returns or raises.", "The process died in the call."),
@@ -308,12 +308,12 @@ BY_PROPERTY = (
 )
 
 
-# These explain no wrong number on finite input.
+# These do not explain a wrong number on finite input.
 BESIDE = ("NaN", "−inf", "labels", "dtype", "dtype: int", "prints")
 
 
 def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str, str]]) -> Diagnosis | None:
-    """Return what the findings themselves say."""
+    """Return the mistake that the findings themselves name."""
     if table is FIRST:
         for prefix, name, step, sentence in FIRST:
             cause = next((f for f in findings if f.property.startswith(prefix)), None)
@@ -342,13 +342,13 @@ def by_property(findings: Sequence[Finding], table: Sequence[tuple[str, str, str
                 "exp(x) ≤ 1 for x ≤ 0: shift by the largest, or take e^−|z|",
                 f"An exponential overflows, and raises: {overflown.got}.",
             )
-        # A function that is wrong below the threshold as well lacks more than the shift.
+        # If results below the threshold are wrong too, a missing shift does not explain them.
         if prefix == "overflow: threshold" and inaccurate:
             continue
-        # So does one that loses more than small losses, log(1 + x)'s only mistake.
+        # log(1 + x) spoils small losses only; if others are wrong too, it does not explain them.
         if prefix == "accuracy, small losses" and any(f.property == "accuracy, head" for f in findings):
             continue
-        # What is said of several rows holds where each is right alone.
+        # A wrong reduction is the cause only if each row is right alone.
         if prefix == "reduction" and (inaccurate or any(f.property == "overflow" for f in findings)):
             continue
         several = next((f.case for f in findings if f.property == prefix == "reduction" and " rows of " in f.case), "")

@@ -1,4 +1,4 @@
-"""What a mean is divided by in place of N, read off whole calls of several sizes; one row may be wrong as well."""
+"""Find the wrong divisor of a mean from calls with several numbers of rows; a call of one row may be wrong too."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from softxent.check.session import Session
 
 __all__ = ["of_divisors"]
 
-# (N rows, C classes): every N twice, so that the divisor is seen to depend on N alone.
+# (N rows, C classes): every N twice, to see whether the divisor depends on N alone.
 SHAPES = ((1, 4), (1, 9), (2, 5), (2, 8), (3, 5), (3, 9), (4, 6), (4, 7), (8, 5), (8, 9))
 ROUNDING = 1e-13
-# How close a small number that is added to N is the same at every N.
+# The number that is added to N may differ by this share between different N.
 SAME = 1e-3
-# What is added to N against an empty batch, and no miscount.
+# An ε against an empty batch is below this; a miscount is above.
 SMALL = 0.5
 
 
 def of_divisors(session: Session) -> Diagnosis | None:
-    """Return what a loss or a gradient is divided by, where that is all that is wrong; None if it is not."""
+    """Return the divisor of a loss or a gradient if nothing else is wrong; None otherwise."""
     kind, way = session.kind, session.way
     if kind.name not in ("cross_entropy", "cross_entropy_grad") or not way.batched or session.compiles:
         return None

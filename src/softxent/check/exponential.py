@@ -1,7 +1,7 @@
-"""The exponential that a softmax computes, read off its results, and what is wrong with it.
+"""Recover the exponential that a softmax uses from its results, and name its mistake.
 
-For the row [0, x, x], x ≤ 0, the quotient of the two probabilities is the function's own exp(x), whatever the shift
-and the sum are. Its shape tells the mistake: another base, a table, a limit (1 + x/n)^n, a polynomial, a floor.
+For the row [0, x, x], x ≤ 0, the quotient of two probabilities is the function's own exp(x), whatever the shift and the
+sum are. Its shape shows the mistake: another base, a table, a limit (1 + x/n)^n, a polynomial, a floor.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["exponential"]
 
 Float = npt.NDArray[np.float64]
 STEP = "exp(x)"
-# A relative error beyond that of any library's exponential in the dtype.
+# Larger than the relative error of any library's exponential.
 ROUGH = 2.0**-40
 
 
 def exponential(session: Session) -> Diagnosis | None:
-    """Return what is wrong with the exponential of a softmax, a sigmoid or a loss's gradient; None if nothing is."""
+    """Return the mistake in the exponential of a softmax, a sigmoid or a loss's gradient; None if it has none."""
     if session.kind.name not in ("softmax", "sigmoid", "cross_entropy_grad") or session.narrow:
         return None
     x = -np.concatenate([np.arange(1, 257) / 4096, np.arange(1, 161) / 8])
@@ -33,7 +33,7 @@ def exponential(session: Session) -> Diagnosis | None:
         error = f / np.exp(x) - 1
     near = x >= -16
     if not np.isfinite(f).all() or np.abs(error[near]).max() < ROUGH or np.abs(f[0] - 1) > 0.01:
-        return None  # it is right, or something quite different
+        return None  # it is right, or not an exponential at all
     return (
         _base(x, f)
         or _stairs(x, f)
@@ -45,7 +45,7 @@ def exponential(session: Session) -> Diagnosis | None:
 
 def _quotients(session: Session, x: Float) -> Float | None:
     """Return the function's exponentials at 0 and x."""
-    # Three classes: two have a formula of their own in some functions.
+    # Three classes, because some functions have a special formula for two.
     z = np.stack([np.zeros(len(x) + 1), np.concatenate([[0.0], x]), np.concatenate([[0.0], x])], -1)
     kind = session.kind.name
     if kind == "sigmoid":
@@ -66,7 +66,7 @@ def _quotients(session: Session, x: Float) -> Float | None:
 
 
 def _base(x: Float, f: Float) -> Diagnosis | None:
-    """log f = x log b: the base b is a number near e."""
+    """Return another base b: log f = x log b."""
     if (f <= 0).any():
         return None
     slopes = np.log(f) / x
@@ -90,7 +90,7 @@ def _base(x: Float, f: Float) -> Diagnosis | None:
 
 
 def _stairs(x: Float, f: Float) -> Diagnosis | None:
-    """Neighbouring arguments have one and the same value: a table without interpolation."""
+    """Return a table without interpolation: neighbouring arguments have the same value."""
     fine = f[x >= -256 / 4096]
     different = len(np.unique(np.round(fine, 14)))
     if different > len(fine) // 2:
@@ -105,7 +105,7 @@ def _stairs(x: Float, f: Float) -> Diagnosis | None:
 
 
 def _limit(x: Float, f: Float) -> Diagnosis | None:
-    """(1 + x/n)^n for n = 2^k or 10^k."""
+    """Return a limit that is not reached: (1 + x/n)^n for n = 2^k or 10^k."""
     for n in sorted([2.0**k for k in range(1, 31)] + [10.0**k for k in range(1, 10)]):
         with np.errstate(all="ignore"):
             model = np.maximum(1 + x / n, 0) ** n
@@ -117,7 +117,7 @@ def _limit(x: Float, f: Float) -> Diagnosis | None:
 
 
 def _floor(x: Float, f: Float, error: Float) -> Diagnosis | None:
-    """Right near 0, constant or 0 far below."""
+    """Return a floor: the exponential is right near 0, and constant or 0 far below."""
     good = np.abs(error) < 1e-9
     if not good[x > -1].all() or good[-1]:
         return None
@@ -135,7 +135,7 @@ def _floor(x: Float, f: Float, error: Float) -> Diagnosis | None:
 
 
 def _polynomial(x: Float, error: Float) -> Diagnosis | None:
-    """An error that is smooth: a power of x near 0."""
+    """Return a polynomial: the error is smooth, and a power of x near 0."""
     small = np.abs(error[x > -0.07])
     if small.max() < 1e-13 and np.abs(error).max() > 1e-9:
         return Diagnosis(

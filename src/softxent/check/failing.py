@@ -1,4 +1,4 @@
-"""Why a function gives no result on an ordinary batch: what it needs that a batch need not have."""
+"""Why a function fails on an ordinary batch: it needs something that a batch need not have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ __all__ = ["narrow_one_hot"]
 
 
 def narrow_one_hot(caller: Caller, kind: Kind, timeout: float) -> Diagnosis | None:
-    """Return the one-hot matrix that is as wide as the largest label: it fits where the last class has a row."""
+    """Return "one-hot too narrow" if the one-hot matrix is as wide as the largest label, not as the logits.
+
+    Such a function works only if the last class is among the labels.
+    """
     if kind.extra != "label" or len(caller.deaths):
         return None
     z = PLAIN[:3]

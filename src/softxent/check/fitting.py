@@ -1,4 +1,4 @@
-"""What a few numbers fitted to the wrong results say: a factor, a wrong sum, fewer bits, elements set to 0."""
+"""Diagnoses by a fit to the wrong results: a factor, a wrong sum, fewer bits, elements set to 0."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ __all__ = ["differences", "fitted", "narrow", "one_side", "scaled"]
 Float = npt.NDArray[np.float64]
 
 
-# Fewer different numbers than this are no sample of a format; a median error beyond so many roundoffs is none of
-# rounding.
+# Fewer different results than SAMPLE cannot show a format. A median error of more than ROUNDINGS roundoffs has another
+# cause than rounding.
 SAMPLE = 20
 ROUNDINGS = 1000.0
-# Steps of differences and twice as much, the smallest first: what is a multiple for one is so for ten times as much.
+# Steps of differences, and twice as much. A step that fits is fitted by its multiples too, so the smallest is tried
+# first.
 STEPS_OF_DIFFERENCES = (*sorted({m * 10.0**-k for k in range(2, 11) for m in (1.0, 2.0)} | {2.0**-26, 2.0**-17}),)
-# What infinity is replaced by.
+# The numbers by which infinity is replaced, as np.nan_to_num does.
 LARGEST_NUMBERS = [float(np.finfo(t).max) for t in (np.float16, np.float32, np.float64)]
-# Logits up to this are moderate: a branch that is wrong shows there, for either target.
+# A wrong branch shows at logits up to this, for either target.
 MODERATE = 6.0
-# A factor must hold in so many batches of different widths.
+# A factor must hold at this many widths.
 WIDTHS = 3
 
 
 def narrow(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Return the narrow format of which all results for float64 are numbers."""
+    """Return float16, bfloat16 or float32 if all results for float64 are numbers of that format."""
     wide = [e for e in evidence if e.batch.first.dtype == np.float64 and not e.raised and np.isfinite(e.got).all()]
     if not wide:
         return None
@@ -60,7 +61,7 @@ def _usable(evidence: Sequence[Evidence]) -> list[Evidence]:
 
 
 def scaled(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Return the factor, or the wrong reduction, that is all that is wrong."""
+    """Return the factor or the wrong reduction if nothing else is wrong."""
     usable = _usable(evidence)
     if not usable:
         return None
@@ -81,10 +82,10 @@ def scaled(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
 
 
 def differences(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Return the step of a finite difference: its results times the step are multiples of what was subtracted.
+    """Return the step h of a finite difference.
 
-    Two numbers of the same size are multiples of their last bit, and so is their difference; only the division by h
-    hides it.
+    Two numbers of the same size are multiples of their last bit, and so is their difference. The division by h hides
+    that: the results times h are such multiples again.
     """
     if session.kind.name not in ("cross_entropy_grad", "softmax_jacobian"):
         return None
@@ -114,7 +115,7 @@ def differences(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | N
 
 
 def one_side(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Return the branch that is wrong, of a function of single logits: those of one sign, or of one target."""
+    """Return the wrong branch of a function of single logits: one sign of the logits, or one target."""
     if session.kind.name not in ("sigmoid", "binary_cross_entropy"):
         return None
     usable = [e for e in evidence if not e.raised and not e.whole]
@@ -141,7 +142,7 @@ def _probabilities(session: Session, e: Evidence) -> Float:
 
 
 def fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Return what holds of all wrong results: they are 0, or off by one factor a row."""
+    """Return a property of all wrong results: they are largest numbers, or 0, or off by one factor per row."""
     usable = _usable(evidence)
     if not usable:
         return None
@@ -171,7 +172,7 @@ def fitted(session: Session, evidence: Sequence[Evidence]) -> Diagnosis | None:
 
 
 def _reduction(usable: Sequence[Evidence], evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Right for one row, and off by one factor a batch that depends on the number of rows."""
+    """Return a wrong reduction: one row is right, and each batch is off by a factor that depends on its row count."""
     if any(e.wrong.any() for e in evidence if len(e.batch) == 1):
         return None
     for e in usable:

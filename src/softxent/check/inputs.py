@@ -24,7 +24,7 @@ def sample(session: Session, n: int = 4, c: int = 37, dtype: str = "float64", se
 
 
 def dtypes(session: Session) -> str:
-    """float64 in gives float64 out; half precision and integers are told about, and judged generously."""
+    """Check that float64 gives float64; half precision and integers are reported, and judged generously."""
     if session.way.container == "list":
         return "Python lists hold float64"
     detail = []
@@ -33,8 +33,8 @@ def dtypes(session: Session) -> str:
         if outcome.value is not None and outcome.dtype != dtype:
             detail.append(f"{dtype} gives {outcome.dtype}")
             if dtype == "float64":
-                # NumPy keeps the dtype unless it is told otherwise; a framework's float() is the custom of its field
-                # for logits. Nobody makes probabilities narrower on purpose.
+                # NumPy keeps the dtype unless the code changes it. In frameworks, float() on logits is common practice.
+                # Nobody narrows probabilities on purpose.
                 keeps = session.way.container == "numpy" or session.kind.first == "probabilities"
                 add = session.find if keeps else session.note
                 add(
@@ -72,7 +72,7 @@ def _small_types(session: Session) -> None:
         judged = judge(session.kind, batch, outcome.value, worked_in)
         if (judged.ratio > 1).any():
             index = judged.worst(judged.ratio)
-            # Integers are the integers' real values; an int8 wraps, a float16 sum overflows, in many a library.
+            # Integers stand for real numbers. In many libraries int8 wraps and a float16 sum overflows.
             add = session.find if name == "integers" and session.way.container in ("numpy", "list") else session.note
             add(
                 f"dtype: {dtype}",
@@ -86,7 +86,7 @@ def _small_types(session: Session) -> None:
 
 
 def as_bfloat16(rows: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return rows as the check carries bfloat16: float32 numbers in a field of that name."""
+    """Return rows as the check represents bfloat16: float32 numbers in a structured field of that name."""
     plain = np.asarray(rows, np.float32)
     value = np.zeros(plain.shape, np.dtype([("bfloat16", np.float32)]))
     value["bfloat16"] = plain
@@ -94,7 +94,7 @@ def as_bfloat16(rows: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def non_finite(session: Session) -> str:
-    """Masked classes, NaN in one row, and what a row of infinities gives."""
+    """Check masked classes and NaN in one row; note the result of a row of infinities."""
     kind = session.kind
     z = np.array([[-INF, 0.0, 1.0], [2.0, 1.0, 0.5], [0.0, -INF, -INF], [1.0, 3.0, -INF]])
     batch = session.batch(z, np.array([1, 0, 0, 0]))
@@ -114,7 +114,7 @@ def non_finite(session: Session) -> str:
             judged = judge(kind, batch, outcome.value, coarser("float64", outcome.dtype))
             if (judged.ratio > 1).any():
                 index = judged.worst(judged.ratio)
-                # With one-hot labels the frameworks' own losses are NaN there; with integer labels none of them is.
+                # With one-hot labels the frameworks' own losses are NaN here; with integer labels none of them is.
                 add = session.find if session.way.labels == "index" and kind.first == "logits" else session.note
                 add(
                     "−inf",
@@ -168,7 +168,7 @@ def _nan(session: Session) -> None:
 
 
 def small_losses(session: Session) -> str:
-    """A binary loss may lose its small values on one side, where the formula subtracts, and not on both."""
+    """Check that a binary loss keeps its small values: it may lose them for one sign of the logit, not for both."""
     for dtype in session.dtypes:
         z = np.array([[25.0 if dtype == "float32" else 45.0, -25.0 if dtype == "float32" else -45.0]]).astype(dtype)
         batch = Batch(z, (z > 0).astype(dtype))
@@ -190,7 +190,7 @@ def small_losses(session: Session) -> str:
 
 
 def labels_out_of_range(session: Session) -> str:
-    """A label that names no class: refused, NaN, or, worse, another class's result."""
+    """Check labels that name no class: a function should refuse them or give NaN, not another class's result."""
     detail = []
     z = np.array([[4.0, -4.0, 3.0], [1.0, 2.0, 3.5]])
     for label in (3, -1, 7):

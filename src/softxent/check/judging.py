@@ -1,4 +1,4 @@
-"""One batch's results against the exact ones: errors in ulps and as a ratio to the bound that is owed."""
+"""Compare one batch's results with the exact ones: errors in ulps, and as multiples of the error bound."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 
 def coarser(a: str, b: str) -> str:
-    """Return the dtype of the fewer bits: what went in, or what came out; an unknown one counts as float64."""
+    """Return the dtype with fewer bits, that of the input or that of the result; an unknown one counts as float64."""
     return max((a if a in ROUNDOFF else "float64", b if b in ROUNDOFF else "float64"), key=ROUNDOFF.__getitem__)
 
 
@@ -39,12 +39,12 @@ def plain_first(batch: Batch) -> Float:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Errors of every element of a batch's results, and the region that each is in."""
+    """The errors of a batch's results, element by element, and the region of each element."""
 
     value: Float
     exact: Pair
     error: Float
-    ratio: Float  # error / bound owed
+    ratio: Float  # error / bound
     ulps: Float
     spacing: Float  # one ulp
     bound: Float
@@ -71,7 +71,7 @@ def judge(kind: Kind, batch: Batch, value: Float, dtype: str) -> Judgement:
 
 
 def scale_of(kind: Kind, rows: Rows, extra: npt.NDArray[np.generic] | None, exact: Float) -> Float:
-    """Return the numbers whose ulps are counted: the results, or where they cancel by nature their largest terms."""
+    """Return the numbers whose ulps are counted: the results, or their largest terms if these inevitably cancel."""
     if kind.name == "logsumexp":
         return np.maximum(np.abs(rows.m), rows.log_sum.hi)
     if kind.name == "softmax_vjp":
@@ -81,7 +81,7 @@ def scale_of(kind: Kind, rows: Rows, extra: npt.NDArray[np.generic] | None, exac
 
 
 def distance(value: Float, exact: Pair, dtype: str) -> Float:
-    """Return |value − exact|; inf where one is NaN or an infinity that the other is not."""
+    """Return |value − exact|; inf if only one of them is NaN, or infinite."""
     with np.errstate(all="ignore"):
         error = np.abs((value - exact.hi) - exact.lo)
         overflowed = np.abs(exact.hi) >= LARGEST[dtype]

@@ -1,4 +1,4 @@
-"""The kinds of functions that can be checked: what goes in, what comes out of a row, how a name tells the kind."""
+"""The kinds of functions that can be checked: their arguments, their results, and the names that suggest them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["KINDS", "Kind", "guess", "kind_of"]
 class Kind:
     """A kind of function.
 
-    extra: what comes beside the first argument: "label", "cotangent", "target" or None. result: what one row of C
-    classes gives: "row" (C,), "scalar" (), "matrix" (C, C). first: "logits" or "probabilities".
+    extra: the second argument: "label", "cotangent", "target" or None. result: the shape of the result of one row of C
+    classes: "row" (C,), "scalar" (), "matrix" (C, C). first: "logits" or "probabilities".
     """
 
     name: str
@@ -27,7 +27,7 @@ class Kind:
 
     @property
     def exact(self) -> str:
-        """The oracle's name of it."""
+        """The oracle's name for this kind."""
         return f"{self.name}_from_logits" if self.name.startswith("softmax_") and self.first == "logits" else self.name
 
 
@@ -48,7 +48,7 @@ KINDS = {
     )
 }
 
-# The first pattern whose words are all in the name decides.
+# The first pattern whose words all occur in the name decides.
 PATTERNS = (
     (("linear", "cross"), "linear_cross_entropy"),
     (("value", "and", "grad"), "cross_entropy_value_and_grad"),
@@ -81,7 +81,7 @@ PATTERNS = (
 
 
 def kind_of(name: str, from_: str | None = None) -> Kind:
-    """Return the kind of a name; from_ "logits" or "probabilities" where the first argument may be either."""
+    """Return the kind of a name; from_: "logits" or "probabilities", if the kind takes either."""
     name = name.replace("-", "_")
     if name not in KINDS:
         raise TargetError(f"--kind {name}: must be one of {', '.join(KINDS)}")
@@ -98,7 +98,7 @@ def kind_of(name: str, from_: str | None = None) -> Kind:
 
 
 def guess(name: str, parameters: Sequence[str]) -> str | None:
-    """Return the kind that a function's name and number of parameters tell, None where they do not."""
+    """Guess the kind from a function's name and number of parameters; return None if they do not tell."""
     words = name.rpartition(":")[2].rpartition(".")[2].lower()
     parts = set(words.replace("crossentropy", "cross_entropy").split("_"))
     for pattern, kind in PATTERNS:

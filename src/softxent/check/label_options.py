@@ -16,7 +16,7 @@ __all__ = ["OPTIONS", "label_options", "offered"]
 Float = npt.NDArray[np.float64]
 OPTIONS = ("ignore_index", "weight", "label_smoothing")
 EPSILON = 0.1
-# Options are judged on ordinary rows for what they mean, not for their last bits.
+# On ordinary rows, options are judged by their meaning, not by the last bits.
 NEAR = 1e-6
 
 
@@ -29,7 +29,7 @@ def offered(session: Session) -> list[str]:
 
 
 def label_options(session: Session) -> str:
-    """Call with each option, and with two at once; the conventions are PyTorch's."""
+    """Call with each option and with each pair; compare with PyTorch's conventions."""
     names = offered(session)
     batch = session.batch(np.random.default_rng(8).normal(size=(8, 5)) * 2, seed=8)
     labels = np.array([0, 1, 2, 3, 4, 2, 1, 0])
@@ -87,7 +87,7 @@ def label_options(session: Session) -> str:
 def expected(
     losses: Float, labels: npt.NDArray[np.integer[Any]], weight: Float, keywords: dict[str, Any], reduction: str
 ) -> Float:
-    """Return (1 − ε) w_y ℓ_y + ε/C Σ_c w_c ℓ_c of the rows that count; their mean is over Σ w_y."""
+    """Return (1 − ε) w_y ℓ_y + ε/C Σ_c w_c ℓ_c of the rows that are not ignored; the mean divides by Σ w_y."""
     epsilon = keywords.get("label_smoothing", 0.0)
     kept = labels != keywords.get("ignore_index", -100)
     of_label = weight[labels] * losses[np.arange(len(labels)), labels]

@@ -1,4 +1,4 @@
-"""The same numbers in another layout in memory: transposed, strided, backwards, one row repeated, not to be written."""
+"""The same numbers in another memory layout: transposed, strided, reversed, one row repeated, read-only."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LAYOUTS = (
     ("reversed", "an array read backwards"),
     ("readonly", "an array that cannot be written"),
 )
-# Farther apart than this, of the largest, two results of the same numbers are different results.
+# Two results of the same numbers differ if they are further apart than this share of the largest.
 FAR = 1e-5
 
 
 def layouts(session: Session) -> str:
-    """A function of an array is one of its numbers, wherever in memory they lie."""
+    """Check that the result depends on an array's numbers only, not on their place in memory."""
     if session.way.container not in ("numpy", "torch"):
         return "nothing to try"
     ordinary = sample(session, 6, 13) if session.way.batched else sample(session, 1, 13)

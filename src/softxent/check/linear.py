@@ -1,4 +1,4 @@
-"""The linear layer's loss: accuracy at many sizes, with a bias and without, and what it must not keep or misread."""
+"""Check the linear layer's loss: accuracy at many sizes, with a bias and without; kept state; memory layouts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["check_linear"]
 SHAPES = ((3, 4, 5), (1, 1, 2), (8, 16, 10), (2, 64, 33), (5, 3, 129), (64, 8, 7), (4, 300, 20))
 # As many classes as features, as rows, as both; as many rows as features.
 SQUARE = ((3, 8, 8), (7, 4, 7), (6, 6, 6), (5, 5, 9), (2, 130, 130))
-# Beyond the blocks that classes and rows are taken in; costly, and so at one scale only.
+# More classes or rows than one block holds; costly, so at one scale only.
 WIDE = ((8, 6, 300), (8, 4, 1030), (4, 3, 4099), (130, 3, 6), (1030, 2, 3))
 SCALES = (0.1, 1.0, 5.0, 30.0)
 
@@ -31,7 +31,7 @@ SCALES = (0.1, 1.0, 5.0, 30.0)
 def check_linear(
     report: Report, caller: Caller, options: dict[str, Any], budget: float, progress: Callable[[str, float], None]
 ) -> None:
-    """Check linear_cross_entropy(x, weight, labels), and with a bias where it takes one: x (N, D), weight (C, D)."""
+    """Check linear_cross_entropy(x, weight, labels), x (N, D), weight (C, D); with a bias too, if it takes one."""
     started = time.monotonic()
     container = options["container"] or caller.info["containers"][0]
     assert container in CONTAINERS
@@ -70,7 +70,7 @@ def _told(report: Report, name: str, status: str) -> None:
 
 
 class _Sweep:
-    """Calls of all sizes: the worst of each dtype, with a bias and without."""
+    """Calls of all sizes: the worst result of each dtype, with a bias and without."""
 
     def __init__(self, report: Report, head: Head, reduction: str | None) -> None:
         self.report, self.head, self.reduction = report, head, reduction
@@ -79,7 +79,7 @@ class _Sweep:
         self.worst: dict[tuple[str, bool], tuple[float, float, dict[str, Any], str, str, str]] = {}
 
     def judge(self, one: Layer, name: str, dtype: str) -> bool:
-        """Judge one call; return False where there is nothing to go on with."""
+        """Judge one call; return False if the sweep cannot go on."""
         n, bias = len(one.x), one.bias is not None
         name += ", a bias" if bias else ""
         answer = self.head.answers(one)[0]
@@ -122,7 +122,7 @@ class _Sweep:
         return True
 
     def summarise(self) -> None:
-        """Add the worst of each to the report."""
+        """Add the worst result of each dtype to the report."""
         for (dtype, bias), (off, share, given, got, wanted, name) in self.worst.items():
             what = "accuracy, loss with a bias" if bias else "accuracy, loss"
             self.report.measures.append(Measure(what, dtype, self.count, off, share, name, given, got, wanted))
@@ -144,7 +144,7 @@ REDUCED: dict[str, Callable[[Any], Any]] = {"mean": np.mean, "sum": np.sum, "non
 
 
 def _ratio(got: Any, wanted: Any, owed: Any) -> tuple[Any, Any]:
-    """Return each result's error, and the part of what is owed that it is."""
+    """Return each result's error, and its ratio to the error bound."""
     with np.errstate(all="ignore"):
         error = np.abs(np.atleast_1d(got) - np.atleast_1d(wanted))
         ratio = np.where(error == 0, 0, error / np.atleast_1d(owed))

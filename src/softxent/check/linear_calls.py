@@ -1,7 +1,7 @@
-"""Calls of a linear layer's loss, and what is right: logits x Wᵀ + b, exact products and sums of the floats.
+"""Calls of a linear layer's loss, and their right results: of logits x Wᵀ + b, exact products and sums of the floats.
 
-An ordinary implementation rounds the logits in its matrix product: each of them is owed
-(D + 2) u (Σ_d |x_d W_cd| + |b_c|), and the loss what the loss of such logits is owed.
+An ordinary implementation rounds the logits in its matrix product. The error bound of each logit is
+(D + 2) u (Σ_d |x_d W_cd| + |b_c|); the bound of the loss is that of the loss of such logits.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from softxent.check.pairs import Pair, product, total
 
 __all__ = ["Head", "Layer", "bias_of", "exact", "layer", "proved"]
 
-# What a bias of the classes is called.
+# Usual names of a bias of the classes.
 BIASES = ("bias", "b")
-# Labels at both sides of where blocks of classes end.
+# Labels on both sides of the ends of blocks of classes.
 EDGES = (127, 128, 255, 256, 511, 512, 1023, 1024, 2047, 2048, 4095, 4096)
 
 
@@ -37,7 +37,7 @@ class Layer:
     bias: npt.NDArray[Any] | None = None
 
     def described(self) -> dict[str, Any]:
-        """Return the arguments with floats in C99 hex, sixteen rows at most."""
+        """Return the arguments with floats in C99 hex, at most sixteen rows."""
         found: dict[str, Any] = {
             "x": _hex(self.x),
             "weight": _hex(self.weight),
@@ -48,25 +48,25 @@ class Layer:
 
 @dataclass(frozen=True)
 class Head:
-    """How the function is called."""
+    """How a linear layer's loss is called."""
 
     caller: Caller
     container: str
     timeout: float
     bias: str | None  # the parameter's name
-    always: bool = False  # it has no default
+    always: bool = False  # whether the bias has no default
 
     def answers(self, *layers: Layer, **changes: Any) -> list[dict[str, Any]]:
-        """Return the answers to calls, one after the other in the same process while that lives."""
+        """Return the answers to the calls, made one after the other in the same process unless it dies."""
         return self.caller.call([self.request(one) | changes for one in layers], self.timeout)
 
     def value(self, one: Layer) -> Any:
-        """Return the result as float64, None where there is none."""
+        """Return the result as float64; None if there is none."""
         value = self.answers(one)[0].get("value")
         return plain(value) if isinstance(value, np.ndarray) else None
 
     def request(self, one: Layer) -> dict[str, Any]:
-        """Return the call."""
+        """Return the request of a call."""
         bias = one.bias
         if bias is None and self.always:
             bias = np.zeros(len(one.weight), one.weight.dtype)
@@ -79,7 +79,7 @@ class Head:
 
 
 def bias_of(caller: Caller) -> tuple[str | None, bool]:
-    """Return the name of the parameter that takes a bias, None without one; and whether it has to be given."""
+    """Return the name of the parameter that takes a bias, or None; and whether it must be given."""
     required = caller.info["parameters"][3:] + caller.info["unknown"]
     name = next((b for b in BIASES if b in (*required, *caller.info["options"])), None)
     return name, name in required
@@ -88,7 +88,7 @@ def bias_of(caller: Caller) -> tuple[str | None, bool]:
 def layer(
     n: int, d: int, c: int, seed: int, *, bias: bool = False, scale: float = 1.0, dtype: str = "float64"
 ) -> Layer:
-    """Return an ordinary layer; its labels are the first class, the last, those at blocks' ends, and others."""
+    """Return an ordinary layer; its labels are the first class, the last, those at the ends of blocks, and others."""
     rng = np.random.default_rng([seed, n, d, c])
     x, weight = rng.normal(size=(n, d)) * scale, rng.normal(size=(c, d))
     labels = rng.integers(0, c, n)
@@ -100,7 +100,7 @@ def layer(
 
 
 def exact(one: Layer, dtype: str) -> tuple[Any, Any]:
-    """Return each row's loss, by double-double arithmetic, and the error that it is owed in dtype."""
+    """Return each row's loss by double-double arithmetic, and its error bound in dtype."""
     x, weight = (a.astype(np.float64) for a in (one.x, one.weight))
     terms = product(*np.broadcast_arrays(x[:, None], weight[None]))
     z, size = total(terms), np.abs(terms.hi).sum(-1)

@@ -1,4 +1,4 @@
-"""Which mistake a linear layer's loss makes: in its loss, its logits, its bias, its blocks, its rows."""
+"""Name the mistake of a linear layer's loss: in its loss, its logits, its bias, its blocks or its rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from softxent.check.report import Diagnosis
 
 __all__ = ["Tried", "diagnosed"]
 
-# The losses of a layer, its logits x Wᵀ and its bias.
+# A model takes a layer, its logits x Wᵀ and its bias, and returns the rows' losses.
 Model = Callable[[Layer, Any, Any], Any]
 STEP = "z = x Wᵀ + b"
-# Rows and classes that a call may have at least, where more of them go wrong.
+# If only more rows or classes than some number go wrong, and that number is above these, the size is the cause.
 LEAST = (8, 64)
-# (D features, C classes, scale) of the single rows that a mistake is named by.
+# (D features, C classes, scale) of the single rows that are compared with the models.
 SINGLES = (
     (4, 5, 1.0),
     (3, 2, 3.0),
@@ -33,7 +33,7 @@ SINGLES = (
     (4, 33, 1.0),
     (9, 4, 1.0),
 )
-# Classes that a block may hold.
+# Usual numbers of classes in a block.
 BLOCKS = (8, 16, 32, 64, 128, 256, 512, 1000, 1024, 2048, 4096)
 
 
@@ -49,7 +49,7 @@ class Tried:
 
 
 def diagnosed(head: Head, reduction: str, tried: Sequence[Tried]) -> Diagnosis | None:
-    """Return what explains the wrong calls."""
+    """Return the mistake that explains the wrong calls."""
     if not any(t.wrong for t in tried):
         return None
     plain_ones = [t for t in tried if not t.bias]
@@ -59,7 +59,7 @@ def diagnosed(head: Head, reduction: str, tried: Sequence[Tried]) -> Diagnosis |
 
 
 def _square(head: Head, reduction: str, tried: Sequence[Tried]) -> Diagnosis | None:
-    """Return the weight that is not transposed where it has as many classes as features."""
+    """Return the mistake if the weight is not transposed when it is square, C = D."""
     if any(t.wrong != (t.c == t.d) for t in tried if t.d > 1):
         return None
     one = layer(7, 6, 6, 43)
@@ -70,7 +70,7 @@ def _square(head: Head, reduction: str, tried: Sequence[Tried]) -> Diagnosis | N
 
 
 def _of_bias(head: Head, reduction: str, tried: Sequence[Tried]) -> Diagnosis:
-    """Return what is wrong with the bias alone: all is right without one."""
+    """Return the mistake in the bias; without a bias everything is right."""
     models: list[tuple[str, str, Model]] = [
         ("bias missing", "It does not add the bias.", lambda one, z, b: _losses(z, one.labels)),
         (
@@ -116,7 +116,7 @@ def _losses(z: Any, labels: Any) -> Any:
 
 
 def _is(value: Any, losses: Any, reduction: str) -> bool:
-    """Whether a result is that of these losses of the rows."""
+    """Whether a result is the reduction of these losses."""
     if value is None:
         return False
     wanted = losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
@@ -124,11 +124,11 @@ def _is(value: Any, losses: Any, reduction: str) -> bool:
 
 
 def _of_size(tried: Sequence[Tried]) -> Diagnosis | None:
-    """Return what is wrong where only calls with many classes, or with many rows, are."""
+    """Return the mistake if only calls with many classes, or with many rows, are wrong."""
     for axis, name, what in ((1, "wrong at some widths", "classes"), (0, "wrong at some numbers of rows", "rows")):
         wrong = sorted({(t.n, t.c)[axis] for t in tried if t.wrong})
         right = [(t.n, t.c)[axis] for t in tried if not t.wrong]
-        # A mistake at the end of a block shows itself beyond a block, not with three classes.
+        # A mistake at the end of a block shows only beyond a block, not with three classes.
         if wrong and right and wrong[0] > max(right) >= LEAST[axis]:
             many = f"It is right up to {max(right)} {what}, and wrong with {', '.join(map(str, wrong))}"
             return Diagnosis(
@@ -138,7 +138,7 @@ def _of_size(tried: Sequence[Tried]) -> Diagnosis | None:
 
 
 def _of_rows(head: Head, reduction: str) -> Diagnosis:
-    """Return the mistake in the loss of the logits x Wᵀ that explains each row alone; else what else is wrong."""
+    """Return the mistake that explains each row alone, in the loss of the logits x Wᵀ or the logits; else a summary."""
     rng = np.random.default_rng(42)
     evidence: list[Evidence] = []
     given: list[tuple[Any, Any, Any]] = []
@@ -178,7 +178,7 @@ def _unit(a: Any) -> Any:
     return a / np.linalg.norm(a, axis=-1, keepdims=True)
 
 
-# Logits as they are computed wrong, of x (1, D) and weight (C, D).
+# Wrong ways to compute the logits of x (1, D) and weight (C, D).
 LOGITS: tuple[tuple[str, str, Callable[[Any, Any], Any]], ...] = (
     (
         "scaled logits",
@@ -210,7 +210,7 @@ LOGITS: tuple[tuple[str, str, Callable[[Any, Any], Any]], ...] = (
 
 
 def _of_logits(given: list[tuple[Any, Any, Any]], evidence: list[Evidence]) -> Diagnosis | None:
-    """Return the wrong logits whose loss each result is."""
+    """Return the wrong logits that explain every result."""
     for name, sentence, logits in LOGITS:
         losses = [exact_batch("cross_entropy", logits(x, w), y)[0].hi for x, w, y in given]
         if all(np.allclose(e.got, v, rtol=1e-6, atol=1e-6) for e, v in zip(evidence, losses, strict=True)):

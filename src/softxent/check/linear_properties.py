@@ -1,4 +1,4 @@
-"""What a linear layer's loss must not do: keep an earlier weight, or read the buffer in place of the array."""
+"""Check that a linear layer's loss neither keeps an earlier weight nor reads the buffer in place of the array."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from softxent.check.report import Finding, Report
 
 __all__ = ["layouts", "remembers"]
 
-# A shape that no other call has: what is kept by shape is not there yet.
+# No other call has this shape, so nothing is cached for it yet.
 NEW = (5, 11, 13)
 
 
 def remembers(report: Report, head: Head) -> str:
-    """Call with one argument after another changed, in a new array and in place: the result is that of the new one."""
+    """Change each argument in turn, in a new array and in place: the result must be that of the new numbers."""
     seed = 70
     for name in ("weight", "x", *(["bias"] if head.bias else [])):
         n, d, c = NEW
         seed += 1
-        shape = n, d, c + seed  # its own for each argument
+        shape = n, d, c + seed  # a new shape for each argument
         old, other = (layer(*shape, s, bias=head.bias is not None) for s in (seed, seed + 100))
         new = replace(old, **{name: getattr(other, name)})
         first, second, again = head.answers(old, new, old)
@@ -50,7 +50,7 @@ def remembers(report: Report, head: Head) -> str:
 
 
 def layouts(report: Report, head: Head) -> str:
-    """The loss of an array is that of its numbers, wherever in memory they lie."""
+    """Check that the loss depends on the arrays' numbers only, not on their place in memory."""
     if head.container not in ("numpy", "torch"):
         return "nothing to try"
     found = "ok"
@@ -88,7 +88,7 @@ def _value(answer: dict[str, Any], key: str = "value") -> Any:
 
 
 def _reduced(value: Any, losses: Any) -> Any:
-    """Return the losses, or of their mean and their sum the nearer to the value."""
+    """Return the losses; for a reduced value, their mean or their sum, whichever is closer to it."""
     if np.size(value) == len(losses) > 1:
         return losses
     return min((losses.mean(), losses.sum()), key=lambda v: abs(float(np.ravel(value)[0]) - v))

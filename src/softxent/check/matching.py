@@ -1,8 +1,8 @@
-"""Which mistake of the zoo gives a function's results: the one that explains most, and explains it most closely.
+"""Find the mistake of the zoo that explains a function's results: most of them, and most closely.
 
-A row speaks for a model where the truth is elsewhere and the model is where the function is (to a fiftieth of the way
-between them, or eight times the owed error); a row where the function is right speaks against a model that is wrong
-there. Of those that explain about equally much, the closest is named, and those that are equally close beside it.
+A wrong row supports a model if the model agrees with the function there: to a fiftieth of the distance from the model
+to the truth, or to eight times the error bound. A right row contradicts a model that is wrong there. Of the models that
+explain about equally many rows the closest is named, and with it those that are equally close.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from softxent.check.report import Diagnosis
 __all__ = ["Evidence", "matched"]
 
 Float = npt.NDArray[np.float64]
-# At least so much of what is wrong must be explained, and so much of everything.
+# A model must explain at least these shares of the wrong rows and of all rows.
 EXPLAINED = 0.85
 AGREED = 0.8
-# And no more than so much of what is right may be wrong by the mistake.
+# The model may be wrong in at most this share of the right rows.
 CONTRADICTED = 0.1
-# Explaining so much less is explaining about as much; a difference of so many bits is about as close.
+# Scores within ABOUT of the best are compared by closeness; models within BITS of the closest count as equally close.
 ABOUT = 0.05
 EQUAL = 0.005
 ROUNDOFFS = 1.0
 BITS = 2.0
 MOST_BITS = 60.0
-NOWHERE = 7e77  # what a model that fails is said to give
+NOWHERE = 7e77  # stands for the result of a model that raises: no function returns it
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One batch: what came, what is right, how far off is still right, and where it is wrong."""
+    """One batch: the results, the exact values, the error bounds, and where the results are wrong."""
 
     batch: Batch
     got: Float
@@ -47,18 +47,18 @@ class Evidence:
     wrong: npt.NDArray[np.bool_]
     raised: bool
     dtype: str
-    whole: bool = False  # the one result of several rows: their mean or their sum
+    whole: bool = False  # whether the result is one number for several rows: their mean or their sum
 
 
 @dataclass(frozen=True)
 class Match:
-    """How well a model explains: shares of the wrong rows and of all, and how many bits nearer than the truth it is."""
+    """How well a model explains: its shares of the wrong rows and of all rows, and how many bits closer it is."""
 
     mistake: Mistake
     explained: float
     agreed: float
-    bits: float = 0.0
-    exact: float = 0.0  # the share of all numbers that are the model's to a few roundoffs
+    bits: float = 0.0  # the function is this many bits closer to the model than the truth is
+    exact: float = 0.0  # the share of all results that equal the model's to a few roundoffs
     contradicted: float = 0.0  # the share of the right rows where the model is wrong
 
     @property
@@ -68,12 +68,12 @@ class Match:
 
     @property
     def score(self) -> float:
-        """What is explained."""
+        """The two shares, added."""
         return self.explained + self.agreed
 
 
 def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
-    """Return the mistake that explains best, with the names of those that explain equally well."""
+    """Return the mistake that explains best, with the names of others that explain equally well."""
     first = _some_wrong(evidence, 4)
     if not first:
         return None
@@ -105,7 +105,7 @@ def matched(kind: str, evidence: Sequence[Evidence]) -> Diagnosis | None:
 
 
 def _some_wrong(evidence: Sequence[Evidence], rows: int) -> list[Evidence]:
-    """Return the first few wrong ones, as many as hold so many wrong rows."""
+    """Return the first batches with a wrong row, until they hold this many wrong rows."""
     found, count = [], 0
     for e in evidence:
         if e.wrong.any() and count < rows:
@@ -115,7 +115,7 @@ def _some_wrong(evidence: Sequence[Evidence], rows: int) -> list[Evidence]:
 
 
 def _changes(mistake: Mistake, softmax: Any, evidence: Sequence[Evidence]) -> bool:
-    """Whether a change of a function changes anything where the results are wrong."""
+    """Whether the mistake changes the function's results where they are wrong."""
     if mistake.plain is None:
         return True
     plain = replace(mistake, model=mistake.plain)
@@ -136,7 +136,7 @@ Misses = tuple[float, float, float]
 
 
 def _most_misses(evidence: Sequence[Evidence]) -> Misses:
-    """Return how many wrong rows, rows, and right rows a model may miss that still fits."""
+    """Return how many wrong rows, rows in all, and right rows a model may miss and still fit."""
     wrong = right = total = 0
     for e in evidence:
         bad = int(e.wrong.reshape(len(e.got), -1).any(-1).sum())
@@ -148,7 +148,7 @@ def _most_misses(evidence: Sequence[Evidence]) -> Misses:
 def _match(
     mistake: Mistake, softmax: Any, evidence: Sequence[Evidence], most: Misses = (np.inf, np.inf, np.inf)
 ) -> Match | None:
-    """Return how well a model explains; None as soon as it has missed too much to fit."""
+    """Return how well a model explains; None as soon as it has missed too many rows to fit."""
     wrong = explained = agreeing = total = right = contradicting = 0
     compared = []
     for e in evidence:
@@ -159,7 +159,7 @@ def _match(
         near |= (np.isnan(e.got) & ~np.isfinite(value)) | (~np.isfinite(e.got) & np.isnan(value)) | (e.got == value)
         compared.append((e, value, far, off, near))
         if e.raised:
-            # What NumPy answers by inf or NaN in a row, plain Python answers by an exception for the whole call.
+            # Where NumPy puts inf or NaN into one row, plain Python raises for the whole call.
             near = np.broadcast_to(~np.isfinite(value).all(), value.shape)
         n = len(e.got)
         flat, bad = near.reshape(n, -1), e.wrong.reshape(n, -1)
@@ -183,7 +183,7 @@ def _match(
 
 
 def _closeness(compared: Sequence[tuple[Evidence, Float, Float, Float, npt.NDArray[np.bool_]]]) -> tuple[float, float]:
-    """Return by how many bits a model is nearer than the truth, and the share of all numbers that are the model's."""
+    """Return how many bits closer than the truth a model is, and the share of results that equal the model's."""
     bits: list[float] = []
     same = numbers = 0
     with np.errstate(all="ignore"):
@@ -203,7 +203,7 @@ def _values(mistake: Mistake, softmax: Any, e: Evidence) -> Float:
         except (ValueError, IndexError, TypeError):
             return np.full_like(e.got, NOWHERE)
         if e.whole and value.shape == (len(e.batch),):
-            # Which of both a wrong function takes is not to be told from right ones.
+            # Right results do not tell whether a wrong function takes the mean or the sum: take the closer one.
             either = np.array([[value.mean()], [value.sum()]])
             value = either[int(np.argmin(np.nan_to_num(np.abs(either[:, 0] - e.got[0]), nan=np.inf)))]
     return value if value.shape == e.got.shape else np.full_like(e.got, NOWHERE)

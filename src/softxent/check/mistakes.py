@@ -1,8 +1,8 @@
-"""The zoo of classic mistakes: each is the function as somebody writes it, with the step of the derivation it breaks.
+"""The zoo of classic mistakes: each is a function with that mistake, and the step of the derivation that it breaks.
 
 A model takes (z, extra, sm): a batch of logits (or probabilities) in the dtype under test, labels or cotangents, and
-the softmax to build on (shifted, or naive: mistakes come in company). It returns the rows' own results. The first
-that matches names the mistake, so that the particular stands before the general.
+the softmax to build on (shifted, or naive: a second mistake often accompanies the first). It returns the unreduced
+results. The first that matches names the mistake, so specific mistakes come before general ones.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ SHIFTED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "cross_entrop
 class Mistake:
     """A mistake: its name, the step that it breaks, a sentence, and its model.
 
-    plain: the same function without the mistake, where the mistake is a change to it: one that changes nothing is no
-    explanation.
+    plain: the same function without the mistake, if the mistake is a change to one function. A change without effect
+    explains nothing.
     """
 
     name: str
@@ -94,7 +94,7 @@ def exps(z: Any) -> Any:
 
 
 def _in(dtype: Any) -> Callable[[Model], Model]:
-    """Return a model computed in another dtype throughout."""
+    """Return a decorator that computes a model entirely in another dtype."""
 
     def change(model: Model) -> Model:
         def run(z: Any, extra: Any, sm: Any) -> Any:
@@ -107,7 +107,7 @@ def _in(dtype: Any) -> Callable[[Model], Model]:
 
 
 def narrow(what: str, model: Model, step: str) -> Iterator[Mistake]:
-    """NumPy's own arithmetic in fewer bits: sums too, which frameworks add in float32."""
+    """Yield NumPy's own arithmetic in fewer bits, sums included, which frameworks add in float32."""
     for dtype in (np.float16, np.float32):
         name = np.dtype(dtype).name
         yield Mistake(f"{name} arithmetic", step, f"It computes {what} in {name}.", _in(dtype)(model))

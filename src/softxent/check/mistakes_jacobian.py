@@ -23,7 +23,7 @@ def _right(p: Any) -> Any:
 
 
 def _clips() -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Bounds that probabilities are clipped to first: from below, or on both sides."""
+    """Yield clips of the probabilities, from below or on both sides."""
     for low in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 2.0**-23, 2.0**-52):
         for high in (1.0, 1 - low):
             said = f"It clips the probabilities to [{low:g}, {'1' if high == 1.0 else f'1 − {low:g}'}] first."
@@ -31,7 +31,7 @@ def _clips() -> Iterator[tuple[str, Callable[[Any], Any]]]:
 
 
 def _forward(p: Any, h: float) -> Any:
-    """Forward differences along each logit: p_i grows by exp(h δ_ij)/(1 + p_j (e^h − 1))."""
+    """Return forward differences along each logit: the step multiplies p_i by exp(h δ_ij)/(1 + p_j (e^h − 1))."""
     growth = np.expm1(p.dtype.type(h))
     total = 1 + p[:, None, :] * growth
     return p[:, :, None] * (_eye(p) - p[:, None, :]) * growth / total / p.dtype.type(h)

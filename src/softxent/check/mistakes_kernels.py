@@ -1,4 +1,4 @@
-"""Mistakes that a kernel adds to the formula: padding that is counted, a statistic that is kept in fewer bits."""
+"""Mistakes of kernels: padding that is counted in the sum, a statistic that is kept in fewer bits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WIDTHS: tuple[tuple[str, Width], ...] = (
 
 
 def _results(kind: str, d: Any, y: Any, log_sum: Any) -> Any:
-    """Return the results of a kind, of logits and the logarithm of their exponentials' sum."""
+    """Return the results of a kind from d, z minus a shift, and the logarithm of the sum of exp(d)."""
     if kind == "cross_entropy":
         return log_sum[:, 0] - at(d, y)
     log_p = d - log_sum
@@ -43,7 +43,7 @@ def _results(kind: str, d: Any, y: Any, log_sum: Any) -> Any:
 
 
 def _padded(kind: str, width: Width, *, shifted: bool) -> Model:
-    """Padding of logit 0, or of 0 among the logits that are shifted already: one class of the largest logit each."""
+    """Pad with logits 0; shifted: pad the shifted logits with 0, so that each is a class of the largest logit."""
 
     def run(z: Any, y: Any, _s: Any) -> Any:
         n, c = z.shape
@@ -60,7 +60,7 @@ def _padded(kind: str, width: Width, *, shifted: bool) -> Model:
 
 
 def of_kernels(kind: str) -> Iterator[Mistake]:
-    """Mistakes of a kind that is made of exponentials and their sum."""
+    """Yield the mistakes of kernels for a kind that is made of exponentials and their sum."""
     for how, width in WIDTHS:
         for shifted, what in ((False, "logits 0"), (True, "0 where the largest logit is subtracted already")):
             yield Mistake(

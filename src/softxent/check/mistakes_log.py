@@ -16,12 +16,12 @@ STEP_LSE = "lse = m + log S: shift before the exponential, add the shift back af
 
 
 def log_of(z: Any, s: Any) -> Any:
-    """The ordinary log-softmax, or the logarithm of the naive one."""
+    """The ordinary log-softmax; for a naive softmax, its logarithm."""
     return np.log(s(z)) if s is naive else log_shifted(z)
 
 
 def extra_class(z: Any, s: Any) -> Any:
-    """log(1 + Σ exp z), of a sum that starts at exp(0)."""
+    """log(1 + Σ exp z): the sum starts at exp(0)."""
     return np.log1p(np.exp(z).sum(-1)) if s is naive else np.logaddexp(0, base.lse(z))
 
 
@@ -161,7 +161,7 @@ def log_softmax() -> Iterator[Mistake]:
 
 
 def with_epsilon(log: Any, step: str) -> Iterator[Mistake]:
-    """An ε or a clip in the logarithm of the probabilities."""
+    """Mistakes with an ε or a clip in the logarithm of the probabilities."""
     for eps in EPSILONS:
         yield Mistake(
             "ε in the logarithm",

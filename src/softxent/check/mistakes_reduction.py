@@ -1,6 +1,6 @@
-"""Mistakes of several rows that one row does not show: the wrong divisor, rows mixed up, rows left out.
+"""Mistakes that show only with several rows: a wrong divisor, rows mixed up, rows left out.
 
-Where every row is right alone, whole calls of 2 to 8 rows are held against these: reduced losses, and gradients.
+If every row is right alone, calls of 2 to 8 rows are compared with these models of reduced losses and of gradients.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from softxent.check.session import Session
 __all__ = ["SHAPES", "named", "of_several_rows"]
 
 Float = npt.NDArray[np.float64]
-# (N rows, C classes, labels that are rows as well)
+# (N rows, C classes, seed): the labels are also valid row numbers.
 SHAPES = ((2, 5, 0), (3, 5, 1), (4, 7, 2), (7, 8, 3), (8, 9, 4))
-# A model is the function's where it is nearer than this to it, of the way from the right value.
+# A model matches the function if their distance is at most this share of the model's distance from the right value.
 NEAR = 1e-4
 OWN_ROW = "each row's own label, and each row once"
 
@@ -32,7 +32,7 @@ DIVISORS: tuple[tuple[str, Callable[[int], float]], ...] = (
     ("by √N", lambda n: 1 / np.sqrt(n)),
     ("by 1/N: it multiplies", lambda n: float(n)),
 )
-# Other rows' labels: what row i takes.
+# Wrong labels of each row, taken from other rows.
 MISPLACED: tuple[tuple[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]], ...] = (
     ("the label of the row before", lambda y: np.roll(y, 1)),
     ("the label of the row after", lambda y: np.roll(y, -1)),
@@ -44,7 +44,7 @@ MISPLACED: tuple[tuple[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int
 
 
 def of_several_rows(session: Session) -> Diagnosis | None:
-    """Return what a function does to several rows, that is right for each alone; None if nothing fits."""
+    """Return the mistake of a function that is right for each row alone and wrong for several; None if none fits."""
     gradient = session.kind.name == "cross_entropy_grad"
     if not session.way.batched or not (
         gradient or (session.kind.name == "cross_entropy" and session.way.reduction != "none")
@@ -64,7 +64,7 @@ def of_several_rows(session: Session) -> Diagnosis | None:
 
 
 def named(seen: Sequence[tuple[Float, Float, npt.NDArray[np.int64]]], *, gradient: bool) -> Diagnosis | None:
-    """Return what explains whole calls: what came, the rows' log-probabilities, their labels."""
+    """Return the mistake that explains the calls; seen: of each its result, the rows' log-probabilities, the labels."""
     models = _of_gradients if gradient else _of_losses
     tables = [list(models(log_p, y)) for _, log_p, y in seen]
     for column in zip(*tables, strict=True):
@@ -88,7 +88,7 @@ Model = tuple[str, str, Any, Any]
 
 
 def _of_losses(log_p: Float, y: npt.NDArray[np.int64]) -> Iterator[Model]:
-    """Reduced losses: name, sentence, value, and the right one."""
+    """Yield wrong reduced losses: name, sentence, value, and the right value."""
     n = len(y)
     own = -log_p[np.arange(n), y]
     every = -log_p[:, y]
@@ -122,7 +122,7 @@ def _of_losses(log_p: Float, y: npt.NDArray[np.int64]) -> Iterator[Model]:
 
 
 def _of_gradients(log_p: Float, y: npt.NDArray[np.int64]) -> Iterator[Model]:
-    """Gradients of the sum and of the mean: name, sentence, value, and the right one."""
+    """Yield wrong gradients of the sum and of the mean: name, sentence, value, and the right value."""
     n, c = log_p.shape
     p = np.exp(log_p)
     hot = np.eye(c)[y]

@@ -16,7 +16,7 @@ __all__ = ["shifts", "shifts_of"]
 
 Shift = Callable[[Any, Any], Any]
 
-# What is subtracted, (N, 1).
+# Wrong shifts (N, 1), which are subtracted in place of the largest logit.
 SUBTRACTED: tuple[tuple[str, str, Shift], ...] = (
     (
         "shift by the mean",
@@ -46,7 +46,7 @@ LABEL: tuple[tuple[str, str, Shift], ...] = (
         lambda z, y: at(z, y)[:, None],
     ),
 )
-# What is compared with a threshold, before the largest logit is subtracted.
+# The largest logit is subtracted only if one of these exceeds a threshold.
 COMPARED: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("the largest logit of a row", lambda z: z.max(-1, keepdims=True)),
     ("the largest |z| of a row", lambda z: np.abs(z).max(-1, keepdims=True)),

@@ -1,4 +1,4 @@
-"""Mistakes at the end of a slice: rows are taken so many at a time, and the last slice is smaller than the others."""
+"""Mistakes at the end of a slice: rows are processed in slices, and the last one is smaller than the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from softxent.check.session import Session
 __all__ = ["of_buffers", "of_slices"]
 
 Float = npt.NDArray[np.float64]
-# Slices of 2, 4, 8, … rows leave different numbers of these over.
+# Divided into slices of 2, 4, 8, … rows, these numbers leave different remainders.
 ROWS = (100, 129, 203, 1003)
 SIZES = (2, 4, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000)
 NEAR = 1e-5
@@ -27,7 +27,7 @@ def _slices(own: Float, size: int) -> list[Float]:
 
 
 Model = Callable[[Float, int], Any]
-# Of the rows' own losses: name, sentence, the reduced loss.
+# Wrong reductions of the rows' losses: name, sentence, model.
 LOSSES: tuple[tuple[str, str, Model], ...] = (
     (
         "mean of means",
@@ -66,7 +66,7 @@ def _up_to(rows: Float, end: int) -> Float:
     return np.where((np.arange(len(rows)) < end).reshape(-1, *[1] * (rows.ndim - 1)), rows, 0.0)
 
 
-# Of the rows' own results: what stands in their place.
+# Wrong rows of unreduced results: name, sentence, model.
 RESULTS: tuple[tuple[str, str, Model], ...] = (
     (
         "rows missing",
@@ -83,7 +83,7 @@ RESULTS: tuple[tuple[str, str, Model], ...] = (
 
 
 def of_slices(session: Session) -> Diagnosis | None:
-    """Return what goes wrong from slice to slice, where few rows are right; None if nothing fits."""
+    """Return the mistake between slices of a function that is right for few rows; None if none fits."""
     if not session.way.batched or session.way.elementwise(session.kind) or session.pace > 0.1 or session.compiles:
         return None
     reduced = session.way.reduction != "none" and session.kind.result == "scalar"
@@ -116,7 +116,7 @@ def _fits(got: Any, value: Any) -> bool:
     return bool(np.shape(got) == np.shape(value) and np.allclose(got, value, rtol=NEAR, atol=NEAR * size))
 
 
-# Where each row of the results comes from.
+# Rows that are mixed up or missing: name, sentence, the results in their wrong order.
 MOVED: tuple[tuple[str, str, Callable[[Float], Float]], ...] = (
     (
         "one buffer for all rows",
@@ -140,7 +140,7 @@ MOVED: tuple[tuple[str, str, Callable[[Float], Float]], ...] = (
 
 
 def of_buffers(session: Session) -> Diagnosis | None:
-    """Return whose result each row of a batch has; None if nothing fits."""
+    """Return how the rows of a batch are mixed up, or which are missing; None if nothing fits."""
     if not session.way.batched or session.way.reduction != "none" or session.compiles:
         return None
     seen = []

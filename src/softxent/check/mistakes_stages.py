@@ -1,7 +1,7 @@
-"""Mistakes in one stage: the same computation with one intermediate rounded, or its small values set to 0.
+"""Mistakes in one stage of a computation: an intermediate is rounded, or its small values are set to 0.
 
-Each kind is written once as the stages that everybody computes, with a hook after each. A mistake is a hook: "float16
-exponentials" rounds that stage, "float16 from the exponentials on" that stage and those after it.
+Each kind is written once as its usual stages, with a hook after each. A mistake is a hook: "float16 exponentials"
+rounds that stage, "float16 from the exponentials on" rounds that stage and all later ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def narrowed(value: Any, dtype: Any) -> Any:
 
 
 def _sum_of(z: Any, s: Any, hook: Hook) -> tuple[Any, Any, Any]:
-    """Return z − m (z itself without the shift), its exponentials and their sum."""
+    """Return z − m (without the shift, z itself), its exponentials and their sum."""
     z = hook("logits", z)
     d = z if s is naive else hook("differences", z - hook("maximum", z.max(-1, keepdims=True)))
     e = hook("exponentials", np.exp(d))
@@ -117,7 +117,7 @@ Change = Callable[[Any], Any]
 
 
 def _changes() -> Iterator[tuple[str, str, str, Change]]:
-    """Return the changes of one stage that make a mistake of any kind: name, sentence, stage, change."""
+    """Yield the changes of one stage that are a mistake in every kind: name, sentence, stage, change."""
     for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
         yield (
             "a class missing from the sum",
@@ -227,7 +227,7 @@ CHANGES = tuple(_changes())
 
 
 def _names(staged: Staged, extra: Any) -> list[str]:
-    """Return the stages of a computation in their order, without the shift's where it has none."""
+    """Return the stages of a computation in order; without a shift there is no stage for it."""
     seen: list[str] = []
 
     def hook(stage: str, value: Any) -> Any:
@@ -240,7 +240,7 @@ def _names(staged: Staged, extra: Any) -> list[str]:
 
 
 def stages_of(kind: str, step: str) -> Iterator[Mistake]:
-    """Mistakes in one stage of a kind: fewer bits there, from there on or everywhere; small values set to 0."""
+    """Yield the mistakes in one stage of a kind: fewer bits there, from there on or everywhere; small values zeroed."""
     for staged in STAGED[kind]:
         plain = _hooked(staged, (), lambda value: value)
         for mistake in _of_stages(staged, kind, step):
@@ -303,7 +303,7 @@ def _hooked(
 ) -> Callable[[Any, Any, Any], Any]:
     def run(z: Any, extra: Any, s: Any) -> Any:
         if s is naive and where == ("differences",):
-            raise ValueError(where)  # without the shift there are none
+            raise ValueError(where)  # these stages exist only with a shift
         if within is not None:
             z = np.asarray(z).astype(within)
             extra = extra.astype(within) if isinstance(extra, np.ndarray) and extra.dtype.kind == "f" else extra

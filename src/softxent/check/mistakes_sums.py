@@ -1,4 +1,4 @@
-"""Sums and series as they are written wrong: not rescaled, one by one, cut short."""
+"""Wrong sums and series: not rescaled, added one by one, cut short."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["merged", "normalised", "sequential", "series"]
 
 
 def merged() -> Iterator[Mistake]:
-    """Running sums, and sums by tile, that are not rescaled when the maximum changes."""
+    """Yield running sums, and sums by tile, that are not rescaled when the maximum changes."""
     for tile in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
         for which in ("old", "new"):
             yield Mistake(

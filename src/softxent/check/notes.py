@@ -1,4 +1,4 @@
-"""What an ordinary implementation loses within its bound: information, not findings."""
+"""Losses of accuracy within the bound: notes, not findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REGIONS = {"head": "large results", "tail": "small results", "confident": "resul
 
 
 def information(session: Session, measures: Sequence[Measure]) -> None:
-    """Note every region that is within its bound and more than 4 ulps off."""
+    """Note every region that is within its bound, but more than 4 ulps off."""
     for m in measures:
         region = m.property.removeprefix("accuracy, ")
         if m.ulps <= 4 or m.ratio > 1:

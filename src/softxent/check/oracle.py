@@ -1,9 +1,8 @@
 """The exact oracle: every number that it returns is proved to be the true one, correctly rounded.
 
-Each form here is free of cancellation where the mathematics allows it (log1p, the sum of the OTHER exponentials), and
-the precision is doubled until both ends of the ball round to one and the same float64: that is the proof. A number
-that cannot be proved raises `OracleError`; none is guessed. Exponentials below e^−30000 are taken as 0: no dtype
-holds their like.
+Each formula is free of cancellation where mathematics allows it (log1p, the sum of the OTHER exponentials). The
+precision is doubled until both ends of the ball round to the same float64: that is the proof. A number that cannot be
+proved raises `OracleError`; none is guessed. Exponentials below e^−30000 are taken as 0: no dtype can hold them.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _chosen: ModuleType | None = None
 
 
 class OracleError(SoftxentError):
-    """The oracle cannot prove a number, or there is no arithmetic to prove it with."""
+    """The oracle cannot prove a number, or no library of balls is installed."""
 
 
 def use(name: str | None) -> None:
-    """Use "flint" or "mpmath"; None: flint where it is installed."""
+    """Use "flint" or "mpmath"; None: flint if it is installed."""
     global _chosen
     _chosen = None if name is None else importlib.import_module(f"softxent.check.balls_{name}")
     _row.cache_clear()
@@ -70,7 +69,7 @@ class Number:
         return float(self.middle - Fraction(self.hi))
 
     def digits(self, count: int = 40) -> str:
-        """Return so many significant digits (at most 33 of them proved by 2^-110: ask `exact` for more bits)."""
+        """Return count significant digits (2^-110 proves at most 33 of them: ask `exact` for more bits)."""
         if self.middle is None:
             return str(self.hi)
         import decimal
@@ -82,7 +81,7 @@ class Number:
 
 
 def round_to(value: Fraction, bits: int, least: int, most: Fraction) -> Fraction | float:
-    """Return value rounded to nearest even: so many bits, least the exponent of the smallest subnormal."""
+    """Return value rounded to nearest even, to `bits` bits; least: the exponent of the smallest subnormal."""
     if value == 0:
         return Fraction(0)
     size = abs(value)
@@ -97,15 +96,15 @@ def round_to(value: Fraction, bits: int, least: int, most: Fraction) -> Fraction
 
 
 def to_float(value: Fraction) -> float:
-    """Return value correctly rounded to float64, inf where it overflows."""
+    """Return value correctly rounded to float64; inf if it overflows."""
     try:
-        return float(value)  # Python divides integers correctly rounded, subnormal results too
+        return float(value)  # Python's division of integers is correctly rounded, also for subnormal results
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
 
 def settle(build: Callable[[], Sequence[Any]], bits: int = 110) -> list[Number]:
-    """Return build's balls as numbers, each at the first precision that proves it; NaN and ±inf are as they are."""
+    """Return build's balls as numbers, each at the first precision that proves it; NaN and ±inf unchanged."""
     found: dict[int, Number] = {}
     precision = 192
     while precision <= MOST_BITS:
@@ -134,7 +133,7 @@ def _proved(value: Any, bits: int) -> Number | None:
 
 
 class Row:
-    """One row of logits as balls, and what softmax makes of them."""
+    """One row of logits as balls, and the functions of its softmax."""
 
     def __init__(self, z: Sequence[float] | Sequence[Fraction]) -> None:
         self.size = len(z)
@@ -159,7 +158,7 @@ class Row:
         return self.rest if i == self.top else self.total - self.e[i]
 
     def log_p(self, i: int) -> Any:
-        """The log-probability of class i, −inf for an impossible one."""
+        """The log-probability of class i; −inf if it is impossible."""
         return -math.inf if self.d[i] is None else self.d[i] - self.log_total
 
     def loss(self, i: int) -> Any:
@@ -179,7 +178,7 @@ def _ball(v: float | Fraction) -> Any:
 
 
 def _integer(n: int) -> Any:
-    """Return an integer exactly, in pieces that are floats."""
+    """Return an integer exactly, as a sum of floats."""
     b, sign, n = backend(), -1 if n < 0 else 1, abs(n)
     value, shift = b.ball(0.0), b.ball(1.0)
     while n:
@@ -201,8 +200,8 @@ def _undefined(z: Sequence[Any]) -> bool:
 def exact(kind: str, z: npt.ArrayLike | Sequence[Fraction], extra: Any = None, *, bits: int = 110) -> list[Number]:
     """Return the proved results of one row, flat.
 
-    Let z have shape (C,): logits, or probabilities for "softmax_jacobian" and "softmax_vjp" ("…_from_logits" says
-    otherwise). extra: the label (cross_entropy…), the cotangent (vjp) or the targets (binary_cross_entropy).
+    Let z have shape (C,): logits; for "softmax_jacobian" and "softmax_vjp" probabilities, unless "…_from_logits" is
+    added. extra: the label (cross_entropy…), the cotangent (vjp) or the targets (binary_cross_entropy).
 
     >>> [x.hi for x in exact("cross_entropy", [40.0, 0.0], 0)]
     [4.248354255291589e-18]
@@ -264,8 +263,7 @@ def _elementwise(kind: str, z: float, target: float | None) -> Any:
     if kind == "sigmoid":
         return (1 if z >= 0 else e) / (1 + e)
     assert target is not None
-    # log(1 + e^−|z|) + max(z, 0) − t z: for a target on z's side the linear terms are |z| (1 − t), without
-    # cancellation.
+    # log(1 + e^−|z|) + max(z, 0) − t z: if z > 0, the linear terms are |z| (1 − t), without cancellation.
     t = b.ball(target)
     if math.isinf(z):
         return 0.0 if target == (z > 0) else math.inf

@@ -1,8 +1,9 @@
-"""A gradient against the loss that it is said to belong to: no formula is known, so the loss's slopes are the judge.
+"""Compare a gradient with the user's own loss. No formula is known, so the loss's slopes are the judge.
 
-Each element of the gradient is held against the loss's derivative there, taken numerically with an error estimate
-(`softxent.check.numeric`). What is beyond the estimate and an ordinary rounding is a finding; what is too small for the
-estimate is counted and not judged; where the slopes from both sides differ, the loss has a kink, and that is told.
+Each element of the gradient is compared with the loss's derivative there, taken numerically with an error estimate
+(`softxent.check.numeric`). A deviation beyond that estimate and ordinary rounding is a finding. An element that is too
+small for the estimate is counted and not judged. If the slopes from the left and from the right differ, the loss has a
+kink, which is noted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from softxent.check.targets import TargetError
 __all__ = ["Examination", "check_own_loss"]
 
 Float = npt.NDArray[np.float64]
-# Relative rounding errors of a loss from here on are told: it computes in fewer digits than float64 has.
+# A loss with a larger relative rounding error than this computes in fewer digits than float64: a note says so.
 ROUGH = 1e-11
 
 
@@ -35,7 +36,7 @@ class Form:
     """How both functions are called."""
 
     container: str  # of the gradient
-    of_loss: str  # and of the loss, where one is NumPy's and the other a framework's
+    of_loss: str  # of the loss: one may be NumPy's and the other a framework's
     batched: bool
     extra: str  # "none", "labels" or "targets"
     probabilities: bool
@@ -43,7 +44,7 @@ class Form:
 
 @dataclass
 class Examination:
-    """Both functions, how they are called, and what has come of it."""
+    """Both functions, how they are called, and the results so far."""
 
     gradient: Caller
     loss: Caller
@@ -52,13 +53,13 @@ class Examination:
     how: str | None  # "autograd"
     deadline: float
     factor: Callable[[int], float] = lambda _rows: 1.0
-    mean: bool = False  # whether the loss of a batch is the mean of its rows'
+    mean: bool = False  # whether the loss of a batch is the mean over its rows
     measured: list[Measured] = field(default_factory=list)
     silent: dict[str, str] = field(default_factory=dict)  # groups in which the loss gives no number, and why
     rounding: float = 0.0  # of the loss on ordinary rows, relative
 
     def request(self, caller: Caller, call: Call, dtype: str = "float64", **more: Any) -> dict[str, Any]:
-        """Return a call of one of both."""
+        """Return the request that calls one of the two functions."""
         arguments: list[Any] = [call.first.astype(dtype)]
         if call.extra is not None:
             soft = isinstance(call.extra, np.ndarray) and call.extra.dtype.kind == "f"
@@ -67,7 +68,7 @@ class Examination:
         return {"args": arguments, "container": container, "keywords": caller.info["keywords"], **more}
 
     def ask_loss(self, call: Call, *asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the loss's answer, or those to questions about its slopes."""
+        """Return the loss's answer; its answers to the questions about its slopes, if there are any."""
         requests = [self.request(self.loss, call, slopes=a) for a in asked] or [self.request(self.loss, call)]
         return self.loss.call(requests, self.timeout)
 
@@ -76,7 +77,7 @@ class Examination:
         return self.gradient.call([self.request(self.gradient, call, dtype, gradient=self.how)], self.timeout)[0]
 
     def slopes(self, call: Call) -> tuple[tuple[tuple[int, ...], Slope], ...] | str:
-        """Return the loss's slope at each element looked at, or why there are none."""
+        """Return the loss's slope at each compared element, or why there are none."""
         answer = self.ask_loss(call, {"op": "noise"})[0]
         if "error" in answer:
             return str(answer["error"])
@@ -109,7 +110,7 @@ def check_own_loss(
     budget: float,
     progress: Callable[[str, float], None],
 ) -> None:
-    """Hold a gradient against its loss and add to the report."""
+    """Compare a gradient with its loss and add to the report."""
     from softxent.check.diagnosis import BY_PROPERTY, FIRST, by_property
     from softxent.check.own_loss_diagnosis import explain
 
@@ -146,12 +147,12 @@ def check_own_loss(
 
 
 def _find(gradient: Caller, loss: Caller, options: dict[str, Any], deadline: float) -> Examination | Finding:
-    """Return the first way in which the loss gives a number and the gradient its shape: one that agrees, else any."""
+    """Return a form that gives a loss and a gradient of the right shape: the first in which they agree, else any."""
     extras = _extras(gradient, loss)
     known = [*dict.fromkeys([*loss.info["containers"], *gradient.info["containers"]])]
     alike = [(c, c) for c in ([options["container"]] if options["container"] else known)]
     first_of_both = gradient.info["containers"][0], loss.info["containers"][0]
-    # What both are written for, before what either of them may make sense of.
+    # The containers that the two are written for come before others that they may accept.
     pairs = alike if options["container"] else [*dict.fromkeys([first_of_both, *alike])]
     probabilities = options["from"] == "probabilities"
     forms = [
@@ -182,7 +183,7 @@ def _find(gradient: Caller, loss: Caller, options: dict[str, Any], deadline: flo
                 return failed
             continue
         far = _settle(session, first, plain(answer["value"]), options["reduction"])
-        # A function of batches may make sense of a row; who takes batches is judged on batches.
+        # A function of batches may accept a single row as well: it is judged on batches.
         if best is not None and best[1].form.batched and not form.batched:
             continue
         if far < 1e-3:
@@ -197,8 +198,8 @@ def _find(gradient: Caller, loss: Caller, options: dict[str, Any], deadline: flo
 
 
 def _extras(gradient: Caller, loss: Caller) -> tuple[str, ...]:
-    """Return what may stand beside the first argument, the likeliest first, by the numbers and names of parameters."""
-    # A built-in's signature does not tell: some take what comes.
+    """Return the candidates for the second argument, the likeliest first, by the number and names of the parameters."""
+    # A built-in's signature says nothing: some take any arguments.
     parameters = [[] if caller.info["kinds"] else caller.info["parameters"] for caller in (gradient, loss)]
     for caller, name in ((gradient, "the gradient"), (loss, "the loss")):
         more = [*caller.info["parameters"][2:], *caller.info["unknown"]]
@@ -218,7 +219,7 @@ def _extras(gradient: Caller, loss: Caller) -> tuple[str, ...]:
 
 
 def _loss_reason(session: Examination, call: Call) -> str:
-    """Return why the loss cannot be called so; nothing if it can."""
+    """Return why the loss cannot be called in this form; "" if it can."""
     answer = session.ask_loss(call)[0]
     if "error" in answer:
         return str(answer["error"])
@@ -234,7 +235,7 @@ def _loss_reason(session: Examination, call: Call) -> str:
 
 
 def _failure(answer: dict[str, Any], call: Call) -> Failure | None:
-    """Return why an answer is no gradient, None if it is one."""
+    """Return why an answer is not a gradient; None if it is one."""
     if "error" in answer:
         return Failure(answer["error"], answer["why"])
     value = answer["value"]
@@ -246,13 +247,13 @@ def _failure(answer: dict[str, Any], call: Call) -> Failure | None:
 
 
 def _settle(session: Examination, call: Call, got: Float, reduction: str | None) -> float:
-    """Find out what of a batch's loss the gradient is of; return how far it is from the loss's derivative, relative."""
+    """Find out how the gradient reduces a batch's loss; return its relative distance from the loss's derivative."""
     value = plain(session.ask_loss(call)[0]["value"])
     separate = value.size > 1
     if session.form.batched and not separate:
         extra = None if call.extra is None else np.concatenate([call.extra, call.extra])
         answer = session.ask_loss(Call(call.group, np.concatenate([call.first, call.first]), extra))[0]
-        # The mean of the same rows twice is the same.
+        # Repeating the rows doubles a sum and does not change a mean.
         session.mean = "value" in answer and bool(np.abs(plain(answer["value"]) - value) < 0.5 * np.abs(value))
     session.rounding = _rounding(session)
     found = session.slopes(call)
@@ -261,7 +262,7 @@ def _settle(session: Examination, call: Call, got: Float, reduction: str | None)
     slope, here = np.array([s.central for _, s in found]), np.array([got[i] for i, _ in found])
     factors: list[Callable[[int], float]] = [lambda _n: 1.0]
     if session.form.batched and separate:
-        factors.append(lambda n: 1 / n)  # each row's loss: the gradient is that of their sum, or of their mean
+        factors.append(lambda n: 1 / n)  # the loss gives one number per row: the gradient is of their sum or their mean
     if reduction in ("mean", "sum") and session.form.batched and reduction != ("mean" if session.mean else "sum"):
         factors = [(lambda n: 1 / n) if reduction == "mean" else (lambda n: float(n))]
     elif reduction == "sum":
@@ -271,7 +272,7 @@ def _settle(session: Examination, call: Call, got: Float, reduction: str | None)
     far = [f if f == f else float("inf") for f in far]
     best = int(np.argmin(far))
     if far[best] > 1e-3 and len(factors) > 1:
-        # It is neither: its own rows tell whether it divides by their number.
+        # Neither fits. If a row alone has a much larger gradient than in the batch, it divides by the number of rows.
         first = Call(call.group, call.first[:1], None if call.extra is None else call.extra[:1])
         alone = session.ask_gradient(first)
         if "value" in alone and not isinstance(alone["value"], tuple):
@@ -281,9 +282,9 @@ def _settle(session: Examination, call: Call, got: Float, reduction: str | None)
 
 
 def _rounding(session: Examination) -> float:
-    """Return the loss's relative rounding on ordinary rows, four times the worst of a rough one.
+    """Return the loss's relative rounding error on ordinary rows; for a rough loss, four times the worst row's.
 
-    A kink beside one of the rows looks rough too, and must not count.
+    A kink near a single row looks rough too: the loss is rough only if it is rough on every row.
     """
     ordinary = [c for c in session.calls(quick=True) if c.group in ("ordinary rows", "every label")][:5]
     answers = [session.ask_loss(c, {"op": "noise"})[0] for c in ordinary]
@@ -293,7 +294,7 @@ def _rounding(session: Examination) -> float:
 
 
 def _gather(session: Examination, report: Report, asked: list[Call], progress: Callable[[str, float], None]) -> int:
-    """Call both on everything; return how many inputs there was time for."""
+    """Call both functions with every input; return how many inputs there was time for."""
     dtypes = ["float64"] if session.form.container == "list" else ["float64", "float32"]
     for k, call in enumerate(asked):
         if time.monotonic() > session.deadline or len(session.gradient.deaths) >= 4:
@@ -346,7 +347,7 @@ def _purity(session: Examination, report: Report, call: Call) -> None:
 
 
 def _known_loss(session: Examination, report: Report) -> None:
-    """A loss that is the cross-entropy has an oracle of its own."""
+    """If the loss is the cross-entropy, note that its gradient can be checked against exact values."""
     if session.form.extra != "labels" or session.form.probabilities:
         return
     exact = exact_batch("cross_entropy", PLAIN, PLAIN_LABELS)[0].hi

@@ -1,6 +1,6 @@
-"""The rows on which a gradient is held against its own loss.
+"""The rows on which a gradient is compared with its own loss.
 
-All of them are short binary fractions, so that a step away from them is exact, in float32 as well.
+All logits are short binary fractions, so that a step away from them is exact, in float32 as well.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from softxent.check.calling import PLAIN, PLAIN_LABELS
 __all__ = ["Call", "calls", "shown", "steps"]
 
 Float = npt.NDArray[np.float64]
-# Numbers of so many binary places: three-figure ones, and what is 2^-11 of the largest step away, fit into float32.
+# Logits have this many binary places. Up to three figures, they fit into float32 even after a step of 2^-11 of the
+# largest one.
 PLACES = 11
-# Elements of a row at which the derivative is taken.
+# The derivative is taken at this many elements of a row.
 ELEMENTS = 16
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of both functions: (N, C), or (C,) for functions of a row, and what comes beside it."""
+    """One call of both functions: logits (N, C), or (C,) for functions of one row, and the second argument."""
 
     group: str
     first: Float
-    extra: Any = None  # labels (N,) or one of them, targets of the shape of first, or None
+    extra: Any = None  # labels (N,) or one label, targets of the shape of first, or None
 
     @property
     def rows(self) -> int:
@@ -37,7 +38,7 @@ class Call:
         return len(self.first) if self.first.ndim == 2 else 1
 
     def elements(self) -> list[tuple[int, ...]]:
-        """Return the elements to be looked at: all of them in narrow rows, the telling ones in wide rows."""
+        """Return the elements to compare: of a wide row only the extreme ones, some others, and the label."""
         found: list[tuple[int, ...]] = []
         beside: Any = self.extra
         for r in range(self.rows):
@@ -53,7 +54,7 @@ class Call:
 
 
 def calls(extra: str, *, batched: bool, probabilities: bool, quick: bool) -> Iterator[Call]:
-    """Yield the calls, the most telling first. extra: "none", "labels" or "targets"."""
+    """Yield the calls, those that show most first. extra: "none", "labels" or "targets"."""
     for group, rows, labels in _rows(quick=quick):
         if probabilities and group in ("large logits", "a wide spread", "confident rows"):
             continue
@@ -113,14 +114,14 @@ def _beside(extra: str, rows: Float, labels: npt.NDArray[np.int64]) -> Iterator[
         yield labels
     else:
         yield np.asarray(np.arange(rows.shape[1]) == labels[:, None], np.float64)
-        # Soft targets, shorter fractions than the rows' that add up to 1.
+        # Soft targets that add up to 1 exactly: their fractions are shorter than the rows'.
         share = np.floor(256 * _probabilities(np.sin(7 * rows))) / 256
         share[:, 0] += 1 - share.sum(-1)
         yield share
 
 
 def steps(call: Call, *, probabilities: bool) -> Float:
-    """Return the largest step at each element: a power of two; a quarter of the way to 0 and to 1."""
+    """Return the largest step at each element, a power of two: ¼; for probabilities a quarter of the way to 0 or 1."""
     if not probabilities:
         return np.full(call.first.shape, 0.25)
     room = np.where(call.first < 1, np.minimum(call.first, 1 - call.first), call.first)

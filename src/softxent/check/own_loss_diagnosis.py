@@ -1,4 +1,7 @@
-"""Which mistake parts a gradient from its loss, whatever the loss is: a sign, a factor, a missing term, a step."""
+"""Name the mistake by which a gradient differs from its loss's derivative: a sign, a factor, a missing term, a step.
+
+None of the models needs the loss's formula.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ __all__ = ["explain"]
 
 Float = npt.NDArray[np.float64]
 STEP = "∂L/∂z_i, the slope of the loss itself"
-# So many of the telling elements have to be explained.
+# A model must explain this share of the telling elements.
 EXPLAINED = 0.95
 # A factor of a batch's gradient as a function of its N rows and C classes.
 FACTORS: tuple[tuple[str, Callable[[Any, Any], Any]], ...] = (
@@ -52,7 +55,7 @@ def explain(session: Examination, elements: Sequence[Element], findings: Sequenc
 
 
 def _explains(elements: Sequence[Element], model: Float) -> bool:
-    """Whether a model is where the gradient is, at nearly all elements and at those that are wrong."""
+    """Whether a model agrees with the gradient at nearly all elements, and at nearly all of the wrong ones."""
     got, slope = (np.array([getattr(e, name) for e in elements]) for name in ("got", "slope"))
     room = np.array([3 * (e.error + e.owed) for e in elements])
     near = np.abs(got - model) <= np.maximum(room, 0.02 * np.abs(model - slope))
@@ -89,7 +92,7 @@ def _models(session: Examination, wide: Sequence[Element]) -> Iterator[tuple[str
 
 
 def _regularised(wide: Sequence[Element], got: Float, slope: Float) -> Iterator[tuple[str, str, str, Float]]:
-    """A term that grows with the logit itself: of a sum of squares."""
+    """Yield models with a term that grows with the logit: the derivative of a sum of squares."""
     z = np.array([e.call.first[e.index] for e in wide])
     rows = np.array([1.0 / e.call.rows for e in wide])
     for unit, what in ((np.ones_like(z), ""), (rows, "/N")):
@@ -105,7 +108,7 @@ def _classes(e: Element) -> int:
 
 
 def _label(e: Element) -> int | None:
-    """Return the label of an element's row; the likeliest class of its targets."""
+    """Return the label of an element's row; the likeliest class if the row has targets."""
     if e.call.extra is None:
         return None
     own = np.asarray(e.call.extra)[e.index[:-1]] if e.call.first.ndim == 2 else np.asarray(e.call.extra)
@@ -113,7 +116,7 @@ def _label(e: Element) -> int | None:
 
 
 def _at_the_label(wide: Sequence[Element], got: Float, slope: Float) -> Iterator[tuple[str, str, str, Float]]:
-    """Wrong at the label and nowhere else, or everywhere else."""
+    """Yield models that are wrong only at the label, or only at the other classes."""
     if wide[0].call.extra is None:
         return
     hot = np.array([e.index[-1] == _label(e) for e in wide])
@@ -137,7 +140,7 @@ def _at_the_label(wide: Sequence[Element], got: Float, slope: Float) -> Iterator
 
 
 def _differences(session: Examination, wide: Sequence[Element]) -> Iterator[tuple[str, str, str, Float]]:
-    """Differences of the very loss, with a step that people take."""
+    """Yield finite differences of the loss itself, with the usual steps."""
     some = [k for k, e in enumerate(wide) if e.ratio > 1][:6]
     for h in STEPS_OF_DIFFERENCES:
         found: list[Float] = []
@@ -156,7 +159,7 @@ def _differences(session: Examination, wide: Sequence[Element]) -> Iterator[tupl
 
 
 def _by_row(wide: Sequence[Element], got: Float, slope: Float) -> Iterator[tuple[str, str, str, Float]]:
-    """Each row off by one factor, or by one number, of its own."""
+    """Yield models in which each row is off by its own factor, or by its own number."""
     rows = [(id(e.call), e.index[:-1]) for e in wide]
     factors, offsets = np.ones_like(got), np.zeros_like(got)
     for row in set(rows):
@@ -171,7 +174,7 @@ def _by_row(wide: Sequence[Element], got: Float, slope: Float) -> Iterator[tuple
 
 
 def _where(wide: Sequence[Element], wrong: npt.NDArray[np.bool_], got: Float) -> Iterator[tuple[str, str, str, Float]]:
-    """Wrong in some groups of inputs only."""
+    """Yield models that are wrong in one group of inputs only, or only in calls of several rows."""
     of_wrong = {e.call.group for e, bad in zip(wide, wrong, strict=True) if bad}
     of_right = {e.call.group for e, bad in zip(wide, wrong, strict=True) if not bad} - of_wrong
     if len(of_wrong) == 1 and len(of_right) >= 3:

@@ -1,4 +1,4 @@
-"""Start both functions of a check against an own loss, each in a process of its own where it is named in text."""
+"""Start the gradient and the loss of a check, each in a process of its own if it is named by text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from softxent.check.targets import TargetError
 __all__ = ["run"]
 
 Function = Callable[..., Any] | str
-# A gradient of these kinds may be a built-in; its loss is the user's.
+# The target may be a built-in gradient of one of these kinds; the loss is always the user's.
 GRADIENTS = ("gradient", "cross_entropy_grad")
 
 
@@ -26,7 +26,7 @@ def run(
     budget: float,
     progress: Callable[[str, float], None],
 ) -> Report:
-    """Return the report of a gradient that is held against its loss."""
+    """Compare a gradient with its loss and return the report."""
     from softxent.check.own_loss import check_own_loss
 
     if kind is not None and kind.replace("-", "_") not in GRADIENTS:

@@ -1,7 +1,7 @@
-"""What the loss's slopes say of the gradient: it agrees, it differs, or nobody can tell here.
+"""Judge a gradient by its loss's slopes: it agrees, it differs, or the slopes are too rough to tell.
 
-A gradient is owed, with u the unit roundoff: 2^15 u of the element, for exp of rounded differences, and (64 + 4C) u of
-the largest elements that the loss has, because p − y and its like cancel.
+The error bound, with u the unit roundoff: 2^15 u of the element, for exp of rounded differences, plus (64 + 4C) u of
+the largest elements of the gradient, because p − y and the like cancel.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ __all__ = ["Element", "Measured", "judge", "verdict"]
 Float = npt.NDArray[np.float64]
 RELATIVE = 2.0**15
 ABSOLUTE = (64.0, 4.0)
-# An element is judged where an error of so much of it would show.
+# An element is telling if an error of this share of it would show.
 TELLING = 0.01
-# Slopes from both sides that differ by so much of the loss's largest ones, and beyond their errors, are a kink.
+# If the slopes from the left and from the right differ by more than this share of the largest slopes, and by more than
+# their errors, the loss has a kink.
 KINK = 1e-4
 UNIT = ROUNDOFF["float64"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One call: the loss's slopes at some elements, and the gradient of each dtype with the dtype that it came in."""
+    """One call: the loss's slopes at some elements, and for each dtype the gradient and the dtype of the result."""
 
     call: Call
     slopes: tuple[tuple[tuple[int, ...], Slope], ...]
     gradients: dict[str, tuple[Float, str]]
-    factor: float  # the gradient's multiple of the slopes: 1/N of a mean, where the loss gives each row's own
-    rows: int  # what the slopes are divided by: the rows of a mean
+    factor: float  # the gradient is this multiple of the slopes: 1/N if it is that of a mean, and the loss gives rows
+    rows: int  # the slopes are divided by this: the number of rows if the loss is a mean
 
 
 @dataclass(frozen=True)
 class Element:
-    """One element of the gradient in one dtype, beside the loss's derivative there."""
+    """One element of the gradient in one dtype, with the loss's derivative there."""
 
     call: Call
     index: tuple[int, ...]
@@ -52,14 +53,14 @@ class Element:
     got: float
     slope: float
     error: float  # of the slope
-    owed: float  # what the gradient may be off
+    owed: float  # the gradient's error bound
     sides: tuple[float, float]  # the slopes from the left and from the right
     kink: bool
     how: str
 
     @property
     def known(self) -> bool:
-        """Whether the loss has a derivative here that could be taken."""
+        """Whether the loss's derivative could be taken here."""
         return bool(np.isfinite(self.slope) and np.isfinite(self.error))
 
     @property
@@ -69,7 +70,7 @@ class Element:
 
     @property
     def ratio(self) -> float:
-        """How much of what is owed and of the slope's own error it is: a finding beyond 1."""
+        """The deviation as a multiple of the error bound plus the slope's error; above 1 it is a finding."""
         if not self.known or (self.kink and np.isfinite(self.got)):
             return 0.0
         far = abs(self.got - self.slope)
@@ -77,7 +78,7 @@ class Element:
 
 
 def judge(measured: Sequence[Measured]) -> list[Element]:
-    """Return every element with its slope: by complex step where that agrees everywhere with the differences."""
+    """Return every element with its slope: by complex step, if that agrees with differences wherever they are sure."""
     slopes = [s for m in measured for _, s in m.slopes]
     rows = np.array([m.rows for m in measured for _ in m.slopes])
     ordinary = np.array([m.call.group == "ordinary rows" for m in measured for _ in m.slopes])
@@ -125,10 +126,10 @@ def _kink(s: Slope, scale: float) -> bool:
 
 
 def verdict(report: Report, elements: Sequence[Element], *, probabilities: bool) -> None:
-    """Add findings, notes, a line for each group and dtype, and the sentence."""
+    """Add findings, notes, a line for each group and dtype, and the summary."""
     for group, dtype, some in _groups(elements):
         wrong = [e for e in some if e.ratio > 1]
-        # What is wrong in float64 need not be said again of float32.
+        # A group that is wrong in float64 is not reported again for float32.
         if wrong and not (dtype == "float32" and any(f.property == f"gradient, {group}" for f in report.findings)):
             report.findings.append(_finding(group, dtype, wrong, len(some), probabilities=probabilities))
         kinks = [e for e in some if e.kink and np.isfinite(e.got)]
@@ -163,7 +164,7 @@ def _groups(elements: Sequence[Element]) -> Iterator[tuple[str, str, list[Elemen
 
 
 def _finding(group: str, dtype: str, wrong: list[Element], count: int, *, probabilities: bool) -> Finding:
-    """The element that is furthest beyond what is owed."""
+    """Return the finding of the element that exceeds its bound most."""
     e = max(wrong, key=lambda w: w.ratio)
     spacing = float(ulp(np.array(e.slope), dtype))
     far = abs(e.got - e.slope)
@@ -195,7 +196,7 @@ def _kink_note(group: str, kinks: list[Element], *, probabilities: bool) -> Find
 
 
 def _digits(elements: Sequence[Element]) -> str:
-    """Say how many digits are the derivative's, for certain: of the worst of the elements, and of the middle one."""
+    """Say how many digits certainly agree with the derivative: at the worst element, and at the median."""
     off = [max(abs(e.got - e.slope), e.error) / abs(e.slope) for e in elements] or [1.0]
     worst, middle = (int(np.clip(-np.log10(max(v, 1e-16)), 0.0, 16.0)) for v in (max(off), np.median(off)))
     return f"to {worst} digits or more" + (f", half of them to {middle}" if middle > worst else "")

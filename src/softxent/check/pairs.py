@@ -1,8 +1,8 @@
 """Double-double arithmetic on arrays: a number is an unevaluated sum hi + lo of two float64, about 2^-68 right here.
 
-It serves big arrays, where ball arithmetic would take minutes; whatever it condemns is proved again by balls. Knuth's
-TwoSum and Veltkamp's and Dekker's TwoProduct (Dekker, Numer. Math. 18, 1971), and an exponential by table: with
-x = (k + j/64) log 2 + r, |r| ≤ 0.0055, e^x = 2^k · 2^(j/64) · e^r.
+It is for big arrays, for which ball arithmetic would take minutes; every error that it finds is proved again by balls.
+It uses Knuth's TwoSum, Veltkamp's and Dekker's TwoProduct (Dekker, Numer. Math. 18, 1971), and an exponential by table:
+with x = (k + j/64) log 2 + r, |r| ≤ 0.0055, e^x = 2^k · 2^(j/64) · e^r.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def product(a: Float, b: Float) -> Pair:
 
 
 def total(x: Pair) -> Pair:
-    """Return the sum over the last axis, halving it: log2(n) rounds of pair additions."""
+    """Return the sum over the last axis, which each of log2(n) rounds of pair additions halves."""
     n = x.hi.shape[-1]
     if n == 0:
         return pair(np.zeros(x.hi.shape[:-1]))
@@ -117,7 +117,7 @@ def total(x: Pair) -> Pair:
 
 @functools.cache
 def _table() -> tuple[Float, Float, tuple[float, float, float]]:
-    """Return 2^(j/64) as pairs, and log(2)/64 in three parts of which two times any 20-bit integer are exact."""
+    """Return 2^(j/64) as pairs, and log(2)/64 in three parts; the first two times any 20-bit integer are exact."""
     with decimal.localcontext() as context:
         context.prec = 60
         ln2 = decimal.Decimal(2).ln()
@@ -160,7 +160,7 @@ def exp(x: Pair) -> Pair:
 
 
 def expm1(x: Pair) -> Pair:
-    """Return e^x − 1, |x| ≤ 700, right relative to itself."""
+    """Return e^x − 1, |x| ≤ 700, with a small relative error."""
     n, s = _reduced(x)
     return _chosen(n == 0, s, exp(x) - pair(np.ones_like(x.hi)))
 
@@ -176,7 +176,7 @@ def log(x: Pair) -> Pair:
 
 
 def log1p(x: Pair) -> Pair:
-    """Return log(1 + x) for x ≥ 0, right relative to itself, by one Newton step on e^y − 1 = x."""
+    """Return log(1 + x) for x ≥ 0, with a small relative error, by one Newton step on e^y − 1 = x."""
     y = pair(np.log1p(x.hi))
     step = x - expm1(y)
     return y + Pair(step.hi / (1 + x.hi), np.zeros_like(x.hi))

@@ -1,4 +1,4 @@
-"""What is not accuracy: purity, batches, shapes, layouts, dtypes, NaN and infinities, labels out of range."""
+"""The properties other than accuracy: purity, batches, shapes, layouts, dtypes, NaN and infinities, bad labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["run_properties"]
 
 
 def run_properties(session: Session) -> None:
-    """Every property, one after the other; each adds a line to the table."""
+    """Check every property in turn; each adds a line to the table."""
     parts: list[tuple[str, Callable[[Session], str]]] = [
         ("purity: deterministic, no shared buffer", _pure),
         ("batch: a row's result is its own", _batch),
@@ -127,7 +127,7 @@ def _batch(session: Session) -> str:
     sizes = batch_sizes(session)
     for n, c in sizes:
         if session.pace > 0.3 and n > 64:
-            break  # its time grows with the rows' square
+            break  # its time grows with the square of the rows
         for dtype in session.dtypes[: 1 if session.brief and n not in (33, 129) else 2]:
             rows = row_of(session, n, c, dtype, equal=n == EQUAL)
             if session.kind.reducible and session.way.reduction != "none":
@@ -148,7 +148,7 @@ def _batch(session: Session) -> str:
 
 
 def _reduction(session: Session, batch: Batch, dtype: str) -> None:
-    """A reduced loss or gradient of several rows is the mean, or the sum, of the rows' own."""
+    """Check that a reduced loss or gradient of several rows is the mean, or the sum, over the rows."""
     if session.way.reduction == "none":
         return
     outcome = session.call([batch], whole=True)[0]
@@ -185,7 +185,7 @@ def _reduction(session: Session, batch: Batch, dtype: str) -> None:
 
 
 def judge_shape(session: Session, batch: Batch) -> Any:
-    """Return an array of the shape of the rows' own results."""
+    """Return zeros of the shape of the unreduced results."""
     n, c = batch.first.shape
     return np.zeros({"row": (n, c), "matrix": (n, c, c)}.get(session.kind.result, (n,)))
 
@@ -234,7 +234,7 @@ def _shapes(session: Session) -> str:
 
 
 def _of_rows_only(session: Session) -> str:
-    """What a function of one row does with several: refuse, or give something that is no row's result."""
+    """Call a function of one row with several: it should refuse them; note another result."""
     batch = sample(session, 3, 5)
     request = replace(session.way, batched=True, reduction="none")._request(session.kind, batch)
     answer = session.caller.call([request], session.timeout)[0]
@@ -255,7 +255,7 @@ def _of_rows_only(session: Session) -> str:
 
 
 def _square(session: Session) -> None:
-    """A number a row that should have been a column fits where there are as many rows as classes, and goes astray."""
+    """Call with N = C: a per-row number of shape (N,), without keepdims, broadcasts along the classes there."""
     batch = sample(session, 5, 5)
     request = replace(session.way, batched=True, reduction="none")._request(session.kind, batch)
     answer, alone = session.caller.call([request], session.timeout)[0], session.call([batch])[0].value

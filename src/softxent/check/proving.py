@@ -1,4 +1,4 @@
-"""From the worst that was seen to a finding: proved by balls, alone if it fails alone, shrunk to a short input."""
+"""Turn the worst results into findings: proved by balls, of a single row if that fails alone, shrunk to few classes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from softxent.check.session import Candidate, Session, describe
 __all__ = ["prove", "proved_error"]
 
 SECONDS_A_FINDING = 2.0
-# An error of so many times what is owed is none of rounding.
+# An error beyond this multiple of the bound is not rounding.
 ONCE = 16.0
-# More classes than this are proved by the bulk oracle alone: the balls would take minutes.
+# With more classes than this only the bulk oracle is used: balls would take minutes.
 MOST_CLASSES = 20_000
 
 
 def prove(session: Session) -> None:
-    """Turn every candidate into a finding, the worst first; what the balls do not confirm is dropped."""
+    """Turn every candidate into a finding, the worst first; drop those that the balls do not confirm."""
     ordered = sorted(session.candidates.values(), key=lambda c: (-c.ratio, c.property))
     for i, candidate in enumerate(ordered):
         finding = _finding(session, candidate, shrinking=i < 8)
@@ -53,7 +53,7 @@ def _finding(session: Session, candidate: Candidate, *, shrinking: bool) -> Find
 
 
 def _once(session: Session, candidate: Candidate) -> None:
-    """What was far off once, and is right when it is called again, depends on more than its arguments."""
+    """Report a result that was far off once and is right when the call is repeated: the function keeps state."""
     if candidate.ratio < ONCE or any(f.property.startswith("purity: ") for f in session.findings):
         return
     session.find(
@@ -84,7 +84,7 @@ def _state(session: Session, batch: Batch, candidate: Candidate) -> tuple[int, .
 
 
 def _smallest_batch(session: Session, candidate: Candidate) -> tuple[Batch, tuple[int, ...]]:
-    """Return two rows that fail together if two do, else the whole batch."""
+    """Return two rows that fail together, if there are such; else the whole batch."""
     n = len(candidate.batch)
     for other in range(n):
         if other == candidate.row or n == 2:
@@ -128,7 +128,7 @@ def shrink(
 
 
 def _shorter(batch: Batch, element: tuple[int, ...]) -> list[Batch]:
-    """Return the row with a half, a quarter, … one of its classes gone; the worst element's and the label's stay."""
+    """Return the row without a half, a quarter, … one of its classes; the worst element's and the label's stay."""
     c = batch.first.shape[1]
     keep = {e for e in element[1:] if e < c}
     keep.add(int(np.argmax(plain_first(batch)[0])))

@@ -1,8 +1,12 @@
-"""What a function keeps between calls: an earlier result, a running maximum, a gradient that adds up.
+"""Find state that a function keeps between calls: an earlier result, a running maximum, a gradient that adds up.
 
-Four questions. The first calls of all are made again at the end; an array gets other numbers in place; equal calls that
-differ are made again in a new process, after a call with other numbers, which chance does not see; and what was wrong
-once and is right when it is called again is told apart from what is always wrong.
+Four tests:
+
+- The very first calls are repeated at the end.
+- An array gets other numbers in place.
+- If equal calls differ, they are repeated in a new process after a call with other numbers: kept state depends on
+  those numbers, a random result does not.
+- A result that is wrong once, and right when the call is repeated, is distinguished from one that is always wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from softxent.check.session import Session
 __all__ = ["STATE", "again", "first_calls", "keeps_state", "reused"]
 
 STATE = "purity: state"
-# So many times what is owed is no rounding that depends on where an array lies in memory.
+# A rounding that depends on where an array lies in memory stays below this multiple of the bound.
 PLAIN = 4.0
 Calls = list[tuple[Batch, npt.NDArray[Any]]]
 
@@ -43,7 +47,7 @@ def first_calls(session: Session) -> Calls:
 
 
 def again(session: Session, before: Calls) -> None:
-    """Make the first calls once more: their results are what they were."""
+    """Repeat the first calls; it is a finding if a result has changed."""
     if any(f.property in (STATE, "purity: deterministic", "hang", "crash") for f in session.findings):
         return
     for batch, first in before:
@@ -67,7 +71,7 @@ def again(session: Session, before: Calls) -> None:
 
 
 def reused(session: Session) -> None:
-    """Give the same array other numbers in place: the result is that of the new ones."""
+    """Put other numbers into the same array; it is a finding if the result is not that of the new numbers."""
     if session.way.container in ("jax", "tensorflow") or session.compiles:
         return
     width = 1 if session.way.elementwise(session.kind) else 9
@@ -75,13 +79,13 @@ def reused(session: Session) -> None:
     other = Batch(other.first, batch.extra)
     _refilled(session, batch, other, *(session.way.requests(session.kind, b)[0] for b in (batch, other)))
     if session.way.batched and session.way.reduction == "none" and not session.way.gradient:
-        # A function of batches may go another way with one row, and keep something there only.
+        # A function of batches may have a branch for one row, and keep state only there.
         way = replace(session.way, batched=False)
         _refilled(session, batch, other, *(way.requests(session.kind, b)[0] for b in (batch, other)))
 
 
 def _refilled(session: Session, batch: Batch, other: Batch, request: dict[str, Any], new: dict[str, Any]) -> None:
-    """Make a call, and the same with the new numbers in its first argument."""
+    """Make a call, then the same call with the new numbers in its first argument."""
     answer = session.caller.call([request | {"reuse": new["args"]}], session.timeout)[0]
     right = session.caller.call([new], session.timeout)[0].get("value")
     got, old = answer.get("reused"), answer.get("value")
@@ -91,12 +95,12 @@ def _refilled(session: Session, batch: Batch, other: Batch, request: dict[str, A
         return
     stale = np.array_equal(got, old)
     if np.allclose(got, right, rtol=1e-5, atol=1e-9, equal_nan=True):
-        # New numbers in a new array give the old result as well: it is kept by shape, or the function is a constant.
+        # If new numbers in a new array give the old result too, it is cached by shape, or the function is constant.
         first = session.call([batch])[0].value
         if not stale or first is None or (judge(session.kind, batch, first, "float32").ratio > 1).any():
             return
         if old.size != first.size or not np.allclose(old.ravel(), first.ravel(), rtol=1e-5, atol=1e-9):
-            return  # one row in place of a batch is something else to it
+            return  # for one row in place of a batch the function computes something else
     at = int(np.argmax(np.abs(got - right)))
     session.find(
         STATE,
@@ -110,9 +114,9 @@ def _refilled(session: Session, batch: Batch, other: Batch, request: dict[str, A
 
 
 def keeps_state(session: Session, request: dict[str, Any], values: Sequence[npt.NDArray[Any]]) -> bool:
-    """Whether equal calls differ by memory: they grow steadily, or show what the call before them was given.
+    """Whether equal calls differ because of kept state: they grow steadily, or depend on the call before them.
 
-    Chance, whatever its seed is, does not depend on the numbers of an earlier call.
+    A random result, whatever its seed, does not depend on the numbers of an earlier call.
     """
     steps = [np.asarray(b - a, np.float64) for a, b in itertools.pairwise(values)]
     if (

@@ -1,4 +1,4 @@
-"""The report as one self-contained page, and as a fragment for a notebook: no script, no font, nothing fetched."""
+"""The report as one self-contained page, and as a fragment for a notebook: no script, no font, nothing loaded."""
 
 from __future__ import annotations
 

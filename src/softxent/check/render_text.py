@@ -26,7 +26,7 @@ def number(value: float | None) -> str:
 def paste(given: dict[str, Any], digits: int | None = None) -> str:
     """Return an input as decimal text that can be pasted: the shortest that gives the same floats.
 
-    digits: so many significant ones only, to be looked at and not pasted.
+    digits: the number of significant digits, for text that is only read, not pasted.
     """
     return ", ".join(f"{name} = {_decimal(value, digits)}" for name, value in given.items())
 
@@ -125,7 +125,7 @@ def _tables(report: Report, console: Any) -> None:
 
 
 def _notes(report: Report, console: Any) -> None:
-    """Print what is no finding: a line for what both dtypes share, the last one's input below it."""
+    """Print the notes: one line for both dtypes, and below it the input of the last one."""
     from rich.markup import escape
 
     groups: dict[tuple[str, str], list[Finding]] = {}

@@ -1,4 +1,4 @@
-"""What a check found: records, no printing."""
+"""The records of a check's results; nothing here prints."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Finding:
     """One thing that is wrong (in `findings`), or that is worth knowing (in `notes`).
 
     Attributes:
-        property: what was held against it, such as "accuracy, head".
-        case, dtype: which case of it, and in which dtype.
+        property: the property that was checked, such as "accuracy, head".
+        case, dtype: the case of the input, and its dtype.
         input: the arguments, floats as C99 hex.
         got, expected: the element as text.
-        ulps, bound: its error and what an ordinary correct implementation is owed, in ulps of the exact value.
-        message: what is to be said of it.
+        ulps, bound: its error, and the error bound of an ordinary correct implementation, in ulps of the exact value.
+        message: one sentence about it.
     """
 
     property: str
@@ -32,7 +32,7 @@ class Finding:
     message: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in JSON's types: infinite and NaN numbers as text."""
+        """Return the finding in JSON's types: infinite and NaN numbers as text."""
         return {k: _plain(v) for k, v in asdict(self).items()}
 
 
@@ -41,7 +41,7 @@ class Diagnosis:
     """The classic mistake whose results match.
 
     Attributes:
-        name: the mistake's.
+        name: the name of the mistake.
         step: the step of the derivation that it breaks.
         sentence: what it does.
         alternatives: the names of others that would explain the results equally well.
@@ -85,12 +85,12 @@ class Report:
         findings, notes: what is wrong, and what is worth knowing.
         diagnosis: the classic mistake whose results match, or None.
         measures: the worst error of each region in each dtype.
-        properties: what else was tried: its name, "ok", "finding" or "note", and a detail.
-        coverage: what was tried, in words.
-        summary: the verdict without findings, where errors are not counted in ulps.
+        properties: the other properties: for each its name, "ok", "finding" or "note", and a detail.
+        coverage: the inputs that were tried, in words.
+        summary: the verdict if there are no findings, and errors are not counted in ulps.
         calling: how the target was called.
-        oracle, versions: what computed the truth, and the versions of the libraries.
-        seconds: how long it took.
+        oracle, versions: the arithmetic of the exact values, and the versions of the libraries.
+        seconds: how long the check took.
     """
 
     target: str
@@ -101,7 +101,7 @@ class Report:
     measures: list[Measure] = field(default_factory=list)
     properties: list[tuple[str, str, str]] = field(default_factory=list)  # property, "ok" | "finding" | "note", detail
     coverage: list[str] = field(default_factory=list)
-    summary: str = ""  # the verdict without findings, where errors are not counted in ulps
+    summary: str = ""  # the verdict if there are no findings, and errors are not counted in ulps
     calling: str = ""
     oracle: str = ""
     versions: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Calls of a target from outside: in a process of its own that may die, or, for a Python callable, in this one."""
+"""Call a target: in a process of its own, which may die, or in this process if it is a Python callable."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from softxent.check.worker import Caller, read_message, write_message
 __all__ = ["InProcess", "Isolated", "Request"]
 
 Request = dict[str, Any]
+# Seconds that an import may take.
 LOADING = 300.0
-# After so many deaths of the process the target is given up.
+# The target is given up after its process has died this often.
 DEATHS = 4
-# Seconds that a slow function has for one call at most.
+# Seconds that a slow function gets for one call at most.
 PATIENCE = 30.0
-# Seconds for a call of one that has hung before.
+# Seconds for a call after the function has hung.
 IMPATIENCE = 2.5
 
 
 class InProcess:
-    """A callable, called here: exceptions are caught, a crash is not."""
+    """A callable, called in this process: exceptions are caught, a crash is not."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._caller = Caller(of_callable(function))
@@ -46,7 +47,7 @@ class InProcess:
         return [self._caller.call(r) for r in requests]
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is no process to end."""
 
 
 class Isolated:
@@ -68,7 +69,7 @@ class Isolated:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
             "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-            # A pool of compilers takes longer to start than the few small kernels take to compile.
+            # Starting a pool of compilers takes longer than compiling the few small kernels.
             "TORCHINDUCTOR_COMPILE_THREADS": os.environ.get("TORCHINDUCTOR_COMPILE_THREADS", "1"),
         }
         self._process = subprocess.Popen(
@@ -110,14 +111,14 @@ class Isolated:
         return True
 
     def _next(self, timeout: float) -> Any | None:
-        """Return the next answer; None where the process died or took longer."""
+        """Return the next answer; None if the process died or took longer."""
         try:
             return self._answers.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def call(self, requests: Sequence[Request], timeout: float) -> list[dict[str, Any]]:
-        """Return the answer to every request; each has timeout seconds, or 8 times what its size cost until now."""
+        """Return the answer to every request; each gets timeout seconds, or 8 times the usual time for its size."""
         answers: list[dict[str, Any]] = []
         while len(answers) < len(requests):
             if len(self.deaths) >= DEATHS:
@@ -130,9 +131,9 @@ class Isolated:
             while len(answers) < len(requests):
                 started = time.monotonic()
                 size = sum(int(np.size(a)) for a in requests[len(answers)]["args"])
-                # A slow function that answers is no function that hangs.
+                # Slow is not hung.
                 usual = self._spent / self._elements * size if self._elements else 0.0
-                # Who has hung once, hangs again: the finding stands, the rest need not wait.
+                # After one hang the finding stands: the other calls wait only briefly.
                 most = min(timeout, IMPATIENCE) if self._hung else timeout
                 allowed = max(most, min(PATIENCE, 8 * usual))
                 answer = self._next(allowed)
@@ -140,7 +141,7 @@ class Isolated:
                 if answer is None:
                     hung = took >= allowed and self._alive()
                     if hung and self._elements and not self._stalled:
-                        # It has answered until now: the machine may have been busy, or asleep. Once more.
+                        # It has answered before: the machine may have been busy or suspended. Try once more.
                         self._stalled = True
                         self._kill()
                         break
@@ -181,7 +182,7 @@ class Isolated:
                         stream.close()
 
     def restart(self) -> None:
-        """End the process: the next call starts a new one, which remembers nothing."""
+        """End the process: the next call starts a new one, with no state of earlier calls."""
         self._kill()
 
     def close(self) -> None:
@@ -191,7 +192,7 @@ class Isolated:
 
 
 def absolute(target: str) -> str:
-    """Return a file target with an absolute path: the other process may stand elsewhere."""
+    """Return a file target with an absolute path: the other process may have another working directory."""
     where, colon, function = target.rpartition(":")
     if colon and where.endswith(".py"):
         return f"{Path(where).resolve()}:{function}" if Path(where).is_file() else target

@@ -1,4 +1,4 @@
-"""A climb to the worst input: rows are changed at random, and what errs more is kept."""
+"""Search for the worst input: change rows at random, and keep those with larger errors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["climb"]
 
 
 def climb(session: Session, seconds: float) -> None:
-    """Climb from random rows for a while, in every dtype; the session keeps the worst that is met.
+    """Climb from random rows for some seconds, in every dtype; the session keeps the worst result.
 
-    What is certainly wrong is not made worse.
+    If the target is certainly wrong, no worse input is needed.
     """
     started = time.monotonic()
     for k, dtype in enumerate(session.dtypes):
@@ -48,7 +48,7 @@ def climb(session: Session, seconds: float) -> None:
 
 
 def _changed(rng: np.random.Generator, z: npt.NDArray[np.float64], scale: float) -> npt.NDArray[np.float64]:
-    """Return rows with an element or all of them moved."""
+    """Return the rows, each with one element changed or all of them."""
     new = z.copy()
     n, c = z.shape
     which = rng.integers(0, c, n)

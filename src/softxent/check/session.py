@@ -1,4 +1,4 @@
-"""One check in progress: calls, judges, and keeps the worst of each property."""
+"""One check in progress: call the target, judge its results, keep the worst of each property."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from softxent.check.report import Finding, Measure
 
 __all__ = ["Candidate", "Session", "describe"]
 
-# An error of so many times what is owed needs no second witness; one near the bound may grow with more inputs.
+# Beyond this multiple of the bound an error is certain, and no more inputs are tried. An error near the bound may grow
+# with more inputs.
 CERTAIN = 16.0
 
 
 @dataclass
 class Candidate:
-    """The worst of one property in one dtype, to be proved, shrunk and reported."""
+    """The worst result of one property in one dtype, to be proved, shrunk and reported."""
 
     property: str
     dtype: str
@@ -42,7 +43,7 @@ class Candidate:
 
 @dataclass
 class Session:
-    """What all stages share."""
+    """The state that all stages of a check share."""
 
     caller: Caller
     kind: Kind
@@ -59,16 +60,16 @@ class Session:
     coverage: list[str] = field(default_factory=list)
     results: int = 0
     circumstances: Circumstances = field(default_factory=Circumstances)
-    pace: float = 1e-4  # seconds a call, as measured
+    pace: float = 1e-4  # seconds per call, as measured
 
     @property
     def dtypes(self) -> list[str]:
-        """Return the dtypes to feed: Python lists hold float64 only."""
+        """Return the dtypes to test: Python lists hold float64 only."""
         return ["float64"] if self.way.container == "list" else ["float64", "float32"]
 
     @property
     def narrow(self) -> bool:
-        """Whether a row of C classes costs C² or more: matrices, and gradients by one call an element."""
+        """Whether a row of C classes costs C² or more: matrices, and gradients with one call per element."""
         return (
             self.kind.result == "matrix"
             or (self.way.gradient or "").startswith("complex")
@@ -77,12 +78,15 @@ class Session:
 
     @property
     def compiles(self) -> bool:
-        """Whether each new shape costs a compilation: fewer shapes then."""
+        """Whether each new shape costs a compilation; fewer shapes are tried then."""
         return self.way.container == "jax" or bool(self.caller.info.get("compiles"))
 
     @cached_property
     def linear(self) -> bool:
-        """Whether time grows with the width, not its square: an n × n matrix of 10^5 classes is nobody's wish."""
+        """Whether time grows with the width, not with its square: wide rows are then affordable.
+
+        A function that builds a C × C matrix must not get 10^5 classes.
+        """
         if self.narrow or self.pace > 0.2:
             return False
         times = []
@@ -98,14 +102,14 @@ class Session:
 
     @property
     def condemned(self) -> bool:
-        """Whether its numbers are certainly wrong: more of the same inputs would find more of the same."""
+        """Whether the target is certainly wrong: further inputs would only repeat the finding."""
         return any(c.ratio > CERTAIN for c in self.candidates.values()) or any(
             f.property in ("crash", "hang", "raises", "shape", "time") for f in self.findings
         )
 
     @property
     def brief(self) -> bool:
-        """Whether a short sweep is enough: asked for, or because the verdict is clear."""
+        """Whether a short sweep is enough: the user asked for it, or the verdict is clear."""
         return self.quick or self.condemned
 
     @property
@@ -123,14 +127,14 @@ class Session:
     def examine(
         self, batches: Sequence[Batch], names: Sequence[Sequence[str]], dtype: str, *, counted: bool = True
     ) -> None:
-        """Call with every batch and keep the worst; names: what each row is called."""
+        """Call with every batch and keep the worst results; names: one name for each row."""
         for batch, name, outcome in zip(batches, names, self.call(batches), strict=True):
             self.keep(batch, name, outcome, dtype, counted=counted)
 
     def keep(
         self, batch: Batch, names: Sequence[str], outcome: Outcome, dtype: str, *, counted: bool = True
     ) -> Judgement | None:
-        """Judge one outcome and keep the worst elements of it; counted: among the circumstances of what is wrong."""
+        """Judge one outcome and keep its worst elements; counted: whether its rows count among the circumstances."""
         self._flags(batch, names, outcome, dtype)
         if outcome.value is None:
             if not outcome.dead:
@@ -195,7 +199,7 @@ class Session:
         index = judged.worst(np.where(bad, judged.ratio, -1.0))
         kept = self.candidates.get((property_, dtype))
         ratio, count = float(judged.ratio[index]), int(bad.sum())
-        # The first one seen is from the known cases and says more than a random one that is a little worse.
+        # Known cases come first, and explain more than a random row that is slightly worse: keep them.
         if kept is None or (kept.case.startswith("random") and ratio > kept.ratio):
             self.candidates[property_, dtype] = Candidate(
                 property_, dtype, ratio, names[index[0]], batch, index[0], index, count + (kept.count if kept else 0)
@@ -227,7 +231,7 @@ class Session:
         assert outcome.failure is not None
         error, property_ = outcome.failure.text, PROPERTY[outcome.failure.why]
         index = 0
-        if len(batch) > 1 and not outcome.ended:  # which row it is
+        if len(batch) > 1 and not outcome.ended:  # find the failing row
             singles = [batch.rows(slice(i, i + 1)) for i in range(len(batch))]
             failing = [i for i, o in enumerate(self.call(singles)) if o.failure]
             if not failing:
@@ -242,7 +246,7 @@ class Session:
     def find(
         self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
     ) -> None:
-        """Add a finding, one for each property and dtype."""
+        """Add a finding, at most one for each property and dtype."""
         if not any(f.property == property_ and f.dtype == dtype for f in self.findings):
             shown = {} if batch is None else describe(self.kind, batch)
             self.findings.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
@@ -250,13 +254,13 @@ class Session:
     def note(
         self, property_: str, case: str, dtype: str, batch: Batch | None, got: str, expected: str, message: str
     ) -> None:
-        """Add what is worth knowing and no finding."""
+        """Add a note: worth knowing, but no finding."""
         if not any(f.property == property_ and f.case == case for f in self.notes):
             shown = {} if batch is None else describe(self.kind, batch)
             self.notes.append(Finding(property_, case, dtype, shown, got, expected, None, None, message))
 
     def batch(self, rows: npt.NDArray[Any], labels: npt.ArrayLike | None = None, seed: int = 0) -> Batch:
-        """Return logits as what the kind takes: their probabilities, with labels, cotangents or targets."""
+        """Return logits as the kind's arguments: probabilities where it takes them; labels, cotangents or targets."""
         rng = np.random.default_rng(seed + rows.shape[-1])
         first: npt.NDArray[Any] = rows
         n, c = rows.shape
@@ -272,7 +276,7 @@ class Session:
         return Batch(first, extra)
 
     def measured(self) -> list[Measure]:
-        """Return the worst of every region."""
+        """Return the worst result of every region."""
         found = []
         for (region, dtype), (ulps, ratio, count, where) in sorted(self.measures.items()):
             found.append(

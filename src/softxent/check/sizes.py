@@ -1,4 +1,4 @@
-"""Numbers of rows, kinds of labels, masks and cotangents: what only some calls have, and many a block gets wrong."""
+"""Calls with many rows, other types of labels, masks and cotangents: loops over blocks often get them wrong."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from softxent.check.session import Session
 __all__ = ["batch_sizes", "cotangents", "label_types", "masks"]
 
 INF = float("inf")
-# Rows of a call: blocks of a loop end at powers of two and at round numbers.
+# Numbers of rows, around powers of two and round numbers, where blocks of loops end.
 SIZES = (2, 3, 4, 5, 7, 16, 17, 32, 33, 65, 100, 129, 257, 513, 1001, 1025, 2049, 3001, 4099)
-# So many rows are one row again and again.
+# A call with this many rows repeats one row.
 EQUAL = 5
-# Many rows of many classes: a block of both, and what is beyond it.
+# (rows, classes): many of both, a little more than a block holds.
 BOTH = ((65, 129), (129, 65), (300, 257), (1025, 33), (33, 1030))
-# Classes that come before, or after, the first that is not masked: whole blocks, and parts.
+# Numbers of masked classes before, or after, the others: whole blocks, and parts of one.
 MASKED = (1, 5, 16, 33, 128, 256, 299)
 INTEGERS = ("int32", "int16", "int8", "uint8")
 
 
 def batch_sizes(session: Session) -> list[tuple[int, int]]:
-    """Return (rows, classes) of the calls; the few classes of many rows cost little."""
+    """Return (rows, classes) of the calls; many rows have few classes, so that they cost little."""
     matrix = session.kind.result == "matrix"
     sizes: tuple[int, ...] = SIZES
     if session.compiles:
@@ -41,7 +41,7 @@ def batch_sizes(session: Session) -> list[tuple[int, int]]:
 
 
 def label_types(session: Session) -> str:
-    """Labels in fewer bits name the same classes."""
+    """Check that labels with fewer bits give the same results."""
     told = []
     rng = np.random.default_rng(15)
     for name in INTEGERS:
@@ -57,7 +57,7 @@ def label_types(session: Session) -> str:
             continue
         far = ~np.isclose(outcome.value, plain.value, rtol=1e-5, atol=1e-9, equal_nan=True)
         if far.any():
-            # PyTorch takes bytes for a mask; its losses want int64.
+            # PyTorch treats uint8 as a mask; its losses want int64.
             add = session.note if session.way.container == "torch" and name == "uint8" else session.find
             at = tuple(int(i) for i in np.argwhere(far)[0])
             add(
@@ -73,7 +73,7 @@ def label_types(session: Session) -> str:
 
 
 def masks(session: Session) -> str:
-    """Whole blocks of masked classes, before and after the others, all of them but one; in both dtypes."""
+    """Check masked classes, in both dtypes: whole blocks before and after the others, and all classes but one."""
     width = 37 if session.narrow else 300
     for dtype in session.dtypes:
         rng = np.random.default_rng(16)
@@ -116,7 +116,7 @@ def masks(session: Session) -> str:
 
 
 def cotangents(session: Session) -> str:
-    """Cotangents of mixed magnitudes, of one class, all equal, large and tiny."""
+    """Check cotangents of mixed magnitudes, of one class, all equal, large and tiny."""
     rng = np.random.default_rng(18)
     n, c = 12, 19
     for dtype in session.dtypes:
@@ -136,7 +136,7 @@ def cotangents(session: Session) -> str:
 
 
 def row_of(session: Session, n: int, c: int, dtype: str, *, equal: bool = False) -> Any:
-    """Return ordinary rows, or equal ones, with the first and the last class among the labels; ties end them."""
+    """Return ordinary rows of which the last is all ties, or equal rows; the first and the last class are labels."""
     rng = np.random.default_rng(n + c)
     z = rng.normal(size=(n, c)) * 3
     if equal:

@@ -1,4 +1,4 @@
-"""A loss's own derivative, one element at a time, where the loss is called: in the worker, or in this process."""
+"""The numerical derivative of a loss, one element at a time, in the process that calls the loss."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from softxent.check.calling import plain
 
 __all__ = ["CLOSE", "slopes"]
 
-# The distances of the points on which the rounding of a loss is looked at: one that rounds to float32 first is flat on
-# the near ones, and on the far ones a smooth loss shows no difference of order 6.
+# Distances of the points on which the rounding of a loss is estimated. A loss that rounds to float32 first is constant
+# on the near points; on the far ones a smooth loss still shows no difference of order 6.
 CLOSE, FAR = 2.0**-24, 2.0**-11
 COMPILED: dict[Callable[..., Any], Callable[..., Any]] = {}
 REFUSED: set[Callable[..., Any]] = set()
@@ -26,10 +26,10 @@ def slopes(
     keywords: Mapping[str, Any],
     how: Mapping[str, Any],
 ) -> Any:
-    """Return what `how` asks about function(*given), whose result is summed if it has more than one element.
+    """Return numbers about function(*given); if its result has several elements, they are summed.
 
-    how: {"op": "noise"} for the size of its rounding errors, on near points and on far ones, and its own; {"op":
-    "slope", "index", "step", "rounding"} for the eight numbers of a `numeric.Slope` at an element of the first
+    how: {"op": "noise"} asks for the size of its rounding errors, on near points and on far ones, and of its value;
+    {"op": "slope", "index", "step", "rounding"} for the eight numbers of a `numeric.Slope` at an element of the first
     argument; {"op": "differences", "index", "step"} for the quotients of the forward, backward and central difference.
     """
     first = np.asarray(given[0])
@@ -67,7 +67,7 @@ def slopes(
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a JAX function compiled, for the hundreds of calls: as it is where it cannot be."""
+    """Return a JAX function compiled, because it is called hundreds of times; uncompiled if JAX cannot trace it."""
     import jax
 
     if function not in COMPILED:
@@ -78,7 +78,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*given, **keywords)
         try:
             return COMPILED[function](*given, **keywords)
-        except jax.errors.JAXTypeError:  # it looks at the values of what it is given
+        except jax.errors.JAXTypeError:  # it branches on the values of its arguments
             REFUSED.add(function)
             return function(*given, **keywords)
 
@@ -93,7 +93,7 @@ def _total(result: Any) -> float:
 
 
 def _complex_total(result: Any) -> complex:
-    """Return a complex result; TypeError where the imaginary part was dropped."""
+    """Return a complex result; raise if the imaginary part was dropped."""
     if hasattr(result, "detach"):
         result = result.detach().cpu().numpy()
     value = np.asarray(result)

@@ -1,4 +1,4 @@
-"""Binary targets between 0 and 1: labels that are smoothed, shared or distilled have a loss of their own."""
+"""Binary targets between 0 and 1, as label smoothing, mixup and distillation give them: check their loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SOFT", "soft_targets"]
 SOFT = "targets between 0 and 1"
 LOGITS = np.array([[-3.0, 0.5, 2.25, -0.75], [4.0, -1.5, 0.25, -2.0], [1.0, 6.0, -5.0, 3.0], [-0.5, -1.0, 1.5, 0.75]])
 TARGETS = np.array([[0.25, 0.9, 0.1, 0.75], [0.7, 0.05, 0.6, 0.95], [0.3, 0.8, 0.35, 0.02], [0.4, 0.65, 0.55, 0.15]])
-# Nobody's rounding: another loss.
+# A larger relative error than this is not rounding: the function computes another loss.
 ANOTHER = 1e-3
 ROUNDED: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("it rounds them to 0 or 1", lambda t: (t > 0.5).astype(np.float64)),
@@ -27,7 +27,7 @@ ROUNDED: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 
 
 def soft_targets(session: Session) -> str:
-    """A function that takes targets in floating point gives soft ones their loss, or refuses them."""
+    """Check that a function gives the right loss for targets between 0 and 1, or refuses them."""
     batch = Batch(LOGITS, TARGETS)
     outcome = session.call([batch])[0]
     if outcome.value is None:

@@ -1,8 +1,8 @@
-"""Two questions with a number for an answer: from which logit on it overflows, and whether its exponential drifts.
+"""Two measurements: the logit from which on the target overflows, and the drift of its exponential.
 
-The drift: on integer logits z − m is exact, so that only the exponential errs. A relative error that grows in
-proportion to z_i − m is a wrong base: e is not a floating-point number, and `math.e ** x` carries its rounding x
-times (half a unit of roundoff for each 1 of x).
+The drift: on integer logits z − m is exact, so only the exponential has an error. If the relative error is proportional
+to z_i − m, the base is wrong: e is not a floating-point number, and `math.e ** x` multiplies its rounding error by x
+(half a unit of roundoff for each 1 of x).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ THRESHOLDED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "cross_en
 
 
 def drift(session: Session) -> None:
-    """Fit the relative errors of an integer row by a multiple of z − m."""
+    """Fit a multiple of z − m to the relative errors of an integer row."""
     if session.kind.name not in ("softmax", "cross_entropy_grad", "sigmoid"):
         return
     for dtype in session.dtypes:
         step, count = (2.0, 43) if dtype == "float32" else (10.0, 71)
         z = -step * np.arange(count)
-        # A lone row is a shape of its own for what compiles.
+        # For a function that compiles, a single row would be one more shape.
         rows = 2 if session.compiles else 1
         batch = session.batch(np.repeat(z[None], rows, 0).astype(dtype), [0] * rows)
         outcome = session.call([batch])[0]
@@ -61,7 +61,7 @@ def drift(session: Session) -> None:
 
 
 def overflow_threshold(session: Session) -> None:
-    """Find the smallest logit, in hundredths, from which [x, 0] has no finite result, and say it in a finding."""
+    """Find the smallest logit x, in hundredths, for which [x, 0] has no finite result, and report it."""
     if session.kind.name not in THRESHOLDED or session.kind.first != "logits":
         return
     for dtype in session.dtypes:

@@ -13,17 +13,17 @@ from softxent.check.session import Session
 
 __all__ = ["known_cases", "random_rows", "widths"]
 
-PROMPT = 0.05  # seconds: a call that takes less is not what has eaten the time
+PROMPT = 0.05  # seconds: quicker calls cannot have used up the time
 SPREADS = (1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 80.0, 300.0, 700.0)
 WIDE = 4096
-# A matrix of C² elements is compared to C = 32 and at these, a vector at every width.
+# Vectors are compared at every width; matrices of C² elements up to C = 32, and at these widths.
 MATRIX_WIDTHS = (33, 48, 64, 65, 100, 127, 128)
-# And beyond the blocks that a matrix is taken in.
+# Widths of matrices beyond one block.
 WIDER = (129, 200, 256, 257, 300, 513)
 
 
 def known_cases(session: Session) -> None:
-    """Every known case, in every dtype: rows of one width share a call, with rows of other sizes beside them."""
+    """Check every known case in every dtype; rows of one width share a call, whatever their magnitude."""
     for dtype in session.dtypes:
         groups: dict[int, list[tuple[str, npt.NDArray[np.floating], int]]] = {}
         for case, row in rows_for(np.dtype(dtype)):
@@ -33,11 +33,11 @@ def known_cases(session: Session) -> None:
             if session.narrow and width > 128:
                 continue
             if session.compiles and session.quick:
-                # One class, and one row, are shapes of their own: seconds each, where all others share a compilation.
+                # One class, and one row, need a compilation each, which takes seconds; all others share one.
                 if width == 1:
                     continue
                 group = group * 2 if len(group) == 1 else group
-            # The same row in other batches: alone, and in another place.
+            # The same rows again, in another order.
             z = np.array([row for _, row, _ in group])
             labels = np.array([label for _, _, label in group])
             batches.append(session.batch(z, labels))
@@ -47,7 +47,7 @@ def known_cases(session: Session) -> None:
                 names.append([name for name, _, _ in group][::-1])
         size = 1 if session.compiles else 4
         for at in range(0, len(batches), size):
-            # A compilation may have eaten the time, or a machine that stalled: the first rows are tried however late.
+            # A compilation, or a stalled machine, may have used up the time: try the first rows, however late it is.
             unhurt = session.compiles or session.pace < PROMPT
             if session.gone and (at or not unhurt or len(session.caller.deaths) >= 4):
                 session.coverage.append("not all known cases: no time")
@@ -57,7 +57,7 @@ def known_cases(session: Session) -> None:
 
 
 def widths(session: Session, seconds: float) -> None:
-    """Every width from 1 to 4096, both dtypes, two rows each; what the time does not allow is said."""
+    """Check every width from 1 to 4096, both dtypes, two rows each; report the widths for which time was too short."""
     started = time.monotonic()
     order, telling = _order(session)
     done = 0
@@ -78,7 +78,7 @@ def widths(session: Session, seconds: float) -> None:
             session.examine(batches, [[f"width {c}"] * 2 for c in chunk], dtype)
             if at <= telling + size and not session.narrow and not (session.compiles and session.quick):
                 peaks = [session.batch(_peaked(c, k, dtype), [k]) for c, (k, _) in zip(chunk, ends, strict=True)]
-                # The peak hides the others: these rows tell nothing about where else it is wrong.
+                # The peak hides the other classes, so these rows are not counted among the circumstances.
                 session.examine(peaks, [[f"the largest of {c} at an end"] for c in chunk], dtype, counted=False)
         done += len(chunk)
         elapsed = time.monotonic() - started
@@ -94,14 +94,14 @@ def widths(session: Session, seconds: float) -> None:
 
 
 def _peaked(c: int, where: int, dtype: str) -> npt.NDArray[np.floating]:
-    """Return a row that overflows without its largest logit, which stands at an end."""
+    """Return a row with its largest logit at one end; without the right shift it overflows."""
     z = np.sin(np.arange(c, dtype=np.float64))[None]
     z[0, where] = 800.0 if dtype == "float64" else 100.0
     return z.astype(dtype)
 
 
 def _order(session: Session) -> tuple[list[int], int]:
-    """Return the widths, the telling ones first and then the rest evenly spread, and the number of the telling ones."""
+    """Return the widths, the most important first and then the rest evenly spread, and the number of the first."""
     if session.narrow:
         first = [*range(1, 33), *MATRIX_WIDTHS]
         rest = [c for c in range(1, 129) if c not in first]
@@ -112,13 +112,13 @@ def _order(session: Session) -> tuple[list[int], int]:
     ]
     some = [*dict.fromkeys([*first, *range(1, 64), *range(513, 1024, 34)])]
     rest = [c for c in range(1, WIDE + 1) if c not in set(some)]
-    # Every 64th, then those between them: whenever the time ends, the widths are spread over the whole range.
+    # Every 64th, then those between them: whenever time runs out, the widths cover the whole range.
     spread = sorted(rest, key=lambda c: (int(f"{c % 64:06b}"[::-1], 2), c))
     return [*some, *spread], len(some)
 
 
 def random_rows(session: Session, seconds: float) -> None:
-    """Random rows of many spreads and offsets, and a long row whose sum stagnates when it is added one by one."""
+    """Check random rows of many spreads and offsets, and a long row whose sum stagnates if it is added one by one."""
     started = time.monotonic()
     rng = np.random.default_rng(12)
     widths_ = (2, 3, 5, 10, 33, 100) if session.narrow else (2, 3, 5, 10, 33, 100, 1000)
@@ -153,7 +153,7 @@ def random_rows(session: Session, seconds: float) -> None:
 
 
 def _long_rows(session: Session) -> None:
-    """One large term and 2^16 tiny ones, each lost when added to it alone; fifty thousand random ones."""
+    """Check a row of one large term and 2^16 tiny ones, each lost if added to it alone; and 50 000 random classes."""
     if not session.linear:
         session.coverage.append("no row beyond 4096 classes: its time or memory grows too fast")
         return

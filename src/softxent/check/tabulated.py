@@ -1,4 +1,4 @@
-"""A function of single numbers that is read off a table: neighbouring logits share one result, or a straight line."""
+"""Recognise a function of single numbers that uses a table: neighbouring logits share a value, or a straight line."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from softxent.check.session import Session
 
 __all__ = ["tabulated"]
 
-# So many logits in a row of results, and from where to where.
+# The number of equally spaced logits, and their range.
 COUNT, START, END = 1025, 0.5, 1.5
-# A share of neighbours that are equal, or in a line: what a table does and the sigmoid does not.
+# If more than this share of neighbours are equal, or on a line, it is a table: a sigmoid's are not.
 MOST = 0.5
-# A bend of the sigmoid between three neighbours is 1e-7; rounding leaves 1e-16.
+# Three neighbours with a smaller bend are on a line: the sigmoid bends by 1e-7, rounding by 1e-16.
 STRAIGHT = 1e-12
-# What is read off a table is near the truth: another function of straight lines is no table of this one.
+# A table of this function is this close to the truth; other piecewise linear functions are not.
 COARSE = 0.15
 
 
 def tabulated(session: Session) -> Diagnosis | None:
-    """Return the table that the results of a sigmoid or a binary loss are read off."""
+    """Return a diagnosis if a sigmoid or a binary loss uses a table; None otherwise."""
     if session.kind.name not in ("sigmoid", "binary_cross_entropy") or session.pace > 0.05:
         return None
     x = np.linspace(START, END, COUNT)
@@ -51,7 +51,7 @@ def tabulated(session: Session) -> Diagnosis | None:
 
 
 def _end(session: Session) -> str:
-    """Where the table ends."""
+    """Say where the table ends."""
     if session.kind.name != "sigmoid":
         return ""
     x = np.linspace(1, 36, 351)

@@ -1,4 +1,4 @@
-"""TARGET to a function: `file.py:function`, `package.module:function`, or a built-in name."""
+"""Find the function that TARGET names: `file.py:function`, `package.module:function`, or a built-in name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from softxent.errors import SoftxentError
 
 __all__ = ["Target", "TargetError", "of_callable", "parameters_in", "resolve"]
 
-# What a module's name in the function's code says about the arrays that it wants.
+# If the function's code uses a module of this name, it wants arrays of that library.
 LIBRARIES = {
     "torch": "torch",
     "F": "torch",
@@ -41,7 +41,7 @@ ROOTS = {
     "jaxlib": "jax",
     "optax": "jax",
 }
-# Parameters that say where the classes are: the last axis.
+# Parameters for the class axis; the check passes the last axis.
 AXES = ("axis", "dim")
 
 
@@ -51,18 +51,18 @@ class TargetError(SoftxentError):
 
 @dataclass(frozen=True)
 class Target:
-    """A function, and what is known about how to call it."""
+    """A function, and the known facts about calling it."""
 
     name: str
     function: Callable[..., Any]
-    container: str | None = None  # None: to be found out
-    kinds: tuple[str, ...] = ()  # what a built-in is
-    first: str | None = None  # what a built-in derivative takes: "logits"
-    pair: str | None = None  # the softmax that a my_softmax_grad belongs to
+    container: str | None = None  # None: found out by trying
+    kinds: tuple[str, ...] = ()  # the kinds of a built-in
+    first: str | None = None  # the first argument of a built-in derivative: "logits"
+    pair: str | None = None  # the my_softmax of the same file, if this is my_softmax_grad
     versions: dict[str, str] = field(default_factory=dict)
 
     def info(self) -> dict[str, Any]:
-        """Return what the other side has to know, of plain types."""
+        """Return the facts that the calling process needs, as plain types."""
         parameters, keywords, unknown = _parameters(self.function)
         return {
             "containers": [self.container] if self.container else _guesses(self.function),
@@ -76,13 +76,13 @@ class Target:
             "first": self.first,
             "source": _hint(self.function),
             "compiles": _compiles(self.function),
-            # Its kernels are compiled on their first call on a machine, and any shape is one of theirs.
+            # The first call on a machine compiles softxent's kernels, once for all shapes.
             "starts_slowly": self.name.partition(":")[0].partition(".")[0] == "softxent",
         }
 
 
 def _compiles(function: Callable[..., Any]) -> bool:
-    """Whether each new dtype is compiled first, by Numba or torch.compile: that is no hanging."""
+    """Whether Numba or torch.compile compiles each new dtype first: such a call is slow, not hung."""
     return type(function).__module__.startswith("numba.") or hasattr(function, "_torchdynamo_orig_callable")
 
 
@@ -108,7 +108,7 @@ def resolve(name: str, kind: str | None, gradient: str | None = None) -> Target:
 
 
 def parameters_in(name: str) -> list[str] | None:
-    """Return the required parameters of a function of a file without running it; None where the text does not tell."""
+    """Return the required parameters of a function in a file without running it; None if the text does not tell."""
     where, _, attribute = name.rpartition(":")
     try:
         tree = ast.parse(Path(where).read_text(encoding="utf-8"))
@@ -155,7 +155,7 @@ def _load_module(name: str) -> types.ModuleType:
 
 
 def _pair(module: types.ModuleType, attribute: str, where: str) -> str | None:
-    """Return the softmax of the same file that the function's name says it differentiates, as a target."""
+    """Return the softmax in the same file that the function differentiates, by its name, as a target."""
     for ending in ("_grad", "_gradient", "_jacobian", "_derivative", "_backward"):
         stem = attribute.removesuffix(ending)
         if stem != attribute and "softmax" in stem and callable(getattr(module, stem, None)):
@@ -164,7 +164,7 @@ def _pair(module: types.ModuleType, attribute: str, where: str) -> str | None:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[list[str], dict[str, Any], list[str]]:
-    """Return the positional parameters without a default, keywords to pass, and required ones nobody knows."""
+    """Return the positional parameters without a default, the keywords to pass, and unknown required keywords."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -191,7 +191,7 @@ def _options(function: Callable[..., Any]) -> list[str]:
 
 
 def _guesses(function: Callable[..., Any]) -> list[str]:
-    """Return the containers to try, the likeliest first, by the libraries that the function's code names."""
+    """Return the containers to try, the likeliest first, by the libraries that occur in the function's code."""
     names, globals_ = _names(function, 3)
     found: list[str] = []
     for name in names:
@@ -213,7 +213,7 @@ def _guesses(function: Callable[..., Any]) -> list[str]:
         found.remove("numpy")
         found.insert(0, "numpy")
     elif "numpy" in found and len(found) > 1 and found[0] == "numpy" and not annotations:
-        # Beside a framework NumPy is the helper.
+        # If the code uses a framework as well, NumPy is only a helper.
         found.remove("numpy")
         found.append("numpy")
     root = (getattr(function, "__module__", None) or "").partition(".")[0]
@@ -241,7 +241,7 @@ def _names(function: Any, depth: int) -> tuple[list[str], dict[str, Any]]:
     if code is None:
         return [], {}
     names = _code_names(code)
-    # What a function inside another one has from there.
+    # A nested function takes some names from the enclosing one.
     cells = zip(code.co_freevars, getattr(function, "__closure__", None) or (), strict=False)
     known = module | {name: cell.cell_contents for name, cell in cells if _filled(cell)}
     names += [name for name in code.co_freevars if name not in names]
@@ -272,7 +272,7 @@ def _code_names(code: types.CodeType) -> list[str]:
 
 
 def _hint(function: Callable[..., Any]) -> str:
-    """Return "from_numpy" where the function makes tensors of what it is given."""
+    """Return "from_numpy" if the function makes tensors of its arguments."""
     names, _ = _names(function, 1)
     return "from_numpy" if {"from_numpy", "as_tensor", "convert_to_tensor"} & set(names) else ""
 

@@ -1,6 +1,6 @@
-"""The test vectors: inputs and correctly rounded outputs, for people in other languages too.
+"""The test vectors: inputs and correctly rounded outputs, which other programming languages can use too.
 
-`python -m softxent.check.vectors` makes vectors.json again. Each number is C99 hex of the float64 nearest to the
+`python -m softxent.check.vectors` writes vectors.json again. Each number is C99 hex of the float64 nearest to the
 exact value, and 40 digits of the exact value itself, proved by ball arithmetic at 240 bits beyond its size.
 """
 
@@ -86,7 +86,7 @@ def load() -> dict[str, Any]:
 
 
 def text(vectors: dict[str, Any]) -> str:
-    """Return the vectors as the file has them."""
+    """Return the vectors as the text of the file."""
     return json.dumps(vectors, ensure_ascii=False, indent=1) + "\n"
 
 

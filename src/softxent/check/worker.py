@@ -1,8 +1,8 @@
-"""The other process: it loads the target and calls it, so that a crash, a hang or os._exit costs the check nothing.
+"""The worker process: it loads the target and calls it, so that a crash, a hang or os._exit does not end the check.
 
-Requests come on what was stdin, answers go to what was stdout, both pickled; the target's own stdin is empty and its
-stdout a file whose growth tells that it prints. `python -m softxent.check.worker` runs it; `Caller` also serves in
-process.
+Requests arrive on the original stdin and answers leave on the original stdout, both pickled. The target's own stdin is
+empty; its stdout is a file, which grows if the target prints. `python -m softxent.check.worker` runs the worker;
+`Caller` is used in-process too.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["Caller", "read_message", "serve", "write_message"]
 
 
 def write_message(stream: BinaryIO, message: object) -> None:
-    """Write one message: its length in eight bytes, and it."""
+    """Write one message, after its length in eight bytes."""
     data = pickle.dumps(message, protocol=5)
     stream.write(struct.pack("<Q", len(data)) + data)
     stream.flush()
 
 
 def read_message(stream: BinaryIO) -> Any:
-    """Return the next message; EOFError where there is none."""
+    """Return the next message; raise EOFError if there is none."""
     head = stream.read(8)
     if len(head) < 8:
         raise EOFError
@@ -44,7 +44,7 @@ def read_message(stream: BinaryIO) -> Any:
 
 
 class Caller:
-    """Calls a target with arrays in the container that it wants, and returns what came as arrays."""
+    """Calls a target with arrays of its container, and returns its results as NumPy arrays."""
 
     def __init__(self, target: Target, printed: Callable[[], int] = lambda: 0) -> None:
         self.target = target
@@ -53,7 +53,8 @@ class Caller:
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """Call once. request: args, container, gradient, keywords.
 
-        "again" asks whether the next call changes the result, "reuse" what other numbers in the same objects give.
+        "again": also find out whether a call with these arguments changes the first result. "reuse": also return the
+        result for these numbers, put into the same objects.
         """
         before_printing = self.printed()
         try:
@@ -71,7 +72,7 @@ class Caller:
             value = containers.to_numpy(result)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # SystemExit is a finding too
+        except BaseException as error:  # SystemExit is reported too
             return _failed(error) | {"printed": self.printed() > before_printing}
         answer = {
             "value": value,
@@ -99,7 +100,7 @@ class Caller:
         return result if request.get("select") is None else result[request["select"]]
 
     def _reused(self, given: list[Any], arrays: dict[str, Any], request: dict[str, Any]) -> Any:
-        """Return the result for other numbers in the same objects; None where that cannot be had."""
+        """Return the result for other numbers in the same objects; None if they cannot be written."""
         try:
             for old, new in zip([*given, *arrays.values()], request["reuse"], strict=True):
                 if not containers.overwrite(old, new):
@@ -111,7 +112,7 @@ class Caller:
             return None
 
     def _stale(self, result: Any, value: Any, request: dict[str, Any]) -> bool:
-        """Whether another call changes what this one returned: a buffer that is handed out twice."""
+        """Whether another call changes the result of this one, because both return the same buffer."""
         given = [containers.convert(a, request["container"]) for a in request["again"]]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -123,7 +124,7 @@ class Caller:
 
 
 def _failed(error: BaseException) -> dict[str, Any]:
-    """Return the answer of a call that gave no result: what is said of it, and why there is none."""
+    """Return the answer of a call without a result: a text, and the reason."""
     if isinstance(error, containers.NoResultError):
         return {"error": str(error), "why": "shape"}
     return {"error": _line(error), "why": "memory" if isinstance(error, MemoryError) else "raised"}
@@ -166,7 +167,7 @@ def serve() -> None:
                 assert caller is not None
                 for call in request["calls"]:
                     write_message(answers, caller.call(call))
-    os._exit(0)  # a framework's threads must not hold the check up
+    os._exit(0)  # a framework's threads must not delay the exit
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def fit(
     test_size: Annotated[float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Which rows are held out.")] = 0,
     C: Annotated[float, typer.Option("--C", help="Inverse strength of the penalty; inf for none.")] = 1.0,
-    max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations.")] = 200,
+    max_iter: Annotated[int, typer.Option(min=1, help="The largest number of iterations.")] = 200,
     tol: Annotated[float, typer.Option(min=0.0, help="Stop once no component of the gradient is larger.")] = 1e-4,
     keep: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A feature, though it seems to number the rows.")
@@ -84,10 +84,10 @@ def fit(
     out: Annotated[Path | None, typer.Option(help="Write the model here: a .safetensors file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Fit a softmax regression, and show how it does on rows that it has not seen.
+    """Fit a softmax regression, and show its accuracy on rows that it has not seen.
 
-    Table columns are standardised, images' bytes scaled to [0, 1], sparse data left as it is; the model file holds it.
-    A column that only numbers the rows is left out, and the report says so.
+    Table columns are standardised, images' bytes scaled to [0, 1], sparse data left unchanged; the model file holds
+    this. A column that only numbers the rows is left out, and the report says so.
     """
     started = time.perf_counter()
     with one_clear_line():
@@ -234,11 +234,11 @@ def check(
     html: Annotated[Path | None, typer.Option(help="Write the report here, one self-contained page.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the report here; - for stdout.")] = None,
 ) -> None:
-    """Hold anybody's softmax, loss or gradient against exact arithmetic.
+    """Check anybody's softmax, loss or gradient against exact arithmetic.
 
     Exit code 0: no finding; 1: findings; 2: the check could not be run; 130: it was interrupted.
     """
-    with one_clear_line(), interruptible():  # it has processes to end
+    with one_clear_line(), interruptible():  # so that its processes are ended too
         from softxent.check.command import run_check
 
         code = run_check(
@@ -261,7 +261,7 @@ def vectors(
 
 
 def _check_out(out: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a result's name before the work, not after it."""
+    """Refuse a bad name of a result file before the work, not after it."""
     if out.suffix.lower() not in endings:
         raise DataError(f"--out {out}: must end in {' or '.join(endings)}")
     if not out.parent.is_dir():
@@ -281,7 +281,7 @@ def _read(
     delimiter: str | None = None,
     **options: Any,
 ) -> Any:
-    """Read what the arguments name; like is what it has to match: the training data, or a model."""
+    """Read the files that the arguments name; like: the training data or a model, which they must match."""
     from softxent.data import load, load_like, read_idx
 
     if images is None and labels is None:

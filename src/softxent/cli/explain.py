@@ -1,4 +1,4 @@
-"""What `softxent explain` does with its arguments: finds the row, derives, and writes where it is asked to."""
+"""Run `softxent explain`: find the row, derive, and write the result where the arguments ask for it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# More rows than this are not averaged: each needs a derivation of its own.
+# The mean loss of more rows than this is not computed, because each row needs its own derivation.
 MAX_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class FromFile:
-    """Which row of a file is explained, of how many, and the mean loss of all of them (empty if there is none)."""
+    """The number of the explained row of a file, the number of rows, and their mean loss ("" if there is none)."""
 
     row: int
     count: int
@@ -35,7 +35,7 @@ class FromFile:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is explained: numbers, label, the classes' names, and the file that they are from."""
+    """The row to explain: numbers, label, the classes' names, and the file that they are from."""
 
     values: list[float]
     label: Any
@@ -44,9 +44,9 @@ class Row:
 
 
 def run(request: Request) -> None:
-    """Explain what is asked for, and write it where it is asked for."""
+    """Explain the requested row, and write the explanation to the requested places."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign shows a question mark
+        if hasattr(stream, "reconfigure"):  # show a question mark for a sign that the terminal does not have
             stream.reconfigure(errors="replace")
     if request.model is None and (request.images is not None or request.labels is not None):
         raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
@@ -88,7 +88,7 @@ def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
 
 
 def _refuse_unused(request: Request) -> None:
-    """Refuse what belongs to a row of logits where a model makes the logits."""
+    """Refuse options for a row of given logits if a model computes the logits."""
     of_rows = ["soft", "probs", "names", "temperature", "label_smoothing", "weight"]
     source = "--model" if request.model is not None else "--digits"
     for field in fields(request):
@@ -101,7 +101,7 @@ def _refuse_unused(request: Request) -> None:
 
 
 def _modifiers(request: Request) -> dict[str, Any]:
-    """Return the arguments of explain that the loss depends on, the row aside."""
+    """Return the arguments of explain, other than the row, on which the loss depends."""
     return {
         "from_logits": not request.probs,
         "temperature": request.temperature,
@@ -206,12 +206,12 @@ def _write(text: str, where: str) -> None:
 
 
 def _open(explanation: Explanation, where: str | None) -> None:
-    """Open the page in the browser; a page without a place of its own goes into a temporary folder."""
+    """Open the page in the browser; a page that is not saved goes into a temporary folder."""
     path = Path(where) if where not in (None, "-") else Path(tempfile.mkdtemp(prefix="softxent-")) / "explain.html"
     if where in (None, "-"):
         explanation.save(path)
     print(path)
-    # webbrowser prefers a text browser that would take over this terminal; typer asks the desktop.
+    # webbrowser may start a text browser in this terminal; typer asks the desktop.
     typer.launch(path.resolve().as_uri())
 
 
@@ -222,7 +222,7 @@ def _print(explanation: Explanation, file: FromFile | None) -> None:
     from softxent.explain.render.prose import summary
     from softxent.explain.render.terminal import show_explanation
 
-    # NO_COLOR is taken at its word: no bold and no italics either.
+    # NO_COLOR also means neither bold nor italics.
     console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
     words = explanation.words.words
     console.print(Text(words["title"], style="bold"))

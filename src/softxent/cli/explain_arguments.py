@@ -1,4 +1,4 @@
-"""The arguments of `softxent explain`: negative numbers without quotes, options that several numbers follow."""
+"""The arguments of `softxent explain`: negative numbers without quotes, options followed by several numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 
 __all__ = ["SEPARATOR", "ExplainCommand", "Request", "numbers_in"]
 
-# Options that take all numbers (or names) that follow them, and those that take a file only if one follows.
+# Options that take all following numbers (or names), and options that take a file only if one follows.
 NUMBER_LISTS = ("--soft", "--weight")
 NAME_LISTS = ("--names",)
 OUTPUTS = {
@@ -25,7 +25,7 @@ SEPARATOR = "\x1f"
 
 
 def numbers_in(token: str) -> list[str] | None:
-    """Return the numbers of an argument such as -4, 4,-4,3 or [4, -4, 3]; None where it is none."""
+    """Return the numbers of an argument such as -4, 4,-4,3 or [4, -4, 3]; None if it is not made of numbers."""
     parts = [part for part in re.split(r"[\s,;\[\]()]+", token) if part]
     try:
         for part in parts:
@@ -37,7 +37,7 @@ def numbers_in(token: str) -> list[str] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The command's arguments, as they came."""
+    """The command's arguments, as the user gave them."""
 
     values: list[str]
     label: str | None = None
@@ -65,7 +65,7 @@ class Request:
 
 
 class ExplainCommand(TyperCommand):
-    """A command whose numbers may be negative and whose options may be followed by several of them."""
+    """A command that accepts negative numbers, and options followed by several numbers."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Sort the arguments into options and numbers before they are parsed."""

@@ -1,4 +1,4 @@
-"""One real example for `softxent explain`: a row of data, a model's logits for it, and what the network looks at."""
+"""A real example for `softxent explain`: a row of data, a model's logits for it, and the model's weights as images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["explain_example"]
 
 
 def explain_example(request: Request) -> tuple[Explanation, int, int]:
-    """Return the derivation for one example, its row counted from 1, and how many rows there are."""
+    """Return the derivation for one example, its row counted from 1, and the number of rows."""
     from softxent.data.labels import class_indices, label_name
 
     model, data, index = _digit(request) if request.model is None else _row_of_data(request, request.model)
@@ -46,14 +46,14 @@ def explain_example(request: Request) -> tuple[Explanation, int, int]:
 
 
 def _digit(request: Request) -> tuple[Any, Any, int]:
-    """Return a model of the embedded digits, fitted here, the digits, and which of them is asked for."""
+    """Return a model of the embedded digits, which is fitted here, the digits, and the index of the requested one."""
     from softxent.data.embedded import read_embedded
     from softxent.regression.training import train
 
     data = read_embedded("digits")
     if request.values:
         raise OptionError("--digits brings its own numbers; leave out the logits")
-    # Digits count from 0, rows from 1; "-" is --digits without a number.
+    # Digits are counted from 0, rows from 1; "-" stands for --digits without a number.
     digits = request.digits or ""
     if digits != "-" and not digits.isdecimal():
         raise OptionError(
@@ -65,7 +65,7 @@ def _digit(request: Request) -> tuple[Any, Any, int]:
 
 
 def _row_of_data(request: Request, path: Path) -> tuple[Any, Any, int]:
-    """Return a model from a file, the data that it is to explain a row of, and which row."""
+    """Return a model from a file, the data with the row to explain, and the index of the row."""
     from softxent.data import load_like
     from softxent.regression.model_file import read_model
 
@@ -90,6 +90,6 @@ def _images(request: Request, path: Path, model: Any) -> Any:
 
 
 def _weights(model: Any) -> np.ndarray:
-    """Return (C, p); with two classes the file has one row, and the other's weights are 0."""
+    """Return the weights (C, p); with two classes the file has one row, and the weights of the other class are 0."""
     coef = np.asarray(model.coef, dtype=np.float64)
     return np.vstack([np.zeros_like(coef), coef]) if coef.shape[0] == 1 else coef

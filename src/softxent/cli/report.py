@@ -1,4 +1,4 @@
-"""What `softxent fit` shows: a progress bar while it runs, tables at the end, or the same as JSON."""
+"""The output of `softxent fit`: a progress bar while it runs, tables at the end, or the same as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "progress_bar", "show"]
 
-# More classes than this would be a screenful of their own: only the worst are shown.
+# More classes than this would fill the screen, so only the worst are shown.
 MAX_CLASSES = 20
 MAX_FEATURES = 10
 CONFUSIONS = 5
@@ -26,7 +26,7 @@ CONFUSIONS = 5
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Progress], None] | None]:
-    """Yield a callback that draws iterations, loss and gradient norm on stderr; None where that is no terminal."""
+    """Yield a callback that draws iterations, loss and gradient norm on stderr; None if stderr is not a terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -174,7 +174,7 @@ def show(training: Training, source: str, seconds: float) -> None:
 
 
 def _decisions(training: Training) -> list[str]:
-    """Return what was decided about the file: its features, what was left out, what else there is to say."""
+    """Return the decisions about the file: its features, the columns that were left out, further notes."""
     layout, names = training.model.layout, training.model.feature_names
     lines = []
     if layout is not None:
@@ -193,7 +193,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _printable(name: str) -> str:
-    """Return the name, quoted where it would not show as it is: line breaks, blanks at its ends, nothing."""
+    """Return the name; quoted if it is empty, has blanks at an end, or contains line breaks, which would not show."""
     return name if name.isprintable() and name == name.strip() != "" else repr(name)
 
 

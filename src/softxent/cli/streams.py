@@ -1,4 +1,4 @@
-"""What a command does to its process: one line for what is refused, an output that may be full or closed, Ctrl-C."""
+"""Errors, output and signals of a command: one line per refusal, an output that may be full or closed, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ REFUSED = 2
 
 
 def refuse(message: str) -> SystemExit:
-    """Print one line on stderr and return the end of the process, to be raised."""
+    """Print one line on stderr and return the SystemExit to raise."""
     print(f"softxent: error: {' '.join(message.split())}", file=sys.stderr)
     return SystemExit(REFUSED)
 
 
 def note(text: str) -> None:
-    """Say on stderr what does not end the process."""
+    """Print a note on stderr; the process goes on."""
     print(f"softxent: note: {' '.join(text.split())}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, its letters escaped where the output cannot have them all."""
+    """Print JSON, with letters escaped if the output's encoding does not have them all."""
     import json
 
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
@@ -40,7 +40,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt in here."""
+    """Let Ctrl-C raise KeyboardInterrupt inside this context."""
     if signal.getsignal(signal.SIGINT) is not leave:
         yield
         return
@@ -53,7 +53,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def one_clear_line() -> Iterator[None]:
-    """Turn what softxent refuses into one line on stderr and exit code 2, and KeyboardInterrupt into a quiet 130."""
+    """Turn softxent's errors into one line on stderr and exit code 2, KeyboardInterrupt into a silent exit code 130."""
     try:
         yield
     except SoftxentError as error:
@@ -68,31 +68,32 @@ def one_clear_line() -> Iterator[None]:
 
 
 class _Output(io.FileIO):
-    """Standard output that ends the process where it cannot be written.
+    """Standard output that ends the process if it cannot be written.
 
-    With SystemExit, for what a library may do about an OSError (rich leaves with 1, typer with a traceback) is its own.
+    It raises SystemExit, because libraries handle an OSError in their own ways: rich exits with 1, typer prints a
+    traceback.
     """
 
     def write(self, data: Any) -> Any:
         try:
             return super().write(data)
         except OSError as error:
-            # What is still in the buffers has to go somewhere.
+            # The buffers are flushed at exit, which must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            if error.errno == errno.EPIPE:  # whoever reads us (head, less) has seen enough
+            if error.errno == errno.EPIPE:  # the reader (head, less) has closed the pipe
                 raise SystemExit(0) from error
             raise refuse(f"standard output cannot be written: {error.strerror}") from error
 
 
 def guard_streams() -> None:
-    """Let a standard output that is full or closed end the process in one line at most; a terminal is left as it is."""
+    """If standard output is full or closed, end the process with at most one line; leave a terminal unchanged."""
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # as long as the process
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # stays open until the process ends
     if sys.stdout is None:
         raise refuse("standard output is closed")
     if not isinstance(sys.stdout, io.TextIOWrapper):
         return
-    # A sign that the encoding does not have is escaped, not an error.
+    # Escape letters that the encoding does not have, in place of an error.
     sys.stdout.reconfigure(errors="backslashreplace")
     if not sys.stdout.isatty():
         raw = _Output(sys.stdout.fileno(), "w", closefd=False)

@@ -1,7 +1,7 @@
-"""Readers for the files that people have: whatever the format, a Dataset comes out, or a DataError with one clear line.
+"""Readers for common file formats: each returns a Dataset, or raises a DataError with one clear line.
 
-dataset     the record that every reader returns          labels       which labels can be classes, and their names
-table       which columns of a table are features         row_numbers  columns that only number the rows
+dataset     the record that every reader returns          labels       labels as classes, and their names
+table       the columns of a table that are features      row_numbers  columns that only number the rows
 delimited   CSV                                           parquet      Parquet
 values      Arrow columns as numbers and labels           arrays       NPZ and libsvm
 idx         MNIST's format                                embedded     scikit-learn's own sets

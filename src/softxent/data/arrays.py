@@ -18,7 +18,7 @@ __all__ = ["read_libsvm", "read_npz"]
 
 
 def read_npz(path: Path, label: str | None, *, with_labels: bool) -> Dataset:
-    """Read the arrays X (n, p) and y (n,) of an NPZ archive; label is y's key where it is another. Never unpickles.
+    """Read the arrays X (n, p) and y (n,) of an NPZ archive; label: another key for y. Pickles are never loaded.
 
     X may have more dimensions (images): they are flattened.
     """
@@ -57,7 +57,7 @@ def read_npz(path: Path, label: str | None, *, with_labels: bool) -> Dataset:
 
 
 def _counting(X: np.ndarray) -> tuple[str, ...]:
-    """Say which columns count the rows; without names a model knows columns by their place, so they stay there."""
+    """Note the columns that count the rows. They are kept, because without names a model knows columns by position."""
     if X.dtype == np.uint8:
         return ()
     spread = X.max(axis=0) - X.min(axis=0)
@@ -86,8 +86,8 @@ def read_libsvm(
 
     Args:
         path: the file, plain, .gz or .bz2.
-        num_features: p, where a model already fixed it: larger indices are ignored; otherwise the largest decides.
-        index_base: 0 or 1, where a model already fixed it; otherwise 0 if index 0 occurs, and 1 if not.
+        num_features: p, if a model has fixed it: larger indices are ignored; otherwise the largest index decides.
+        index_base: 0 or 1, if a model has fixed it; otherwise it is 0 if index 0 occurs, and 1 if not.
         with_labels: False: the labels may be anything.
     """
     from sklearn.datasets import load_svmlight_file
@@ -120,7 +120,7 @@ def read_libsvm(
     labels = None
     if with_labels:
         labels = check_class_labels(str(path), y)
-        if np.abs(labels).max() > 2**53:  # the format's numbers are float64: there two labels may be one
+        if np.abs(labels).max() > 2**53:  # the format's numbers are float64, in which larger labels may coincide
             raise DataError(f"{path}: has a label beyond 2**53, which the format cannot hold; number the classes")
         labels = labels.astype(np.int64)
     return Dataset(str(path), X, labels, index_base=base, notes=notes)

@@ -14,7 +14,7 @@ __all__ = ["Dataset", "Layout", "check_finite"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a table's file, and what became of them; a model keeps it, to read files like that one.
+    """The columns of a table's file, and their roles. A model keeps this record to read similar files.
 
     Attributes:
         columns: the names of all columns, in the file's order.
@@ -31,16 +31,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Rows of numbers and, where they are known, their labels.
+    """Rows of numbers and, if they are known, their labels.
 
     Attributes:
-        name: what messages call it: the file, or the embedded set.
+        name: the file or the embedded set, for messages.
         X: shape (n, p): a NumPy array (uint8 pixels, or floats), or a SciPy CSR array.
-        y: shape (n,), integers, floats, bools or strings; None where there are none.
-        feature_names: p names, or None where the format has no names.
-        index_base: 0 or 1, where a sparse file's first column is counted from; None for other formats.
+        y: shape (n,), integers, floats, bools or strings; None if there are none.
+        feature_names: p names; None if the format has no names.
+        index_base: 0 or 1, the index of a sparse file's first column; None for other formats.
         layout: the columns of a table; None for other formats.
-        notes: what its user has to know of how it was read, a sentence each.
+        notes: sentences for the user about how the file was read.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Dataset:
 
     @property
     def num_features(self) -> int:
-        """How many features a row has."""
+        """The number of features of a row."""
         return int(self.X.shape[1])
 
     @property
@@ -63,12 +63,12 @@ class Dataset:
 
 
 def check_finite(name: str, X: np.ndarray, feature_names: tuple[str, ...] | None = None) -> None:
-    """Refuse NaN and infinities; the message names the first one's row and column. Rows are counted from 1."""
+    """Refuse NaN and infinities; the message names the row (counted from 1) and column of the first."""
     if X.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(X, dtype=np.float64)):
-            return  # a finite sum has finite terms; the other way round it may only have overflowed
+            return  # a finite sum has only finite terms; an infinite sum may just have overflowed
     finite = np.isfinite(X)
     if finite.all():
         return

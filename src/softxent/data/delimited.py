@@ -17,7 +17,7 @@ from softxent.files import text_encoding, undecodable
 __all__ = ["Delimited"]
 
 DELIMITERS = (",", ";", "\t", "|")
-# How files begin that are no text, and what to do with them.
+# The first bytes of files that are not text, and advice about them.
 FOREIGN = {
     b"\x1f\x8b": "is packed with gzip; give it a name that ends in .gz",
     b"PK\x03\x04": "is a zip archive or an Excel workbook; unpack it, or save it as CSV",
@@ -25,7 +25,7 @@ FOREIGN = {
     b"PAR1": "is a Parquet file; give it a name that ends in .parquet",
 }
 BLOCK = 1 << 20
-# A row has to fit in a block of Arrow's.
+# A row must fit into one of Arrow's blocks.
 ROWS_BLOCK = 1 << 24
 
 
@@ -38,7 +38,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 class _Text(io.RawIOBase):
-    """A file's text as UTF-8 with line feeds, without its byte order mark; counts quotation marks on the way."""
+    """A file's text as UTF-8 with line feeds, without a byte order mark. It also counts quotation marks."""
 
     def __init__(self, path: Path, encoding: str | None) -> None:
         self._path = path
@@ -51,7 +51,7 @@ class _Text(io.RawIOBase):
         self._decoder = None if self.encoding == "utf-8" else codecs.getincrementaldecoder(self.encoding)()
         self.quotes = 0
         start = self._decoded(start[mark:])
-        # Old Macs end a line with a carriage return alone.
+        # On old Macs, lines end with only a carriage return.
         self._returns = b"\r" in start and b"\n" not in start
         self._pending = self._counted(start)
 
@@ -87,14 +87,14 @@ class Delimited:
 
     Args:
         path: the file, plain or packed.
-        delimiter: what separates its columns; None: the commonest of , ; tab | in its first line.
-        encoding: None: what its byte order mark says, or UTF-8.
+        delimiter: the separator of its columns; None: the commonest of , ; tab | in its first line.
+        encoding: None: that of its byte order mark, or UTF-8.
         header: whether its first line has the columns' names.
 
     Attributes:
-        names: the names of all columns; column_1, column_2, … where the file has none. A name that is not text in the
-            file's encoding has surrogates for its bytes, for it may never be needed.
-        index: the columns that the file says are an index: it cannot say so.
+        names: the names of all columns; column_1, column_2, … if the file has none. A name that is not text in the
+            file's encoding has surrogates for its bytes, because it may never be needed.
+        index: the columns that the file marks as an index: none, because CSV has no such mark.
     """
 
     index: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class Delimited:
         with self._refusals():
             text = self._open()
             first = text.readline()
-            # Excel's own way to say what the separator is.
+            # Excel's convention to name the separator.
             said = re.fullmatch(rb'"?sep=(.)"?\s*', first, re.IGNORECASE)
             if said:
                 first = text.readline()
@@ -130,11 +130,11 @@ class Delimited:
                 self.names = tuple(f"column_{k + 1}" for k in range(len(self.names)))
 
     def read(self, positions: Sequence[int], label: int | None) -> list[Any]:
-        """Return these columns as Arrow arrays, their types inferred; the label is text, as it stands in the file."""
+        """Return these columns as Arrow arrays with inferred types; the label's column as text, as in the file."""
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
-        # Names may be there twice, positions are not.
+        # Columns are called by position, because names may occur twice.
         names = [str(k) for k in range(len(self.names))]
         with self._refusals():
             text = self._open()
@@ -142,7 +142,7 @@ class Delimited:
                 text.readline()
             table = arrow_csv.read_csv(
                 text,
-                # One thread: only then do Arrow's messages say which row they mean.
+                # Only with one thread do Arrow's messages name the row.
                 read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=ROWS_BLOCK),
                 parse_options=arrow_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
                 convert_options=arrow_csv.ConvertOptions(
@@ -153,20 +153,20 @@ class Delimited:
             )
             if text.raw.quotes % 2:
                 self._check_quotes()
-        # What is no UTF-8 Arrow takes for bytes.
+        # Arrow reads text that is not UTF-8 as bytes.
         if any(pa.types.is_binary(column.type) for column in table.columns):
             raise self.not_text()
         return list(table.columns)
 
     def not_text(self) -> DataError:
-        """Return the error of a file that is not text in its encoding."""
+        """Return the error for a file that is not text in its encoding."""
         return undecodable(self.path, _blocks(self.path), self._open().raw.encoding)
 
     def _open(self) -> Any:
         return io.BufferedReader(_Text(self.path, self._encoding), BLOCK)
 
     def _check_quotes(self) -> None:
-        """Refuse a quotation mark that is never closed: it would make one value of all the rows behind it."""
+        """Refuse a quotation mark that is never closed: all later rows would become one value."""
         text = self._open()
         reader = csv.reader((line.decode("utf-8", "replace") for line in text), delimiter=self._delimiter, strict=True)
         begins = 1

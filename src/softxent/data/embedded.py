@@ -12,7 +12,7 @@ EMBEDDED = ("breast_cancer", "digits", "iris", "wine")
 
 
 def read_embedded(name: str) -> Dataset:
-    """Return one of EMBEDDED; classes go by their names where they have names."""
+    """Return one of EMBEDDED; labels are the classes' names, if they have names."""
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()

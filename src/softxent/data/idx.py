@@ -63,7 +63,7 @@ def read_idx(images: Path, labels: Path | None) -> Dataset:
     """Read images, flattened to (n, height · width) bytes, and their labels from a pair of IDX files.
 
     Args:
-        images, labels: the files, plain or .gz; labels None where there are none.
+        images, labels: the files, plain or .gz; labels: None if there are none.
 
     Raises:
         DataError for a file that is missing, damaged, cut short, of another kind, or of another length than its pair.

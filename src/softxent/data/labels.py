@@ -1,7 +1,7 @@
-"""Labels are names: which can be classes, what type a name may take, and how they are matched with a model's classes.
+"""Labels as names: check that they can be classes, choose their type, match them with a model's classes.
 
-A label that is text stays the text that it is. Where every label of a text file is an integer that prints back as it
-was written they become integers, for programs to read; `01`, `1e5` or `True` stay text.
+A label that is text stays that text. If every label of a text file is an integer that prints back as it was written,
+the labels become integers, which is convenient for programs; `01`, `1e5` or `True` stay text.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["check_class_labels", "class_indices", "label_name", "text_labels"]
 INT64 = np.iinfo(np.int64)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
 INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
-# What programs write where there is nothing.
+# Texts that programs write for a missing value.
 MISSING = frozenset({"na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "nat", "?", "missing"})
 
 
 def label_name(label: Any) -> str:
-    """Return the one text by which a class goes: in predictions, in the heads of columns, in reports, and in JSON."""
+    """Return the name of a class, which is the same in predictions, in the heads of columns, in reports and in JSON."""
     return label if isinstance(label, str) else json.dumps(label)
 
 
 def check_class_labels(name: str, y: np.ndarray) -> np.ndarray:
-    """Return y as a 1-D array of integers, floats, bools or strings that can be classes, or say why it cannot be."""
+    """Return y as a 1-D array of integers, floats, bools or strings that can be classes; otherwise raise an error."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
@@ -47,22 +47,22 @@ def check_class_labels(name: str, y: np.ndarray) -> np.ndarray:
         if fractional.any():
             raise _continuous(name, y[fractional][0])
     if y.dtype.kind == "u" and y.size and y.max() > INT64.max:
-        y = y.astype(np.str_)  # a model's integers have 64 bits with a sign
+        y = y.astype(np.str_)  # a model file stores integers as int64
     return y
 
 
 def text_labels(
     name: str, texts: Sequence[str], codes: np.ndarray, *, column: str | None = None, typed: bool = False
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels that are text as an array of strings, or of integers, and what is to be said of them.
+    """Return labels that are text as an array of strings or integers, and notes about them.
 
     Args:
-        name: what messages call the file.
+        name: the file, for messages.
         texts: the different labels.
         codes: (n,) the position in texts of each row's label.
         column: the labels' column, for messages.
-        typed: whether text may be numbers, as in a CSV file: then integers that print back become integers, fractions
-            are refused, and so is a sign for a missing number.
+        typed: whether text may be numbers, as in a CSV file. Then integers that print back as they were written become
+            integers; fractions are refused, and so is a text for a missing value among numbers.
     """
     where = "" if column is None else f" (column {column!r})"
 
@@ -103,13 +103,13 @@ def _continuous(name: str, value: Any) -> DataError:
 
 
 def _lookalikes(texts: Iterable[str]) -> tuple[str, ...]:
-    """Say which labels are different classes though a reader would take them for one."""
+    """Name labels that are different classes but look the same to a reader."""
     groups = defaultdict(list)
     for text in texts:
         seen = "".join(unicodedata.normalize("NFC", text).split())
         groups[str(float(seen) + 0.0) if NUMBER.fullmatch(seen) else seen].append(text)
     return tuple(
-        f"the labels {' and '.join(map(ascii, sorted(group)))} are different classes: a label is taken as it is written"
+        f"the labels {' and '.join(map(ascii, sorted(group)))} are different classes: labels are compared exactly"
         for group in groups.values()
         if len(group) > 1
     )
@@ -118,8 +118,8 @@ def _lookalikes(texts: Iterable[str]) -> tuple[str, ...]:
 def class_indices(name: str, y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return the position in classes of each label of y; a label that is none of them is an error.
 
-    Labels are compared by name. Numbers that are no text are also compared by value (5.0 and 5), and text is read as
-    what the classes are where that is a float (`1.0`, `1`) or a bool (`True`, `true`).
+    Labels are compared by name. Labels of a numeric type are also compared by value (5.0 and 5). If the classes are
+    floats or bools, text is also read as such (`1.0`, `1`; `True`, `true`).
     """
     positions = {label_name(label): index for index, label in enumerate(classes.tolist())}
     values, inverse = np.unique(y, return_inverse=True)

@@ -1,4 +1,4 @@
-"""load: the right reader for a file, by its ending."""
+"""load: choose the reader for a file by its ending."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
 
 
 class Like(Protocol):
-    """What new data has to match: the data trained on, or a model."""
+    """The training data or a model, which new data must match."""
 
     @property
     def num_features(self) -> int:
-        """How many features it has."""
+        """The number of features."""
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """Their names, where they have any."""
+        """Their names, or None."""
 
     @property
     def index_base(self) -> int | None:
-        """What the indices of a sparse file are counted from."""
+        """The index of a sparse file's first column, or None."""
 
     @property
     def layout(self) -> Layout | None:
-        """The columns of a table's file."""
+        """The columns of a table's file, or None."""
 
 
 def load(
@@ -57,17 +57,17 @@ def load(
 
     Args:
         source: an embedded set's name, or a file ending in .csv, .tsv (either may be .gz), .parquet, .npz, .svm,
-            .libsvm or .txt (libsvm; a table where there is a label's or a feature's name).
+            .libsvm or .txt (libsvm; a table if the name of a label or of features is given).
         label: the column of labels of a table; the key of the labels of an NPZ archive, y if not given.
-        with_labels: False: labels are not wanted (and need not be there).
-        features, num_features, index_base, layouts: what a model expects of new data; see the readers.
-        delimiter: what separates a CSV's columns, where it cannot be guessed.
-        encoding: of a CSV file, where it is not UTF-8 and has no byte order mark.
+        with_labels: False: labels are not wanted and need not exist.
+        features, num_features, index_base, layouts: a model's requirements for new data; see the readers.
+        delimiter: the separator of a CSV's columns, if it cannot be guessed.
+        encoding: of a CSV file, if it is not UTF-8 and has no byte order mark.
         header: whether a CSV file begins with a line of names.
-        keep, drop: columns of a table that are features, or are none, whatever they look like.
+        keep, drop: columns of a table that are features, or not, whatever they look like.
 
     Raises:
-        DataError: one line that names the file, what is wrong with it and what to do.
+        DataError: one line that names the file and the problem, and says what to do.
     """
     path = Path(source)
     if source in EMBEDDED and not path.exists():
@@ -83,7 +83,7 @@ def load(
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] in (".gz", ".bz2")
     kind = (suffixes[-2] if len(suffixes) > 1 else "") if packed else (suffixes[-1] if suffixes else "")
-    # Excel's "Unicode text" is a table, too.
+    # Excel's "Unicode text" is a table too.
     if kind in TABLES or (kind == ".txt" and (label is not None or features is not None)):
         if with_labels and label is None:
             raise DataError(f"{path}: say which column holds the labels: --label COLUMN")
@@ -119,13 +119,13 @@ def load(
 
 
 def load_like(source: str, like: Like, *, header: bool | None = None, **options: Any) -> Dataset:
-    """Read a file that is to match the data trained on, or a model: columns by name, or by their place in its file.
+    """Read a file that must match the training data or a model: columns by name, or by their position in its file.
 
     Args:
         source: as in load.
-        like: what it has to match.
-        header: whether a table begins with a line of names; None: as in the file trained on.
-        options: load's.
+        like: the training data or the model.
+        header: whether a table begins with a line of names; None: as in the training file.
+        options: the other arguments of load.
     """
     layout = like.layout
     layouts: tuple[tuple[str, ...], ...] = ()
@@ -146,7 +146,7 @@ def load_like(source: str, like: Like, *, header: bool | None = None, **options:
 
 
 def _in_order(data: Dataset, features: tuple[str, ...] | None) -> Dataset:
-    """Return the data with these of its features, in this order."""
+    """Return the data with only these features, in this order."""
     names = data.feature_names or ()
     if features is None or features == names:
         return data

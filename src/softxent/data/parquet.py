@@ -1,4 +1,4 @@
-"""Parquet: named columns with types, and what pandas wrote beside them."""
+"""Parquet: named columns with types, and pandas' metadata about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Parquet:
 
     Attributes:
         names: the names of all columns.
-        index: the columns that are a pandas frame's index, by the file's own word.
+        index: the columns that pandas' metadata marks as a frame's index.
     """
 
     header = True
@@ -45,8 +45,8 @@ class Parquet:
             table = self._file.read(columns=names)
             for name in names:
                 field = table.schema.field(name)
-                # pandas stores a period as the number of its unit since 1970: neither its text nor a measurement. Arrow
-                # knows the type only once pandas is imported.
+                # pandas stores a period as a count of its unit since 1970, which is neither its text nor a measurement.
+                # Arrow knows the type only if pandas has been imported.
                 known = getattr(field.type, "extension_name", None)
                 if "pandas.period" in (known, (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()):
                     raise DataError(
@@ -60,7 +60,7 @@ class Parquet:
             raise self._damaged(error) from error
 
     def not_text(self) -> DataError:
-        """Return the error of names that are no text: Parquet's always are."""
+        """Return the error for names that are not text; in a valid Parquet file they always are."""
         return self._damaged(ValueError("a column's name is not UTF-8"))
 
     def _damaged(self, error: BaseException) -> DataError:
@@ -69,7 +69,7 @@ class Parquet:
 
 
 def _pandas_index(metadata: dict[bytes, bytes]) -> tuple[str, ...]:
-    """Return the columns that hold the index; a RangeIndex is described, and has no column."""
+    """Return the columns that hold the index; a RangeIndex has none, because metadata describes it."""
     try:
         columns = json.loads(metadata[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What is done to features before they meet the model: learnt from the training rows, kept in the model file."""
+"""The preprocessing of features: learnt from the training rows, kept in the model file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Preprocessing", "learn_preprocessing"]
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """x ← (x − mean) / scale, a column at a time.
+    """x ← (x − mean) / scale, for each column.
 
     Attributes:
         kind: "standardize" (mean 0, variance 1), "pixels" (bytes to [0, 1], float32) or "none" (sparse data).
-        mean, scale: (p,) float64, or None where there is none.
+        mean, scale: (p,) float64; None if the kind has none.
     """
 
     kind: str
@@ -27,18 +27,18 @@ class Preprocessing:
     scale: np.ndarray | None = None
 
     def doubts(self, X: Any) -> tuple[str, ...]:
-        """Say that features do not look like what this was learnt from."""
+        """Return notes if the features do not look like those of the training rows."""
         if self.kind == "pixels" and X.dtype != np.uint8 and X.max() <= 1:
             return ("no value is above 1, but the model was trained on bytes from 0 to 255",)
         return ()
 
     def apply(self, X: Any) -> Any:
-        """Return new, contiguous, transformed features; X itself is left alone. Sparse X comes back as it is."""
+        """Return transformed features in a new contiguous array; X is not changed. Sparse X is returned unchanged."""
         if self.kind == "none":
             return X
         if self.kind == "pixels":
             return np.multiply(X, np.float32(1 / 255), dtype=np.float32)
-        assert self.mean is not None  # the two kinds above have no mean, this one has
+        assert self.mean is not None  # only this kind has a mean
         dtype = X.dtype if X.dtype.kind == "f" else np.float64
         result = np.subtract(X, self.mean.astype(dtype), dtype=dtype, casting="same_kind")
         result /= np.asarray(self.scale, dtype)
@@ -46,10 +46,10 @@ class Preprocessing:
 
 
 def learn_preprocessing(data: Dataset, rows: np.ndarray | slice) -> Preprocessing:
-    """Return the preprocessing that these rows of the data ask for.
+    """Return the preprocessing that suits these rows of the data.
 
-    Bytes are pixels. Sparse data stays as it is, for centring would fill it. Everything else is standardised; a column
-    that is constant is only centred.
+    Bytes are pixels. Sparse data is not changed, because centring would make it dense. Everything else is standardised;
+    a constant column is only centred.
     """
     if data.sparse:
         return Preprocessing("none")
@@ -65,7 +65,7 @@ def learn_preprocessing(data: Dataset, rows: np.ndarray | slice) -> Preprocessin
         raise DataError(
             f"{data.name}: the numbers of column {which} are too large to standardise; give it another unit"
         )
-    # What rounding leaves of a constant column's variance is no scale.
+    # The variance of a constant column is only rounding noise, not a scale.
     constant = X.min(axis=0) == X.max(axis=0)
     mean[constant] = X[0, constant]
     scale[constant | (scale == 0)] = 1.0

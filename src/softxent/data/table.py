@@ -1,4 +1,4 @@
-"""CSV and Parquet: tables with named columns. Which of them are read, and what they are to a model."""
+"""CSV and Parquet: tables with named columns. Choose the columns to read, and their roles in a model."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def read_table(
     Args:
         path: the file; a CSV file may be packed.
         parquet: whether it is Parquet; CSV if not.
-        label: the column of labels; None where labels are not wanted.
-        features: the columns that are features, in this order; no other is looked at. None: all but the label and those
+        label: the column of labels; None if labels are not wanted.
+        features: the columns that are features, in this order; no others are read. None: all but the label and those
             that only number the rows.
-        num_features: how many features a model without column names has.
+        num_features: the number of features of a model without column names.
         delimiter, encoding: of a CSV file; see Delimited.
-        header: whether a CSV file begins with a line of names. Where it does not they are column_1, column_2, …, and a
-            number stands for the column.
-        layouts: what columns a file without names may have; the first of its number of columns counts. Empty: any.
-        keep, drop: columns that are features though they seem to number the rows; columns that are none.
+        header: whether a CSV file begins with a line of names. Otherwise the names are column_1, column_2, …, and a
+            column may be given by its number.
+        layouts: the columns that a file without names may have; the first with as many columns is used. Empty: any.
+        keep, drop: columns that are features although they seem to number the rows; columns that are not features.
 
     Raises:
-        DataError for a file that cannot be parsed, a column that is missing, text or a gap where a number is needed.
+        DataError: the file cannot be parsed, a column is missing, or text or a gap stands where a number is needed.
     """
     table = Parquet(path) if parquet else Delimited(path, delimiter=delimiter, encoding=encoding, header=header)
     columns = _Columns(table, layouts)
@@ -80,7 +80,7 @@ def read_table(
     check_finite(str(path), X, names)
     y, notes = None, columns.notes() if features is None else ()
     if label is not None:
-        # Another file's labels are names of known classes, and not judged anew.
+        # If a model is given, labels are names of its classes and keep their type.
         typed = not parquet and features is None and num_features is None
         y, said = values.labels(path, columns.called(label), arrays[-1], typed=typed)
         notes += said
@@ -103,7 +103,7 @@ def read_table(
 
 
 class _Columns:
-    """The names of a table's columns, and their places."""
+    """The names of a table's columns, and their positions."""
 
     def __init__(self, table: Delimited | Parquet, layouts: Sequence[tuple[str, ...]]) -> None:
         self._table, self._path = table, table.path
@@ -122,12 +122,12 @@ class _Columns:
             self._places.setdefault(name, []).append(place)
 
     def called(self, name: str) -> str:
-        """Return the name of a column that may be given by its number, counted from 1, where there are no names."""
+        """Return the name of a column; if the file has no names, it may be given by its number, counted from 1."""
         number = int(name) if name.isdecimal() and not self._table.header and name not in self._places else 0
         return self.names[number - 1] if 1 <= number <= len(self.names) else name
 
     def find(self, name: str, why: str = "") -> int:
-        """Return the place of the one column of this name."""
+        """Return the position of the only column of this name."""
         places = self._places.get(self.called(name), [])
         if len(places) == 1 and _is_text(name):
             return places[0]
@@ -143,7 +143,7 @@ class _Columns:
     def features(
         self, label: int | None, keep: list[int], drop: Sequence[str]
     ) -> tuple[list[int], list[tuple[str, str]]]:
-        """Return the places of the features, and name and reason of the columns that are none."""
+        """Return the positions of the features, and the name of and reason for each column that is left out."""
         chosen, left_out = [], []
         dropped = set(drop)
         for name in dropped:
@@ -165,7 +165,7 @@ class _Columns:
         return chosen, left_out
 
     def notes(self) -> tuple[str, ...]:
-        """Say that the line of names looks like data."""
+        """Return a note if the line of names looks like data."""
         if not self._is_data():
             return ()
         return (
@@ -207,6 +207,6 @@ def _is_text(name: str) -> bool:
 
 
 def _list(names: Sequence[str], most: int = 20) -> str:
-    # A blank at an end does not show.
+    # A name with a blank at an end is quoted, because the blank would not show.
     shown = ", ".join(name if name and name == name.strip() else repr(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} … ({len(names)} in all)"

@@ -1,4 +1,4 @@
-"""Arrow columns as numbers and as labels, whatever way their writer chose to store them."""
+"""Convert Arrow columns, however they are stored, to numbers and to labels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["labels", "numbers"]
 
 
 def numbers(path: Path, name: str, column: Any, *, needed: bool) -> np.ndarray:
-    """Return a column of numbers or bools; text, gaps and what else there is are refused.
+    """Return a column of numbers or bools; refuse text, gaps and all other types.
 
     Args:
         path, name: of the column.
         column: an Arrow array.
-        needed: whether a model needs it; otherwise it may also be left out.
+        needed: whether a model needs the column; otherwise the message also advises to leave it out.
     """
     import pyarrow as pa
 
@@ -44,7 +44,7 @@ def numbers(path: Path, name: str, column: Any, *, needed: bool) -> np.ndarray:
 
 
 def labels(path: Path, name: str, column: Any, *, typed: bool) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return a column of labels, and what is to be said of them.
+    """Return a column of labels, and notes about them.
 
     Args:
         path, name: of the column.
@@ -81,7 +81,7 @@ def labels(path: Path, name: str, column: Any, *, typed: bool) -> tuple[np.ndarr
 
 
 def _plain(column: Any) -> Any:
-    """Return the column without the dressing of extension types, dictionaries, runs and views."""
+    """Return the column without extension types, dictionaries, run-length encoding and views."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -89,7 +89,7 @@ def _plain(column: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         parts, inner = [chunk.storage for chunk in column.chunks], kind.storage_type
     elif pa.types.is_dictionary(kind):
-        # Arrow cannot take from views.
+        # Arrow's take does not support views.
         chunks = [(_plain(pa.chunked_array([chunk.dictionary])), chunk.indices) for chunk in column.chunks]
         return pa.chunked_array([part for values, at in chunks for part in values.take(at).chunks])
     elif pa.types.is_run_end_encoded(kind):
@@ -108,7 +108,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _iso(text: str) -> str:
-    """Return Arrow's text of a date or time as ISO 8601 writes it, without zeros behind the last digit."""
+    """Return Arrow's text of a date or time in ISO 8601, without trailing zeros."""
     text = re.sub(r"\.0*(?!\d)|(\.\d*?[1-9])0+(?!\d)", r"\1", text)
     return re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text).replace(" ", "T")
 
@@ -118,7 +118,7 @@ def _missing(path: Path, name: str, row: int) -> DataError:
 
 
 def _text_refused(path: Path, name: str, column: Any, *, needed: bool) -> DataError:
-    """Return the error of a column of text: of its first gap, its first word among numbers, or all of it."""
+    """Return the error for a column of text: about its first gap, the first word among numbers, or the whole column."""
     values = column.to_pylist()
     found = 0
     first: tuple[int, str] | None = None

@@ -1,8 +1,8 @@
-"""Exact values in decimal arithmetic, and how they are written.
+"""Exact values in decimal arithmetic, and their text.
 
 Python's decimal (libmpdec) rounds exp and ln correctly at any precision, and its exponents are practically unlimited:
-nothing here overflows or underflows. Values carry 80 digits, and differences that would cancel are written as sums. So
-the standard library alone gives numbers that are right to the last bit of float64.
+nothing overflows or underflows. Values have 80 digits, and differences that would cancel are written as sums. So the
+standard library alone gives numbers that are right to the last bit of float64.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ln(x: Decimal) -> Decimal:
 
 
 def log1p(x: Decimal) -> Decimal:
-    """Return ln(1 + x) for x ≥ 0 with all digits. Where x is so small that 1 + x would drop some, sum the series.
+    """Return ln(1 + x) for x ≥ 0 with all digits. If x is so small that 1 + x would drop some, sum the series.
 
     >>> with precisely():
     ...     print(f"{log1p(Decimal('1e-100')):.3e}")
@@ -68,7 +68,7 @@ def total(values: Iterable[Decimal]) -> Decimal:
 
 
 def show(value: Decimal) -> str:
-    """Return the shortest digits of the nearest float64; in scientific notation what is beyond float64's range.
+    """Return the shortest digits of the nearest float64; scientific notation if the value is beyond float64's range.
 
     >>> show(Decimal("0.1")), show(Decimal(3)), show(Decimal("1.25e-4343")), show(-INFINITY)
     ('0.1', '3', '1.25e-4343', '-inf')

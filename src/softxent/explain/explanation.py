@@ -28,7 +28,7 @@ class Explanation(View):
         values: its quantities, exact, as Decimals.
         all_steps, steps: every step, and those that are shown.
         depth, step, language: as in explain.
-        images: what the network looks at, where the logits come from a model.
+        images: the example and the network's weights, if the logits come from a model.
     """
 
     @property
@@ -129,20 +129,20 @@ def explain(
     """Derive the loss and its gradient a·Y − y with the numbers of one row.
 
     Let logits have shape (C,). Steps: z = logits/T, d = z − max z, e = exp(d), S = Σ e, a = e/S, L = −Σ y ln a,
-    ∂L/∂a = −y/a, ∂a_i/∂z_j = a_i (δ_ij − a_j), and by the chain rule ∂L/∂z = a Σy − y; then what floating point makes
-    of them. Every number is the exact value of the row's float64 numbers, rounded once.
+    ∂L/∂a = −y/a, ∂a_i/∂z_j = a_i (δ_ij − a_j), and by the chain rule ∂L/∂z = a Σy − y; then their errors in floating
+    point. Every number is the exact value for the row's float64 numbers, rounded once.
 
     Args:
         logits: C numbers, -inf for an impossible class; probabilities with from_logits=False. At most 64 classes.
         label: the class index, its name, or C numbers (a soft label, which need not sum to 1).
-        from_logits: whether logits are logits; otherwise they are probabilities and must sum to 1.
+        from_logits: False if `logits` holds probabilities, which must sum to 1.
         weight: C class weights, or None.
         label_smoothing: ε in [0, 1].
         temperature: T > 0.
         learning_rate: η of the step of gradient descent.
         names: C names of the classes; 0, 1, … if None.
         depth: 1, 2 or 3: how much is shown.
-        step: the id of one step, to see that alone.
+        step: the id of a step, to see only that step.
         language: "en" or "zh".
 
     Returns:

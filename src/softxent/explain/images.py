@@ -1,4 +1,4 @@
-"""Images: one example, the weights of a linear network, and the change of the weights that the example asks for.
+"""Images: one example, the weights of a linear network, and the change of the weights for this example.
 
 With logits z = W u + b, the derivative of the loss by W is the outer product (a − y) uᵀ: row i is the example's own
 image, weighted by how far class i is from its target.
@@ -20,9 +20,9 @@ class Images:
 
     Attributes:
         example: shape (p,), the row as it is in the data.
-        inputs: shape (p,), u: the row as the network sees it.
+        inputs: shape (p,), u: the row after preprocessing, the network's input.
         weights: shape (C, p), W.
-        change: shape (C, p), −(a − y) uᵀ: the step that this example asks for.
+        change: shape (C, p), −(a − y) uᵀ: the gradient-descent step for this example.
         side: √p if that is a whole number above 2: the features are then drawn as pixels; None otherwise.
     """
 

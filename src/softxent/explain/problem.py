@@ -14,18 +14,18 @@ from softxent.options import LossOptions
 
 __all__ = ["MAX_CLASSES", "Problem", "problem"]
 
-# Nobody reads a derivation of more classes; its Jacobian alone has 64² numbers.
+# A derivation of more classes would be unreadable: with 64, the Jacobian alone has 64² numbers.
 MAX_CLASSES = 64
-# Labels and weights are shares. A larger one is a mistake of whoever typed it, and overflows half precision.
+# Labels and weights are shares. A larger one is probably a typing mistake, and would overflow half precision.
 LARGEST = 1e4
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row, as it was given.
+    """One row, as the user gave it.
 
     Attributes:
-        inputs: C logits, or probabilities where from_logits is false.
+        inputs: C logits, or probabilities if from_logits is false.
         labels: C numbers, the label as given: one-hot of an index, or probabilities.
         label: the index, or None for probabilities.
         names: C names of the classes.
@@ -51,7 +51,7 @@ class Problem:
 
     @property
     def focus(self) -> int:
-        """The class that the examples in the steps are about: the label, or the largest of the soft label."""
+        """The class for the examples in the steps: the label, or the largest of the soft label."""
         return self.label if self.label is not None else max(range(self.num_classes), key=lambda i: self.labels[i])
 
     @property
@@ -72,7 +72,7 @@ def problem(
     learning_rate: float = 1.0,
     names: Sequence[Any] | None = None,
 ) -> Problem:
-    """Return the checked problem; every refusal names the argument, what was expected and what came."""
+    """Return the checked problem; every error names the argument, what was expected, and what was given."""
     what = "logits" if from_logits else "probs"
     row = _numbers(what, inputs)
     if row.ndim == 2 and row.shape[0] == 1:

@@ -22,7 +22,7 @@ class Rows:
 
     Attributes:
         values: n rows of C numbers.
-        labels: n labels as text, or None where the file has none.
+        labels: n labels as text, or None if the file has none.
         names: C names from the first line, or None.
     """
 
@@ -35,7 +35,7 @@ def read_rows(path: Path, label: str | None, encoding: str | None = None) -> Row
     """Return the rows of a .npy array, or of a text file with columns between commas, semicolons, tabs or spaces.
 
     If the first line is not numbers, it names the classes. The labels are in the column that `label` names, or else in
-    the one called label, target, y or class. Text is UTF-8, or what its byte order mark or encoding says.
+    the one called label, target, y or class. Text is UTF-8, unless its byte order mark or `encoding` says otherwise.
     """
     if path.suffix.lower() == ".npy":
         return _array(path)

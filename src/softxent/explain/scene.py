@@ -23,7 +23,7 @@ _SCALARS = {"m": "m", "S": "S", "L": "L", "Y": "Y", "T": "T", "η": "eta"}
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that a step is made from: the row, its exact values, and the errors of float64."""
+    """The material of a step: the row, its exact values, and the errors of float64."""
 
     problem: Problem
     values: Values
@@ -31,7 +31,7 @@ class Scene:
 
     @property
     def unit(self) -> bool:
-        """Whether the targets sum to 1, up to the rounding of the labels themselves."""
+        """Whether the targets sum to 1, up to the rounding of the given labels."""
         return abs(float(self.values.Y) - 1) <= 1e-9
 
 

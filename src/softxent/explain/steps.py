@@ -1,4 +1,4 @@
-"""Step and Table: a derivation is a row of steps. They have formulas, numbers and keys of words, but no words."""
+"""Step and Table: a derivation is a sequence of steps. They hold formulas, numbers and keys of words, but no words."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Table:
         header: a formula or ("word", key) for each column.
         rows: cells as text; "@loss" stands for the word "loss" of the language.
         caption: ("word", key), or None.
-        marked: which row is emphasised, or None.
-        live: whether each column has the values of its header, one a class; the page can then fill in other numbers.
+        marked: the row that is emphasised, or None.
+        live: whether each column has the values of its header, one per class; the page can then fill in other numbers.
     """
 
     header: tuple[Node, ...]
@@ -33,11 +33,12 @@ class Step:
     """One step of the derivation.
 
     Attributes:
-        id: its name, of --step and of the language tables.
-        part: which part of the derivation it is in: forward, loss, backward, numerics.
-        depth: from which depth on it is shown: 1 for the main argument, 2 for what accompanies it, 3 for the rest.
+        id: its name, for --step and in the language tables.
+        part: the part of the derivation that it is in: forward, loss, backward, numerics.
+        depth: the smallest depth at which it is shown: 1 for the main argument, 2 for closely related steps, 3 for the
+            rest.
         formulas: the symbolic form, as data.
-        numbers: the formulas with the row's numbers in them.
+        numbers: the formulas with the row's numbers.
         tables: numbers in full.
         error: the largest error in ulps when float64 computes the step the textbook way, or None.
         fields: values for the places in braces in the language's sentences.

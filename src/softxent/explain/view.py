@@ -21,7 +21,7 @@ class View:
         problem: the row as it was given.
         values: its quantities, exact, as Decimals.
         all_steps: every step.
-        depth: how much is shown: 1 for the main argument, 2 for what accompanies it too, 3 for everything.
+        depth: how much is shown: 1 for the main argument, 2 for closely related steps too, 3 for everything.
         step: the id of a step if that alone is shown, or None.
         language: "en" or "zh".
         images: an example and a model's weights, if the logits come from a model; or None.

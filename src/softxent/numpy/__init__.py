@@ -1,1 +1,1 @@
-"""The NumPy front end: shapes, dtypes and layouts; nothing numerical. Its functions are softxent's own names."""
+"""The NumPy front end: signatures and documentation, nothing numerical. `softxent` exports its functions."""

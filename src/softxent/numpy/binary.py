@@ -30,7 +30,7 @@ def binary_cross_entropy(
 
     Args:
         logits: any shape; dtypes as cross_entropy.
-        targets: the probability of "yes", in [0, 1] but for what rounding may add, of the logits' shape.
+        targets: the probability of "yes", in [0, 1] up to rounding, of the logits' shape.
         from_logits: False if `logits` holds probabilities p, in [0, 1]: loss = −w (q y log p + (1 − y) log(1 − p)),
             with 0·log 0 = 0.
         weight, pos_weight: broadcast to the logits' shape.

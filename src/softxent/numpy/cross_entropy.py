@@ -47,12 +47,12 @@ def cross_entropy(
         logits: floating (float16 and bfloat16 are computed in float32), integers or bool (float64), or longdouble
             (slow: by the reference).
         labels: class indices, integers of the logits' shape without the class axis; or probabilities, floating, of the
-            logits' shape. Probabilities are in [0, 1], but for what rounding may add, and need not sum to 1.
+            logits' shape. Probabilities are in [0, 1], up to rounding, and need not sum to 1.
         axis: the class axis.
         from_logits: False if `logits` holds probabilities, in [0, 1]: loss = −Σ t_c log p_c, with 0·log 0 = 0, nothing
             clipped.
         weight: (C,) class weights, finite.
-        ignore_index: rows with this index label count nothing, whatever their logits are.
+        ignore_index: rows with this index label have loss 0 and gradient 0, whatever their logits are.
         label_smoothing: in [0, 1].
         z_loss: at least 0; pulls logsumexp towards 0 and is not scaled by the class weights.
         softcap: above 0, or None. Applied before the temperature.
@@ -67,7 +67,7 @@ def cross_entropy(
     Raises:
         LabelError (a ValueError and an IndexError): a label is no class, or no probability; it names the row.
         ShapeError, OptionError (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what
-        came. A NaN is not refused: its row's results are NaN.
+        was given. A NaN is not refused: its row's results are NaN.
 
     >>> import softxent
     >>> float(softxent.cross_entropy([[4.0, -4.0, 3.0]], [2]))
@@ -106,7 +106,7 @@ def cross_entropy_value_and_grad(
     r"""Cross-entropy and its gradient in one visit of the logits, every element of it right to 4 ulps.
 
     Let logits have shape (…, C, …), p = softmax(z), y the target, as in cross_entropy. For index labels without
-    modifiers, and D what the reduction divides by:
+    modifiers, and D the divisor of the reduction:
 
         ∂loss/∂z_c = p_c / D,   c ≠ y          "push all,
         ∂loss/∂z_y = −(Σ_{c≠y} p_c) / D         pull one"
@@ -123,7 +123,7 @@ def cross_entropy_value_and_grad(
         dtype (with reduction="none", of each row's own loss). Ignored rows have gradient 0.
 
     Raises:
-        As cross_entropy; ShapeError or DTypeError where out does not fit.
+        As cross_entropy; ShapeError or DTypeError if out does not fit.
 
     >>> import softxent
     >>> loss, grad = softxent.cross_entropy_value_and_grad([[4.0, -4.0, 3.0]], [2])
@@ -131,7 +131,7 @@ def cross_entropy_value_and_grad(
     array([[ 7.30879336e-01,  2.45182703e-04, -7.31124518e-01]])
 
     Source: as cross_entropy. Equals torch.autograd.grad of torch.nn.functional.cross_entropy, which loses the true
-    class's gradient where its probability is near 1 (pytorch#195531).
+    class's gradient if its probability is near 1 (pytorch#195531).
     """
     modifiers = weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
     small = small_label_loss(logits, labels, axis, from_logits, *modifiers, True, out)
@@ -173,7 +173,7 @@ def cross_entropy_hvp(
         An array of the logits' shape and dtype (with reduction="none", each row's own Hessian).
 
     Raises:
-        As cross_entropy; ShapeError where the tangent has another shape.
+        As cross_entropy; ShapeError if the tangent has another shape.
 
     >>> import softxent
     >>> softxent.cross_entropy_hvp([[0.0, 0.0]], [0], [[1.0, 0.0]])
@@ -182,7 +182,7 @@ def cross_entropy_hvp(
     Equals jax.jvp of the gradient, and torch.autograd.functional.hvp of torch.nn.functional.cross_entropy.
     """
     options = loss_options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
-    direction = as_numbers("tangent", tangent, NUMBERS)  # None would ask evaluate for the loss
+    direction = as_numbers("tangent", tangent, NUMBERS)  # refuses None, with which evaluate would return the loss
     _, product = evaluate(
         logits, labels, options, axis=axis, from_logits=from_logits, tangent=direction, advice=FOR_LABELS
     )

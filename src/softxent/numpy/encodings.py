@@ -16,13 +16,14 @@ __all__ = ["hardmax", "one_hot"]
 
 
 def hardmax(x: npt.ArrayLike, axis: Axis = -1) -> Any:
-    """One at the largest logit, the first of several equal ones, and zero elsewhere.
+    """One at the largest logit (the first, if several are equal), zero elsewhere.
 
     Let x have shape (…, C, …) with C classes along axis:
 
         hardmax(x)_i = 1 if i is the first index with x_i = max x, else 0
 
-    It is softmax(x / T) for T → 0 where the maximum is unique. (It is not max(x), which some texts call by its name.)
+    If the maximum is unique, it is the limit of softmax(x / T) for T → 0. (It is not max(x), which some texts call
+    hardmax.)
 
     Args:
         x, axis: as softmax.
@@ -57,7 +58,7 @@ def hardmax(x: npt.ArrayLike, axis: Axis = -1) -> Any:
 
 
 def _result_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return dtype as NumPy's, if it is one of numbers."""
+    """Return dtype as a NumPy dtype of numbers; refuse others."""
     try:
         result: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
@@ -81,7 +82,7 @@ def one_hot(labels: npt.ArrayLike, num_classes: int, *, dtype: npt.DTypeLike = n
         An array of shape (…, num_classes).
 
     Raises:
-        DTypeError: labels or num_classes are no integers, or dtype is none of numbers. LabelError: a label is no class.
+        DTypeError: labels or num_classes are not integers, or dtype is not numeric. LabelError: a label is no class.
         OptionError: num_classes < 1.
 
     >>> import softxent
@@ -89,8 +90,8 @@ def one_hot(labels: npt.ArrayLike, num_classes: int, *, dtype: npt.DTypeLike = n
     array([[0., 1., 0.],
            [1., 0., 0.]], dtype=float32)
 
-    Equals torch.nn.functional.one_hot and jax.nn.one_hot for labels that are classes; where they clamp, wrap or leave a
-    row empty, this raises.
+    Equals torch.nn.functional.one_hot and jax.nn.one_hot for labels that are classes. For other labels, which they
+    clamp, wrap or turn into empty rows, this raises.
     """
     count = as_index("num_classes", num_classes)
     if count < 1:

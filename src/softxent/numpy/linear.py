@@ -32,14 +32,14 @@ def linear_cross_entropy(
 
         loss = cross_entropy(x @ weight.T + bias, labels, …)
 
-    computed for a chunk of rows at a time (up to 104 MB of logits, cut by the shapes alone).
+    computed for a chunk of rows at a time (up to 104 MB of logits; the chunks depend on the shapes alone).
 
     Args:
         x: (N, D) inputs of the layer; float16 and bfloat16 are multiplied in float32.
         weight: (C, D), the layer's matrix.
         labels: (N,) class indices, or (N, C) probabilities, in [0, 1].
         bias: (C,) or None.
-        class_weight: (C,) class weights, what cross_entropy calls weight.
+        class_weight: (C,) class weights; cross_entropy calls them weight.
         ignore_index, label_smoothing, z_loss, softcap, temperature, reduction: as cross_entropy. Ignored rows take no
             part in any product.
 
@@ -77,7 +77,7 @@ def linear_cross_entropy_value_and_grad(
     temperature: float = 1.0,
     reduction: Reduction = "mean",
 ) -> tuple[Any, LinearGradients]:
-    r"""The loss of linear_cross_entropy and its gradients, three matrix products a chunk.
+    r"""The loss of linear_cross_entropy and its gradients, with three matrix products per chunk.
 
     Let G (N, C) be cross_entropy's gradient with respect to the logits:
 
@@ -90,9 +90,9 @@ def linear_cross_entropy_value_and_grad(
         ignore_index, label_smoothing, z_loss, softcap, temperature: as linear_cross_entropy.
 
     Returns:
-        (loss, LinearGradients(x=…, weight=…, bias=…)), each gradient of its argument's shape and dtype; bias is None
-        where there is none. With reduction="none" the gradient with respect to x is that of each row's own loss; weight
-        and bias, which the rows share, get the sum's.
+        (loss, LinearGradients(x=…, weight=…, bias=…)), each gradient of its argument's shape and dtype; bias is None if
+        there is none. With reduction="none" the gradient with respect to x is that of each row's own loss; the
+        gradients with respect to weight and bias, which all rows share, are those of the sum.
 
     Raises:
         As cross_entropy.
@@ -109,4 +109,4 @@ def linear_cross_entropy_value_and_grad(
         class_weight, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction, "class_weight"
     )
     loss, gradients = evaluate_linear(x, weight, labels, bias, options, want_grad=True)
-    return loss, gradients  # type: ignore[return-value]  # not None where want_grad is true
+    return loss, gradients  # type: ignore[return-value]  # not None, because want_grad is true

@@ -41,7 +41,7 @@ def _map_elements(x: npt.ArrayLike, kernel_name: str) -> Any:
 def sigmoid(x: npt.ArrayLike) -> Any:
     """The logistic function, right to 4 ulps in both tails.
 
-    Let x have shape (…):  σ(x) = 1 / (1 + exp(−x)), as exp(x)/(1 + exp(x)) where x < 0.
+    Let x have shape (…):  σ(x) = 1 / (1 + exp(−x)), computed as exp(x)/(1 + exp(x)) for x < 0.
 
     Args:
         x: any shape; dtypes as softmax.

@@ -21,7 +21,7 @@ def softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None)
 
         softmax(x)_i = exp(x_i − m) / Σ_j exp(x_j − m)
 
-    The rounding error of x_i − m is carried into the exponential, which other implementations do not do: their relative
+    The rounding error of x_i − m is carried into the exponential. Other implementations drop it, so that their relative
     error grows with |x_i − m|.
 
     Args:
@@ -31,8 +31,8 @@ def softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None)
         out: an array of the result's shape and dtype to write into; it may be x itself.
 
     Returns:
-        An array of x's shape and dtype (a scalar for a scalar). A logit of −inf has probability 0; a row that holds NaN
-        or +inf, or nothing but −inf, is NaN.
+        An array of x's shape and dtype (a scalar for a scalar). A logit of −inf has probability 0; a row with NaN or
+        +inf, or with only −inf, is NaN.
 
     Raises:
         ShapeError: there are no classes, or out has another shape. DTypeError: x is not real.
@@ -44,8 +44,8 @@ def softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None)
     array([5.75274406e-290, 2.39848787e-145, 1.00000000e+000])
 
     Source: Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer.
-    Anal. 41 (2021). Equals scipy.special.softmax but for its default axis (None there), for the accuracy of the tails,
-    and for small integers, which SciPy subtracts in their own dtype.
+    Anal. 41 (2021). Equals scipy.special.softmax except for its default axis (None there), the accuracy of the tails,
+    and small integers, which SciPy subtracts in their own dtype.
     """
     if out is None:
         small = small_map(x, axis, "small_softmax")
@@ -55,7 +55,7 @@ def softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None)
 
 
 def log_softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = None) -> Any:
-    r"""Logarithms of the softmax probabilities, each right to 4 ulps, the largest class's too.
+    r"""Logarithms of the softmax probabilities, each right to 4 ulps, also for the largest class.
 
     Let x have shape (…, C, …) with C classes along axis, m = max x, r its class and R = Σ_{j≠r} exp(x_j − m):
 
@@ -68,8 +68,7 @@ def log_softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = N
         x, axis, out: as softmax.
 
     Returns:
-        An array of x's shape and dtype. A logit of −inf has −inf; a row that holds NaN or +inf, or nothing but −inf, is
-        NaN.
+        An array of x's shape and dtype. A logit of −inf gives −inf; a row with NaN or +inf, or with only −inf, is NaN.
 
     Raises:
         As softmax.
@@ -78,7 +77,7 @@ def log_softmax(x: npt.ArrayLike, axis: Axis = -1, *, out: np.ndarray | None = N
     >>> softxent.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
 
-    Source: as softmax. Equals scipy.special.log_softmax but for its default axis and for the accuracy of the largest
+    Source: as softmax. Equals scipy.special.log_softmax except for its default axis and the accuracy of the largest
     class (scipy#19521).
     """
     if out is None:
@@ -103,8 +102,7 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
 
     Returns:
         An array of x's shape without the class axis, x's dtype. −inf for a row of −inf, +inf for one with a +inf, NaN
-        for one with a NaN;
-        −inf for an empty array with axis=None, the sum of nothing (SciPy's convention).
+        for one with a NaN; −inf for an empty array with axis=None, an empty sum (SciPy's convention).
 
     Raises:
         As softmax.
@@ -113,6 +111,6 @@ def logsumexp(x: npt.ArrayLike, axis: Axis = -1, *, keepdims: bool = False) -> A
     >>> float(softxent.logsumexp([1000.0, 1000.0]))
     1000.6931471805599
 
-    Source: as softmax. Equals scipy.special.logsumexp without b= and return_sign, but for its default axis.
+    Source: as softmax. Equals scipy.special.logsumexp without b= and return_sign, except for its default axis.
     """
     return sum_rows(x, axis, keepdims)

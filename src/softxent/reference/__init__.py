@@ -1,8 +1,8 @@
-"""The definitions, slow and obvious, in longdouble NumPy: what tests hold true, and what computes for longdouble.
+"""The definitions in longdouble NumPy, slow and obvious: tests compare with them, and longdouble input uses them.
 
-Every function takes arrays with the class axis last, converts them to longdouble and returns longdouble. Nothing here
-is shared with the kernels: the judge stays independent of what it judges. Odd input (NaN, ±inf, ignored rows, no rows)
-gets what the public functions promise for it, without NumPy warnings.
+Every function takes arrays with the class axis last, converts them to longdouble and returns longdouble. Nothing is
+shared with the kernels, so that the judge is independent of the judged. Odd input (NaN, ±inf, ignored rows, no rows)
+gets the results that the public functions promise, without NumPy warnings.
 """
 
 from softxent.reference.binary import (

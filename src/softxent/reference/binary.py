@@ -21,7 +21,7 @@ __all__ = ["binary_cross_entropy", "binary_cross_entropy_value_and_grad", "log_s
 
 
 def sigmoid(x: npt.ArrayLike) -> Wide:
-    """Let x have any shape: 1 / (1 + exp(−x)), as exp(x) / (1 + exp(x)) where x < 0.
+    """Let x have any shape: 1 / (1 + exp(−x)), computed as exp(x) / (1 + exp(x)) for x < 0.
 
     >>> float(sigmoid(0.0))
     0.5
@@ -56,7 +56,7 @@ def binary_cross_entropy(
     pos_weight: npt.ArrayLike | None = None,
     reduction: str = "mean",
 ) -> Any:
-    """Return the loss of logits, the mean being over all elements.
+    """Return the loss of logits; the mean is over all elements.
 
     >>> float(binary_cross_entropy([0.0], [1.0]))
     0.6931471805599453

@@ -3,7 +3,7 @@
 With t the weighted, smoothed targets (softxent.options), Y = Σ t_c and A = Y + 2 λ lse, for one row:
 
     loss = Σ t_c (lse − z_c) + λ lse²
-    g_c  = A p_c − t_c = (A − t_c) p_c − t_c (1 − p_c)          the second form does not cancel where p_c is near 1
+    g_c  = A p_c − t_c = (A − t_c) p_c − t_c (1 − p_c)          the second form does not cancel if p_c is near 1
     H u  = A p ⊙ (u − ⟨p, u⟩) + 2 λ p ⟨p, u⟩
 
 and with respect to the logits x before softcap and temperature, s = z', b = z'':  s ⊙ g  and  s ⊙ H(s ⊙ v) + b ⊙ g ⊙ v.
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The targets t_c of rows, which rows are ignored, and what the reduction divides by."""
+    """The targets t_c of rows, the ignored rows, and the divisor of the reduction."""
 
     t: Wide  # (…, C)
     ignored: npt.NDArray[np.bool_]  # (…)
@@ -76,7 +76,7 @@ def targets_of(labels: npt.ArrayLike, shape: tuple[int, ...], options: LossOptio
 
 
 def reduced(losses: Wide, divisor: np.longdouble, reduction: str) -> Any:
-    """Return the losses as they are, their sum, or their sum over the divisor."""
+    """Return the losses, their sum, or their sum over the divisor."""
     if reduction == "none":
         return losses
     with quiet():
@@ -84,7 +84,7 @@ def reduced(losses: Wide, divisor: np.longdouble, reduction: str) -> Any:
 
 
 def _product(t: Wide, x: Wide) -> Wide:
-    """Return t x with 0 · ∞ = 0: what weighs nothing adds nothing, but NaN stays."""
+    """Return t x with 0 · ∞ = 0: a weight of 0 adds 0, but NaN stays NaN."""
     return np.where((t == 0) & ~np.isnan(x), 0, t * x)
 
 
@@ -113,7 +113,7 @@ def _logit_gradient(parts: Exponentials, t: Wide, z_loss: float) -> tuple[Wide, 
 def cross_entropy(
     logits: npt.ArrayLike, labels: npt.ArrayLike, options: LossOptions, *, from_logits: bool = True
 ) -> Any:
-    """Return the loss of logits (…, C): a scalar, or of shape (…) where the reduction is "none".
+    """Return the loss of logits (…, C): a scalar, or of shape (…) if the reduction is "none".
 
     >>> float(cross_entropy([4.0, -4.0, 3.0], 2, LossOptions()))
     1.313506900283053

@@ -38,14 +38,14 @@ def linear_cross_entropy_value_and_grad(
     *,
     bias: npt.ArrayLike | None = None,
 ) -> tuple[Any, tuple[Wide, Wide, Wide | None]]:
-    """Return the loss and the gradients with respect to x, weight and bias (None where there is no bias)."""
+    """Return the loss and the gradients with respect to x, weight and bias (None if there is no bias)."""
     rows, matrix = wide(x), wide(weight)
     with quiet():
         logits = rows @ matrix.T
         if bias is not None:
             logits = logits + wide(bias)
         loss, grad = cross_entropy_value_and_grad(logits, labels, options)
-        # 0 · NaN is NaN: an ignored row must not reach the weights' gradient through its features.
+        # 0 · NaN is NaN, so the features of ignored rows are zeroed before they reach the weights' gradient.
         ignored = targets_of(labels, logits.shape, options).ignored
         rows = np.where(ignored[..., None], 0, rows)
         return loss, (grad @ matrix, grad.T @ rows, None if bias is None else grad.sum(axis=0))

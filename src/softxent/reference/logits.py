@@ -1,8 +1,8 @@
-"""What the modifiers make of the logits before the softmax sees them, and the derivatives of that map.
+"""The transformation of the logits by softcap and temperature, and its derivatives.
 
     z = c tanh(x/c) / T,   z' = sech²(x/c) / T,   z'' = −(2/c) tanh(x/c) sech²(x/c) / T
 
-A logit of ±inf or NaN stays what it is: the cap is for logits that are numbers, and −inf means an impossible class.
+A logit of ±inf or NaN is not changed: the cap is for finite logits, and −inf means an impossible class.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def transformed_logits(x: npt.ArrayLike, options: LossOptions) -> tuple[Wide, Wi
 
 
 def capped(x: Wide, softcap: float | None) -> Wide:
-    """Return c tanh(x/c), and x where it is not finite or there is no cap."""
+    """Return c tanh(x/c); x if it is not finite or there is no cap."""
     if softcap is None:
         return x
     return np.where(np.isfinite(x), softcap * np.tanh(x / softcap), x)

@@ -1,6 +1,6 @@
-"""softmax and its neighbours: m = max x, e_i = exp(x_i − m), R = Σ e without the maximum's, S = 1 + R.
+"""softmax and related functions: m = max x, e_i = exp(x_i − m), R = Σ e without the maximum's, S = 1 + R.
 
-Two forms keep every digit: log S is log1p(R), and 1 − p_i is the sum of the OTHER exponentials over S. The rounding
+Two formulas keep every digit: log S is log1p(R), and 1 − p_i is the sum of the OTHER exponentials over S. The rounding
 error of x_i − m is carried into the exponential.
 """
 
@@ -33,12 +33,12 @@ Wide = npt.NDArray[np.longdouble]
 
 
 def quiet() -> np.errstate:
-    """Return a context without floating-point warnings: inf and NaN are answers here, not accidents."""
+    """Return a context without floating-point warnings: here inf and NaN are intended results."""
     return np.errstate(all="ignore")
 
 
 def wide(array: npt.ArrayLike) -> Wide:
-    """Return array as longdouble, whatever real dtype it has."""
+    """Return an array of any real dtype as longdouble."""
     values = np.asarray(array)
     if values.dtype.kind not in "fiub":  # bfloat16 is known to NumPy as an opaque kind; float64 holds all of its values
         values = values.astype(np.float64)
@@ -46,7 +46,7 @@ def wide(array: npt.ArrayLike) -> Wide:
 
 
 def difference(a: Wide, b: Wide) -> tuple[Wide, Wide]:
-    """Return a − b rounded, and what the rounding lost (0 where the difference is not finite)."""
+    """Return a − b rounded, and its rounding error (0 if the difference is not finite)."""
     d = a - b
     back = d - a
     lost = (a - (d - back)) - (b + back)
@@ -55,10 +55,10 @@ def difference(a: Wide, b: Wide) -> tuple[Wide, Wide]:
 
 @dataclass(frozen=True, slots=True)
 class Exponentials:
-    """What every function of rows of logits is made of; the class axis is last, of length 1 in sums and maxima."""
+    """The quantities of rows of logits from which all functions are built; the class axis is last, 1 long in sums."""
 
     shift: Wide  # x_i − m, of x's shape
-    lost: Wide  # what its rounding lost
+    lost: Wide  # its rounding error
     peak: Wide  # m
     e: Wide  # exp(x_i − m)
     others: Wide  # R_i = Σ_{j≠i} e_j, of x's shape
@@ -77,19 +77,19 @@ class Exponentials:
 
     @property
     def log_p(self) -> Wide:
-        """The logarithms of the probabilities: a sum of two terms of one sign."""
+        """The logarithms of the probabilities: a sum of two terms of the same sign."""
         return (self.shift - self.log_total) + self.lost
 
 
 def exponentials(x: Wide, temperature: float = 1.0) -> Exponentials:
-    """Return the exponentials of rows of logits x / temperature; rows with NaN or +inf, or of −inf only, are NaN."""
+    """Return the exponentials of rows of logits x / temperature; rows with NaN or +inf, or with only −inf, are NaN."""
     if x.shape[-1] == 0:
         raise ShapeError(f"logits must have at least one class; got shape {x.shape}")
-    top = np.argmax(x, axis=-1, keepdims=True)  # the first NaN where there is one
+    top = np.argmax(x, axis=-1, keepdims=True)  # the first NaN, if there is one
     peak = np.take_along_axis(x, top, axis=-1)
     shift, lost = difference(x, peak)
     if temperature != 1.0:
-        # Subtracted before it is divided: a large common offset then costs nothing.
+        # Subtract before dividing: then a large common offset costs no digits.
         possible = np.isfinite(shift)
         shift, lost = np.where(possible, shift / temperature, shift), lost / temperature
         peak = np.where(np.isfinite(peak), peak / temperature, peak)
@@ -159,7 +159,7 @@ def softmax_jacobian(x: npt.ArrayLike) -> Wide:
 
 
 def softmax_jvp(p: npt.ArrayLike, tangent: npt.ArrayLike) -> Wide:
-    """Let p, tangent have shape (…, C): p ⊙ (t − ⟨p, t⟩), for p as it is given."""
+    """Let p, tangent have shape (…, C): p ⊙ (t − ⟨p, t⟩), for p as given."""
     probabilities, vector = wide(p), wide(tangent)
     with quiet():
         return wide(probabilities * (vector - (probabilities * vector).sum(axis=-1, keepdims=True)))

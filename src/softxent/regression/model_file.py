@@ -1,12 +1,12 @@
 """A fitted model in a safetensors file: numbers as tensors, names as JSON, no pickle.
 
-    tensors    coef (K, p) and intercept (K,), K the number of classes, or 1 with two; mean (p,) and scale (p,) where
-               the features are standardised
+    tensors    coef (K, p) and intercept (K,), K the number of classes, or 1 with two; mean (p,) and scale (p,) if the
+               features are standardised
     metadata   format, version, classes (JSON), class_kind, features (JSON or null), preprocessing, index_base, layout
-               (JSON: the columns of the table trained on, its label, whether it has a line of names, and what was left
-               out), sha256
+               (JSON: the columns of the training table, its label, whether it has a line of names, and the columns
+               that were left out), sha256
 
-The digest is over everything else, so that a damaged file is refused and not half believed.
+The digest covers everything else, so that a damaged file is refused as a whole.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ KIND_TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What predict needs of a fit.
+    """A fitted model, as predict needs it.
 
     Attributes:
         coef: (K, p) float32 or float64; K = C, or 1 with two classes.
         intercept: (K,).
         classes: (C,) sorted labels: integers, floats, bools or strings.
         feature_names: p names or None.
-        preprocessing: what to do to features first.
-        index_base: 0 or 1 for a model of a sparse file, whose columns are counted from there; None otherwise.
-        layout: the columns of the table trained on; None for other formats, and in model files older than it.
+        preprocessing: applied to features first.
+        index_base: for a model of a sparse file, the index of its first column, 0 or 1; None otherwise.
+        layout: the columns of the training table; None for other formats, and in old model files.
     """
 
     coef: np.ndarray
@@ -56,7 +56,7 @@ class Model:
 
     @property
     def num_features(self) -> int:
-        """How many features the model was trained on."""
+        """The number of features that the model was trained on."""
         return int(self.coef.shape[1])
 
     def logits(self, X: Any) -> np.ndarray:
@@ -77,7 +77,7 @@ def _digest(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
 
 
 def write_model(path: Path, model: Model) -> None:
-    """Write the model; the file at path is the old one or the new one whole, never a part of it."""
+    """Write the model as a whole: the file at path is always the old one or the complete new one."""
     from safetensors.numpy import save
 
     tensors = {"coef": np.ascontiguousarray(model.coef), "intercept": np.ascontiguousarray(model.intercept)}
@@ -102,7 +102,8 @@ def read_model(path: Path) -> Model:
     """Read a model that write_model wrote.
 
     Raises:
-        ModelFileError: no such file, no safetensors file, another program's, a newer version's, or a damaged one.
+        ModelFileError: the file does not exist, is no safetensors file, is not softxent's, is of another version of
+        the format, or is damaged.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,4 +1,4 @@
-"""What `softxent predict` writes: the label and one probability a class for every row, as CSV or Parquet."""
+"""Write the output of `softxent predict`: for every row the label and one probability per class, as CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK_ROWS = 8192
 
 
 def write_predictions(model: Model, data: Dataset, out: Path | None) -> None:
-    """Write a column prediction, and a column probability_LABEL a class, to a .csv or .parquet file, or to stdout."""
+    """Write the column prediction and, for each class, probability_LABEL, to a .csv or .parquet file or to stdout."""
     if out is None:
         _write(model, data, sys.stdout.buffer, parquet=False)
         sys.stdout.buffer.flush()
@@ -40,7 +40,7 @@ def _write(model: Model, data: Dataset, file: BinaryIO, *, parquet: bool) -> Non
 
     labels = model.classes.tolist()
     if not parquet and model.classes.dtype.kind == "f":
-        labels = [label_name(label) for label in labels]  # Arrow would write 1.0 as 1, and 1e16 with all its zeros
+        labels = [label_name(label) for label in labels]  # Arrow would write 1.0 as 1, and 1e16 with all zeros
     label_type = pa.array(labels).type
     names = [f"probability_{label_name(label)}" for label in labels]
     real = pa.float32() if model.coef.dtype == np.float32 and data.X.dtype != np.float64 else pa.float64()

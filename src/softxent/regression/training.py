@@ -1,4 +1,4 @@
-"""What `softxent fit` does between reading a file and printing a table: split, preprocess, fit, evaluate."""
+"""The steps of `softxent fit` between reading a file and printing a table: split, preprocess, fit, evaluate."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "Training", "evaluate", "split", "train"]
 
-# Rows are evaluated so many at a time: no array of (n, C) is needed.
+# Rows are evaluated in blocks of this many, so that no (n, C) array is needed.
 EVALUATION_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a model does on labelled rows."""
+    """A model's performance on labelled rows."""
 
     rows: int
     loss: float  # mean cross-entropy
@@ -39,11 +39,11 @@ class Evaluation:
         return float(np.trace(self.confusion) / self.rows)
 
     def precision(self) -> np.ndarray:
-        """Return for each class: of the rows predicted to be it, the share that is; NaN where none is predicted."""
+        """Return for each class the share of its predictions that are right; NaN if it was never predicted."""
         return _share(np.diag(self.confusion), self.confusion.sum(axis=0))
 
     def recall(self) -> np.ndarray:
-        """Return for each class: of its rows, the share predicted to be it; NaN where it has none."""
+        """Return for each class the share of its rows that are predicted right; NaN if it has no rows."""
         return _share(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     def largest_confusions(self, count: int) -> list[tuple[int, int, int]]:
@@ -56,7 +56,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A fitted model and how it came about."""
+    """A fitted model, and the record of its training."""
 
     model: Model
     train: Evaluation
@@ -66,9 +66,9 @@ class Training:
     objective: float
     gradient_norm: float
     tol: float
-    not_reached: str  # which number is above its tolerance, in words; "" where none is
+    not_reached: str  # which number is above its tolerance, in words; "" if none is
     fit_seconds: float
-    notes: tuple[str, ...] = ()  # what its user has to know of how the files were read
+    notes: tuple[str, ...] = ()  # sentences for the user about how the files were read
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def split(labels: np.ndarray, num_classes: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the training and the held-out rows, sorted; every class gives its share and keeps one row at least."""
+    """Return the training and held-out rows, sorted and stratified; every class keeps at least one training row."""
     rng = np.random.default_rng(seed)
     held_out = np.zeros(labels.size, dtype=bool)
     for index in range(num_classes):
@@ -88,7 +88,7 @@ def split(labels: np.ndarray, num_classes: int, test_size: float, seed: int) -> 
 
 
 def evaluate(model: Model, data: Dataset, labels: np.ndarray, rows: np.ndarray | None = None) -> Evaluation:
-    """Return how the model does on these rows of the data; labels are positions in the model's classes."""
+    """Evaluate the model on these rows of the data; labels are positions in the model's classes."""
     from softxent import log_softmax
 
     num_classes = model.classes.size
@@ -119,7 +119,7 @@ def train(
     """Fit a softmax regression to data, holding out test_size of it unless a test set is given, and evaluate it.
 
     Raises:
-        DataError for data that has fewer than two classes, or a test set that does not match it.
+        DataError: the data has fewer than two classes, or the test set does not match it.
     """
     from sklearn.exceptions import ConvergenceWarning
 
@@ -143,7 +143,7 @@ def train(
     preprocessing = learn_preprocessing(data, rows)
     estimator = SoftmaxRegression(C=C, max_iter=max_iter, tol=tol, callback=callback)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the report has the warning's contents
         estimator.fit(preprocessing.apply(data.X[rows]), labels[rows])
     fit_seconds = time.perf_counter() - started
     model = Model(

@@ -1,4 +1,4 @@
-"""scikit-learn's side of softxent: estimators with its interface."""
+"""Estimators with scikit-learn's interface."""
 
 from softxent.sklearn.estimator import SoftmaxRegression
 

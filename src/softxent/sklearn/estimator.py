@@ -37,13 +37,14 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     Args:
         C: inverse strength of the penalty, above 0; inf for none.
-        fit_intercept: whether there is a b. It is not penalised.
+        fit_intercept: whether the model has b. It is not penalised.
         class_weight: None for 1; a dict from label to weight, 1 where absent; "balanced" for S / (number of classes ·
             the class's share of S).
-        tol: stop once no component of the gradient of F is larger, nor its Euclidean norm in the metric than tol/4.
-        max_iter: at most so many L-BFGS iterations; a ConvergenceWarning says when they did not suffice.
-        warm_start: start from the coefficients of the last fit, where it had the same classes and features.
-        verbose: above 0, print a line every so many iterations.
+        tol: stop when no component of the gradient of F is above tol, and its Euclidean norm in the metric is at most
+            tol/4.
+        max_iter: the largest number of L-BFGS iterations; a ConvergenceWarning says if they did not suffice.
+        warm_start: start from the coefficients of the last fit, if it had the same classes and features.
+        verbose: if k > 0, print a line every k iterations.
         callback: called with a softxent.sklearn.solver.Progress after every iteration.
 
     Attributes:
@@ -54,8 +55,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         objective_: F at the end.
         loss_: its first term.
         gradient_norm_: the largest component of its gradient.
-        converged_: whether the fit met tol, or stands where the objective does not move any more.
-        not_reached_: which number is above its tolerance, in words; "" where none is.
+        converged_: whether the fit met tol, or the objective cannot decrease any further.
+        not_reached_: which number is above its tolerance, in words; "" if none is.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
 
     Raises:
@@ -74,9 +75,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     True
 
     The objective is that of sklearn.linear_model.LogisticRegression with its default solver, and so is the minimum.
-    Differences: L-BFGS walks in the metric of the features' Gram matrix (softxent/sklearn/metric.py), which needs fewer
-    iterations, many fewer on features of unequal units; memory for one block of logits in place of an (n, C) array;
-    predict_log_proba is a log-softmax, finite where the probability underflows; no L1 penalty, no other solvers.
+    Differences: L-BFGS works in the metric of the features' Gram matrix (softxent/sklearn/metric.py), which needs fewer
+    iterations, many fewer if features have unequal units; it needs memory for one block of logits, not for an (n, C)
+    array; predict_log_proba is a log-softmax, finite even if the probability underflows; no L1 penalty, no other
+    solvers.
 
     D. R. Cox, "Some procedures connected with the logistic qualitative response curve", 1966; D. C. Liu and J. Nocedal,
     "On the limited memory BFGS method for large scale optimization", 1989; D. Böhning, "Multinomial logistic regression
@@ -131,7 +133,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             fit_intercept=self.fit_intercept,
         )
         start = self._start(objective, classes)
-        # Blocks of rows go to threads of our own; a BLAS that splits each product again only makes them wait.
+        # softxent's threads work on blocks of rows; if BLAS split each product again, they would only wait.
         with single_threaded_blas():
             solution = minimize(
                 objective,
@@ -174,7 +176,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return logits[:, 0] if logits.shape[1] == 1 else logits
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable label of each row, shape (n,); of equally probable ones the first."""
+        """Return the most probable label of each row, shape (n,); the first one if several are equally probable."""
         scores = self.decision_function(X)
         indices = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: np.ndarray = self.classes_[indices]
@@ -188,7 +190,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the log-probability of each class, shape (n, C): softxent.log_softmax of the logits.
 
-        It is finite where the probability underflows; scikit-learn's log(predict_proba(X)) is −inf there.
+        It is finite even if the probability underflows; scikit-learn's log(predict_proba(X)) is −inf then.
         """
         log_probabilities: np.ndarray = log_softmax(self._logits(X), axis=1)
         return log_probabilities

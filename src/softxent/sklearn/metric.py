@@ -1,4 +1,4 @@
-"""The metric in which L-BFGS walks: coordinates where the loss curves about alike in every direction.
+"""The metric for L-BFGS: coordinates in which the loss has about the same curvature in every direction.
 
 The Hessian of a row's cross-entropy with respect to its logits is diag(p) − p pᵀ ≼ ½ (I − 1 1ᵀ/C), whatever p. So the
 Hessian of the objective with respect to the coefficients is at most ½ (I − 1 1ᵀ/C) ⊗ G + l2 · I, where G = (1/S) Σ s_i
@@ -6,14 +6,14 @@ Hessian of the objective with respect to the coefficients is at most ½ (I − 1
 
     RᵀR = ½ (G + m · I) + l2 · I,        m: the median of the features' variances,
 
-and write W = V R⁻ᵀ, b = √2 c − W μ. In (V, c) no direction curves by more than 1, whatever the units and correlations
-of the features, and L-BFGS is left with the spread of p alone. The objective, its penalty included, is the same
-function of (W, b): its minimum does not move. Two classes, with their one vector, have ¼ in place of ½.
+and write W = V R⁻ᵀ, b = √2 c − W μ. In (V, c) no direction has a curvature above 1, whatever the units and correlations
+of the features; for L-BFGS only the spread of p remains. The objective, its penalty included, is the same function of
+(W, b), so the minimum does not change. Two classes, with their single vector, have ¼ in place of ½.
 
-Why m: where the model has become sure of a row, that row has no curvature left, and G promises too much. Directions of
-little variance (a pixel that is hardly ever on) would then get steps that only noise deserves. With m · I no step is
-longer than for a feature of middling variance. Measured on digits, wine, breast cancer and Fashion-MNIST, raw, scaled
-and standardised, with C from 1e-3 to 100, the objective after 20, 50 and 100 iterations is never above that of plain
+Why m: once the model is sure of a row, that row has no curvature left, and G overestimates it. Directions of little
+variance (a pixel that is hardly ever on) would then get steps that only follow noise. With m · I no step is longer than
+for a feature of median variance. Measured on digits, wine, breast cancer and Fashion-MNIST, raw, scaled and
+standardised, with C from 1e-3 to 100, the objective after 20, 50 and 100 iterations is never above that of plain
 coordinates; with G alone it sometimes is, by up to 2 %.
 
 D. Böhning, "Multinomial logistic regression algorithm", Ann. Inst. Stat. Math. 44 (1992).
@@ -33,7 +33,7 @@ __all__ = ["GramMetric", "Identity", "Metric", "choose_metric"]
 
 # Above this the Gram matrix and its factor would take more memory and time than they save.
 MAX_FEATURES = 2000
-# The metric need not be exact: this many rows a feature determine G well enough.
+# The metric need not be exact: this many rows per feature determine G well enough.
 GRAM_ROWS_PER_FEATURE = 16
 
 
@@ -41,7 +41,7 @@ class Metric(Protocol):
     """A linear change of variables between the model's parameters and the solver's variables, both of shape (K, q).
 
     Attributes:
-        tolerance: how many tol the gradient's Euclidean norm with respect to the variables may have at the end.
+        tolerance: the largest final Euclidean norm of the gradient with respect to the variables, in units of tol.
     """
 
     tolerance: float
@@ -59,7 +59,7 @@ class Metric(Protocol):
 class Identity:
     """The solver's variables are the parameters."""
 
-    tolerance = math.inf  # the largest component decides alone, as in scikit-learn
+    tolerance = math.inf  # only the largest component counts, as in scikit-learn
 
     def parameters(self, variables: np.ndarray) -> np.ndarray:
         """Return the same array."""
@@ -81,11 +81,11 @@ class GramMetric:
         objective: with dense X.
 
     Raises:
-        FloatingPointError where the features are too large for their squares to be finite.
+        FloatingPointError: the squares of the features overflow.
     """
 
-    # No direction curves by more than 1, so F − F* ≥ ‖g‖²/2: the norm sees weakly determined directions, far from their
-    # minimum, whose components in the features' own units are small.
+    # No direction has a curvature above 1, so F − F* ≥ ‖g‖²/2. The norm detects weakly determined directions that are
+    # far from their minimum, although their components in the features' own units are small.
     tolerance = 0.25
 
     def __init__(self, objective: Objective) -> None:
@@ -102,9 +102,9 @@ class GramMetric:
         variances = np.diag(metric)
         middle = float(np.median(variances[variances > 0])) if (variances > 0).any() else 0.0
         metric[np.diag_indices_from(metric)] += middle + objective.l2
-        if middle + objective.l2 == 0:  # nothing varies and nothing is penalised: any unit will do
+        if middle + objective.l2 == 0:  # all features are constant and there is no penalty: any unit will do
             metric[np.diag_indices_from(metric)] = 1.0
-        # Factor correlations, so that no unit is lost in another's rounding, then put the units back.
+        # Factor the correlations, so that features of small units are not lost in rounding; then restore the units.
         unit = np.sqrt(np.diag(metric))
         correlation = metric / unit / unit[:, None]
         correlation[np.diag_indices_from(correlation)] += 16 * np.finfo(objective.dtype).eps
@@ -158,7 +158,7 @@ def _gram(objective: Objective, center: np.ndarray) -> np.ndarray:
     blocks = objective.blocks[::every]
     if not any(scales.any() for _, _, scales in blocks):
         blocks = objective.blocks
-    # As many sums as there is memory for; by shape alone, so that the result does not depend on the threads.
+    # Few sums, to save memory; their number depends on the shape alone, so that the result is the same for any threads.
     count = min(len(blocks), 4)
     edges = [k * len(blocks) // count for k in range(count + 1)]
     sums = [np.zeros((p, p)) for _ in range(count)]
@@ -177,7 +177,7 @@ def _gram(objective: Objective, center: np.ndarray) -> np.ndarray:
 
 def choose_metric(objective: Objective) -> Metric:
     """Return the Gram metric for dense X of at most MAX_FEATURES features, and plain coordinates otherwise."""
-    # A sparse X stays sparse: neither its Gram matrix nor its mean would.
+    # A sparse X needs plain coordinates: its Gram matrix and its mean would be dense.
     if not isinstance(objective.blocks[0][0], np.ndarray) or objective.num_features > MAX_FEATURES:
         return Identity()
     try:

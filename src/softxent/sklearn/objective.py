@@ -8,10 +8,10 @@ Let X have shape (n, p), weights s have shape (n,), S = Σ s_i, coefficients W s
 
 Two classes have one coefficient vector: their logits are (0, w·x + b), and the penalty is on w, as in scikit-learn.
 
-Rows come in blocks, so no array of shape (n, C) ever exists. Blocks are cut, and grouped into stripes, by the shape of
-X alone. A stripe adds its blocks one after another into a float64 sum, and the stripes are added in their order: the
-result is the same to the last bit with any number of threads, and a float32 product never adds more rows than a block
-has.
+Rows are processed in blocks, so no array of shape (n, C) ever exists. The division into blocks and stripes depends on
+the shape of X alone. A stripe adds its blocks one after another into a float64 sum, and the stripes are added in order:
+the result is the same to the last bit with any number of threads, and a float32 product never adds more rows than a
+block has.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from softxent.kernels.cpu.threads import scheduler
 
 __all__ = ["Objective", "block_rows"]
 
-# A block of X and its logits should fit a core's second-level cache: read for the logits, and again for the gradient.
+# A block of X and its logits should fit a core's second-level cache: X is read for the logits and for the gradient.
 CACHE_ELEMENTS = 2**18
-# With fewer rows a block, adding a (C, p) gradient to the sum would cost as much as computing it.
+# With fewer rows per block, adding a (C, p) gradient to the sum would cost as much as computing it.
 MIN_ROWS, MAX_ROWS = 256, 4096
-# No block of logits has more elements than this, however many classes there are.
+# A block of logits has at most this many elements, however many classes there are.
 LOGITS_ELEMENTS = 2**22
-# A sparse block's gradient is dense: fewer, longer blocks.
+# The gradient of a sparse block is dense, so there are fewer, longer blocks.
 SPARSE_LOGITS_ELEMENTS = 2**19
-# The stripes' float64 sums together.
+# The float64 sums of all stripes together have at most this many elements.
 SUM_ELEMENTS = 2**23
 
 
 def block_rows(num_features: int, num_classes: int, *, sparse: bool) -> int:
-    """Return how many rows a block has; it depends on the shape alone, so that the sums do."""
+    """Return the rows of a block; they depend on the shape alone, and therefore so do the sums' bits."""
     if sparse:
         return max(16, SPARSE_LOGITS_ELEMENTS // num_classes)
     cached = CACHE_ELEMENTS // (num_features + num_classes)
@@ -56,7 +56,7 @@ def _csr_rows(X: Any, start: int, stop: int) -> Any:
 
 @dataclass(slots=True)
 class _Sums:
-    """What a stripe adds up: the loss, and the gradient with respect to coefficients and intercepts."""
+    """The sums of a stripe: the loss, and the gradient with respect to coefficients and intercepts."""
 
     loss: float
     coef: np.ndarray  # (K, p) float64
@@ -67,13 +67,13 @@ class Objective:
     """Mean weighted cross-entropy of a linear model plus an L2 penalty on its coefficients.
 
     Args:
-        X: shape (n, p), C-contiguous float32 or float64, or CSR with such values. Products are made in its dtype.
+        X: shape (n, p), C-contiguous float32 or float64, or CSR with such values. Products are computed in its dtype.
         labels: shape (n,), int64 class indices in [0, num_classes).
         weights: shape (n,), non-negative float64, not all 0.
         num_classes: C ≥ 2.
         l2: the factor of ‖W‖²/2, at least 0.
         fit_intercept: whether the parameters' last column is an intercept; it is not penalised.
-        rows: rows a block, for tests; otherwise by shape.
+        rows: the rows of a block, for tests; None: by the shape.
 
     Parameters and gradients have shape (K, q): K = C, or 1 with two classes; q = p + 1 with an intercept, or p.
     """
@@ -95,7 +95,7 @@ class Objective:
         self.fit_intercept = fit_intercept
         self.num_classes = num_classes
         self.shape = (1 if num_classes == 2 else num_classes, self.num_features + int(fit_intercept))
-        # Row scales are at most 1, so that a float32 gradient neither over- nor underflows with the weights' unit.
+        # Row scales are at most 1, so that a float32 gradient does not over- or underflow with large or small weights.
         largest = weights.max()
         self.total = float(np.sum(weights / largest))
         sparse = not isinstance(X, np.ndarray)
@@ -129,7 +129,7 @@ class Objective:
         results: list[_Sums | None] = [None] * len(self._stripes)
 
         def work(stripe: int) -> None:
-            # A line search may try a step too long; its infinities are answered with a shorter one, not with a warning.
+            # A line search may try too long a step: its infinities lead to a shorter one and need no warning.
             with np.errstate(over="ignore", invalid="ignore"):
                 results[stripe] = self._stripe_sums(self._stripes[stripe], weight, intercept.astype(self.dtype))
 
@@ -159,7 +159,7 @@ class Objective:
                 logits += intercept
             else:
                 np.add(X @ weight, intercept, out=logits)
-            hard_label_block(logits, labels, scales, loss)  # the gradient now stands where the logits were
+            hard_label_block(logits, labels, scales, loss)  # this replaces the logits by their gradient
             gradient = np.ascontiguousarray(logits[:, 1:]) if self.num_classes == 2 else logits
             sums.loss += float(loss.sum())
             sums.coef += gradient.T @ X if isinstance(X, np.ndarray) else (X.T @ gradient).T

@@ -13,7 +13,7 @@ from softxent.sklearn.objective import Objective
 
 __all__ = ["Progress", "Solution", "minimize"]
 
-# What L-BFGS-B remembers, how long it searches along a line, and when the objective no longer moves: scikit-learn's.
+# The parameters of L-BFGS-B (its memory, its line search, when the objective no longer decreases) are scikit-learn's.
 CORRECTIONS = 10
 LINE_SEARCH_STEPS = 50
 RELATIVE_DECREASE = 64 * float(np.finfo(np.float64).eps)
@@ -21,7 +21,7 @@ RELATIVE_DECREASE = 64 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the solver stands after an iteration."""
+    """The state of the solver after an iteration."""
 
     iteration: int
     max_iter: int
@@ -29,10 +29,10 @@ class Progress:
     loss: float
     gradient_norm: float  # the largest absolute component, with respect to coefficients and intercepts
     metric_norm: float  # the gradient's Euclidean norm in the metric
-    metric_tol: float  # what that may be at the end; infinite where the largest component decides alone
+    metric_tol: float  # the largest final metric_norm; infinite if only the largest component counts
 
     def not_reached(self, tol: float) -> str:
-        """Return the number that has not reached its tolerance, in words; "" where both have."""
+        """Return the number that has not reached its tolerance, in words; "" if both have."""
         if not self.gradient_norm <= tol:
             return f"the largest component of the gradient is {self.gradient_norm:.1e}, tol is {tol:.1e}"
         if not self.metric_norm <= self.metric_tol:
@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Where the solver stopped, and why."""
+    """The point at which the solver stopped, and the reason."""
 
     parameters: np.ndarray  # (K, q)
     progress: Progress
@@ -65,11 +65,12 @@ def minimize(
     """Return the minimum of the objective, or the best point within max_iter iterations.
 
     Args:
-        objective: what to minimise.
-        metric: the coordinates to do it in.
+        objective: the function to minimise.
+        metric: the coordinates of the solver.
         start: parameters of shape (K, q), float64.
-        tol: stop once no component of the gradient is larger, nor its norm in the metric than metric.tolerance · tol.
-        max_iter: at most so many iterations.
+        tol: stop when no component of the gradient is above tol, and its norm in the metric is at most
+            metric.tolerance · tol.
+        max_iter: the largest number of iterations.
         report: called after each iteration.
     """
     from scipy.optimize import minimize as scipy_minimize
@@ -116,10 +117,10 @@ def minimize(
             "maxfun": max_iter * (LINE_SEARCH_STEPS + 1),
             "maxcor": CORRECTIONS,
             "maxls": LINE_SEARCH_STEPS,
-            "gtol": 0.0,  # the rule above decides
+            "gtol": 0.0,  # the callback above decides
             "ftol": RELATIVE_DECREASE,
         },
     )
-    # Status 0: the objective does not move any more. That is as far as this arithmetic goes.
+    # Status 0: the objective no longer decreases. Floating-point arithmetic allows no better point.
     converged = accepted.converged or result.status == 0
     return Solution(accepted.parameters, accepted.progress, converged, str(result.message))

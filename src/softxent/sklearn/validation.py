@@ -1,4 +1,4 @@
-"""What fit and predict are given: scikit-learn's checks, and words of ours where it would drop, retype or mumble."""
+"""Check the arguments of fit and predict: scikit-learn's checks, and clearer errors for data that it would misread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 
 def _explained(name: str, value: Any, role: Role, check: Callable[[], _Result]) -> _Result:
-    """Return check(), and if it refuses what holds no numbers, say what it holds."""
+    """Return check(); if it refuses a value without numbers, raise an error that says what the value holds."""
     refuse_masked(name, value, role)
     try:
         return check()
@@ -42,7 +42,7 @@ def _explained(name: str, value: Any, role: Role, check: Callable[[], _Result]) 
         except DTypeError as refusal:
             if getattr(getattr(value, "dtype", None), "kind", "") != "O":
                 raise refusal from error
-            # scikit-learn reads strings of digits among objects, and its own tests look for these words.
+            # scikit-learn accepts strings of digits among objects, and its own tests expect these words.
             text = f"{refusal}. Each element of this argument must be a string of digits or a number"
             raise DTypeError(text) from error
         raise
@@ -53,7 +53,7 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     columns = getattr(X, "dtypes", None)
     dtypes = [getattr(X, "dtype", None)] if columns is None else list(np.atleast_1d(np.asarray(columns, object)))
     if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
-        raise DTypeError("X must hold real numbers; got dates or times. Give what counts in them: hours, days since …")
+        raise DTypeError("X must hold real numbers; got dates or times. Convert them: hours, days since a date, …")
     return _explained(
         "X",
         X,
@@ -71,7 +71,7 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
 
 
 def check_labels(y: Any) -> None:
-    """Refuse labels that NumPy would change in silence, and rows without one."""
+    """Refuse labels that NumPy would silently change, and rows without a label."""
     refuse_masked("y", y, _LABELS)
     if isinstance(y, (list, tuple)) and str in (kinds := set(map(type, y))) and not kinds <= {str, type(None)}:
         raise DTypeError("y must hold labels of one kind; got strings and others, which would become strings. Use one")
@@ -83,7 +83,7 @@ def check_labels(y: Any) -> None:
 
 
 def validated_weights(sample_weight: npt.ArrayLike | None, rows: int) -> np.ndarray:
-    """Return the rows' weights as float64: one each, the same for all, or ones if there are none."""
+    """Return the rows' weights as float64: as given, one number repeated, or ones if there are none."""
     if sample_weight is None or isinstance(sample_weight, Real):
         sample_weight = np.full(rows, 1.0 if sample_weight is None else sample_weight)
     given = sample_weight
@@ -102,7 +102,7 @@ def validated_weights(sample_weight: npt.ArrayLike | None, rows: int) -> np.ndar
 
 
 def check_class_weight(given: Any) -> None:
-    """Refuse what is no class_weight: one of None, "balanced", or a dict of finite weights of at least 0."""
+    """Refuse a class_weight that is not None, "balanced", or a dict of finite weights of at least 0."""
     if not (given is None or (isinstance(given, str) and given == "balanced") or isinstance(given, Mapping)):
         raise ValueError(f"class_weight must be None, 'balanced' or a dict from label to weight; got {given!r}")
     for label, weight in given.items() if isinstance(given, Mapping) else ():

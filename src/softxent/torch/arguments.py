@@ -1,4 +1,4 @@
-"""What PyTorch's losses accept, checked: tensors, labels, class dimensions, numbers, size_average and reduce."""
+"""Check the arguments that PyTorch's losses take: tensors, labels, class dimensions, numbers, size_average, reduce."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 _FLOATING = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
 _NO_INDICES = frozenset((torch.bool, torch.complex32, torch.complex64, torch.complex128))
-# What a modifier that is learned can be written as.
+# For each modifier, what to write if it is learned.
 _INSTEAD = {
     "label_smoothing": "give the smoothed probabilities as target",
     "z_loss": "add z_loss * logsumexp(logits, 1) ** 2 to the rows' losses",
@@ -43,7 +43,7 @@ def tensor(name: str, value: Any) -> Tensor:
 
 
 def floating(name: str, value: Any) -> Tensor:
-    """Return value, a tensor of real floating numbers, one beside the other."""
+    """Return value, a dense tensor of real floating numbers."""
     if not isinstance(value, Tensor):
         value = tensor(name, value)
     if value.dtype not in _FLOATING:
@@ -52,13 +52,13 @@ def floating(name: str, value: Any) -> Tensor:
         use = f"{name}.values(), its rows one after the other" if value.is_nested else f"{name}.to_dense()"
         kind = "a nested tensor" if value.is_nested else value.layout
         raise DTypeError(f"{name} must be a dense tensor; got {kind}. Use {use}")
-    return value  # type: ignore[no-any-return]  # mypy forgets what isinstance said
+    return value  # type: ignore[no-any-return]  # mypy does not keep what isinstance narrowed
 
 
 def labels_of(target: Any, ignore_index: int) -> Tensor:
-    """Return class indices as int64, whatever integers they are, and probabilities as they are.
+    """Return class indices of any integer dtype as int64; return probabilities unchanged.
 
-    All that follows compares and looks up in int64: uint8 156 is not −100, and a uint8 index would be a mask.
+    Later comparisons and look-ups need int64: uint8 156 is not −100, and a uint8 index would be a mask.
     """
     labels = tensor("target", target)
     dtype = labels.dtype
@@ -77,13 +77,13 @@ def labels_of(target: Any, ignore_index: int) -> Tensor:
             f"got {dtype}. Use target.long() or target.float()"
         )
     indices = labels.long()
-    if dtype is torch.uint64:  # what is beyond int64 would come back negative, maybe as ignore_index
+    if dtype is torch.uint64:  # a value beyond int64 would become negative, possibly ignore_index
         indices = indices.masked_fill(indices < 0, torch.iinfo(torch.int64).max)
     return indices
 
 
 def _number(name: str, value: Any) -> Any:
-    """Return a tensor of one element as the number it is, where no derivative gets lost, and anything else as it is."""
+    """Return a tensor of one element as a number, unless a derivative would be lost; anything else unchanged."""
     if not isinstance(value, Tensor):
         return value
     if value.numel() != 1:
@@ -101,16 +101,16 @@ def _number(name: str, value: Any) -> Any:
 def modifiers_of(
     ignore_index: Any, label_smoothing: Any, z_loss: Any, softcap: Any, temperature: Any, reduction: Any
 ) -> tuple[Any, ...]:
-    """Return the loss's modifiers as plain numbers, in the order of LossOptions; what is out of range stays so."""
+    """Return the loss's modifiers as plain numbers, in the order of LossOptions, without checking ranges."""
     numbers = type(label_smoothing) is type(z_loss) is type(temperature) is float and softcap is None
-    if numbers and type(ignore_index) is int and ignore_index == -100:  # as nearly always
+    if numbers and type(ignore_index) is int and ignore_index == -100:  # the usual case
         return ignore_index, label_smoothing, z_loss, softcap, temperature, reduction
     try:
         ignore_index = operator.index(_number("ignore_index", ignore_index))
     except TypeError as error:
         raise DTypeError(f"ignore_index must be an integer; got {ignore_index!r}") from error
     if not -(2**63) <= ignore_index < 2**63:
-        ignore_index = -(2**63)  # a label is int64, and is none of these
+        ignore_index = -(2**63)  # no label, which is an int64, can equal the given number
     return (
         ignore_index, _number("label_smoothing", label_smoothing), _number("z_loss", z_loss),
         _number("softcap", softcap), _number("temperature", temperature), reduction,
@@ -147,7 +147,7 @@ def check_target(target: Tensor, shape: torch.Size, dim: int, of: str = "input")
 
 
 def check_devices(input: Tensor, shape: torch.Size, dim: int, weight: Tensor | None, **others: Tensor | None) -> None:
-    """Check for a device without kernels of ours what the kernels' front end checks on a CPU.
+    """Check, for a device without kernels, what the kernels' front end checks on a CPU.
 
     shape: of the logits, whose classes are along dim; weight, others: the arguments beside input, by name.
     """

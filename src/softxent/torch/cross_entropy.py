@@ -59,7 +59,7 @@ def cross_entropy(
             input's shape. Probabilities may require a gradient.
         weight: (C,) class weights, finite. They may require a gradient.
         size_average, reduce: PyTorch's old arguments, with its warning.
-        ignore_index: rows with this index label count nothing, whatever their logits are.
+        ignore_index: rows with this index label have loss 0 and gradient 0, whatever their logits are.
         reduction: "mean" divides by Σ weight_y over the rows not ignored (index labels) or by the number of rows
             (probabilities); "sum"; "none".
         label_smoothing: in [0, 1]. This and the next three are constants: a tensor that requires a gradient is refused.
@@ -67,8 +67,8 @@ def cross_entropy(
         softcap: above 0, or None. Applied before the temperature.
         temperature: above 0.
         return_lse: return (loss, logsumexp(z) of every row), both differentiable.
-        inplace: let the gradient take the logits' memory, which may be a view of all of a tensor, and not of a part.
-            Both are lost, and one backward pass is all there can be.
+        inplace: let the gradient take the logits' memory, which may be a view of a whole tensor, not of a part of one.
+            Logits and tensor are lost, and only one backward pass is possible.
 
     Returns:
         The loss: float64 for float64 logits, else float32; without dimensions, or for reduction="none" of input's shape
@@ -76,8 +76,8 @@ def cross_entropy(
 
     Raises:
         LabelError (a ValueError and an IndexError): a label is no class; it names the row. ShapeError, OptionError
-        (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what came. GradientError (a
-        RuntimeError): a second backward pass after inplace=True.
+        (ValueErrors), DTypeError (a TypeError): the argument's name, what was expected, what was given. GradientError
+        (a RuntimeError): a second backward pass after inplace=True.
 
     >>> import torch, softxent.torch
     >>> logits = torch.tensor([[40.0, 0.0]], dtype=torch.float64, requires_grad=True)

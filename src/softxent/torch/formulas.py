@@ -1,6 +1,6 @@
-"""What the loss is made of, in PyTorch's own operations: on any device, in any mode, differentiable to any order.
+"""The parts of the loss in PyTorch's own operations: on any device, in any mode, differentiable to any order.
 
-Each is a function of tensors alone, and nothing here knows how softmax is computed, or by whom.
+They are pure functions of tensors; none depends on how softmax is computed.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ __all__ = [
 
 
 def widened(x: Tensor) -> Tensor:
-    """Return x in the dtype that is computed in: float32 for half precision."""
+    """Return x in the dtype of computations: float32 for half precision."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def for_sums(x: Tensor) -> Tensor:
-    """Return x in the dtype that is added up in: float64, which Apple's GPUs do not have."""
+    """Return x in the dtype of sums: float64, except on Apple's GPUs, which do not have it."""
     return x if x.device.type == "mps" else x.double()
 
 
 def transformed(x: Tensor, options: LossOptions) -> tuple[Tensor, Tensor | None]:
-    """Return z = softcap · tanh(x/softcap)/T and ∂z/∂x, or (x, None) where nothing is to be done."""
+    """Return z = softcap · tanh(x/softcap)/T and ∂z/∂x; (x, None) if there is neither softcap nor temperature."""
     if not options.transforms_logits:
         return x, None
     slope = torch.ones_like(x)
     z = x
-    # An infinite logit stays what it is, an impossible class or no number: a cap, and a temperature of inf, are for
-    # logits that are numbers. It is put back by adding it, so that a gradient of NaN, times the slope 0, stays NaN.
+    # Infinite logits stay infinite: softcap and an infinite temperature change only finite ones. Adding them back, not
+    # selecting them, keeps a NaN gradient NaN when it is multiplied by the slope 0.
     if options.softcap is not None:
         z = options.softcap * torch.tanh(x / options.softcap) + _infinite(x)
         # sech² without the cancellation of 1 − tanh².
         e = torch.exp(-2.0 * torch.abs(x / options.softcap))
         slope = 4.0 * e / (1.0 + e) ** 2
-    if options.temperature == math.inf:  # a comparison: torch.compile, which makes symbols of numbers, has no isinf
+    if options.temperature == math.inf:  # torch.compile turns numbers into symbols, for which it has no isinf
         return 0.0 * torch.tanh(z) + _infinite(z), 0.0 * slope
     return z / options.temperature, slope / options.temperature
 
 
 def _infinite(x: Tensor) -> Tensor:
-    """Return what is infinite in x, and 0 elsewhere, as constants."""
+    """Return the infinite elements of x, and 0 elsewhere, as constants."""
     return torch.where(x.isinf(), x.detach(), 0.0)
 
 
 def weighted_targets(z: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-    """Return t_c = w_c ((1 − ε) y_c + ε/C), dense; rows to ignore get any."""
+    """Return t_c = w_c ((1 − ε) y_c + ε/C), dense; the values in ignored rows are arbitrary."""
     classes = z.shape[dim]
     if target.is_floating_point():
         y = target.to(z.dtype)
@@ -75,14 +75,14 @@ def weighted_targets(z: Tensor, target: Tensor, weight: Tensor | None, options: 
 
 
 def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> Tensor:
-    """Return what the mean divides by: the weights of the rows' labels, or the number of rows; NaN in place of 0."""
+    """Return the divisor of the mean: the weights of the rows' labels, or the number of rows; NaN in place of 0."""
     if target.is_floating_point():
         return torch.full((), losses.numel() or math.nan, dtype=losses.dtype, device=losses.device)
     counted = target != options.ignore_index
     if weight is None:
         total = counted.sum().to(losses.dtype)
     else:
-        # As a vector: in vmap PyTorch 2.7 takes a single label for a number, which it may not look at.
+        # A vector, because in vmap PyTorch 2.7 converts a single label to a number, which vmap forbids.
         labels = target.clamp(0, weight.numel() - 1).reshape(-1)
         total = weight.to(losses.dtype)[labels].reshape(target.shape).masked_fill(~counted, 0.0).sum()
     return total.masked_fill(total == 0.0, torch.nan)
@@ -99,14 +99,14 @@ def reduced(losses: Tensor, target: Tensor, weight: Tensor | None, options: Loss
 
 
 def without_ignored(x: Tensor, target: Tensor, options: LossOptions, dim: int = 1) -> Tensor:
-    """Return x, in rows along dim, with zeros in rows that are to be ignored: a NaN there must not go anywhere."""
+    """Return x, in rows along dim, with zeros in ignored rows, so that a NaN there cannot spread."""
     if target.is_floating_point():
         return x
     return torch.where((target == options.ignore_index).unsqueeze(dim), torch.zeros_like(x), x)
 
 
 def marked(values: Tensor, target: Tensor, options: LossOptions, classes: int) -> Tensor:
-    """Return values with 0 for rows to ignore and NaN for labels that are no class: a device is not waited for."""
+    """Return values with 0 in ignored rows, and NaN for labels that are no class; raising would wait for the device."""
     values = torch.where((target < 0) | (target >= classes), torch.nan, values)
     return torch.where(target == options.ignore_index, 0.0, values)
 
@@ -129,7 +129,7 @@ def hessian_product(
 ) -> Tensor:
     """Return cotangent · H v, H the Hessian of the loss with respect to the logits x.
 
-    softmax, logsumexp: what computes them along a dimension.
+    softmax, logsumexp: functions that compute them along a dimension.
 
     With G = A p − t, A = Σ t_c + 2 λ lse, and z' and z'' the derivatives of z by x:
 

@@ -1,8 +1,8 @@
-"""Which layers the loss may stand in for: those whose output is input @ weight.T + bias and nothing else.
+"""Check the layers that the loss accepts: those whose output is input @ weight.T + bias and nothing else.
 
-linear_cross_entropy takes a layer's weight and never calls the layer. What the layer does besides (an adapter, a scale,
-a hook on its output) would be left out of loss and gradient, without a word. So a layer is taken as a call would take
-it: its forward must be torch.nn.Linear's, the hooks before it are run, and hooks that want its output are refused.
+linear_cross_entropy uses a layer's weight and never calls the layer. Anything else that the layer does (an adapter, a
+scale, a hook on its output) would silently be missing from loss and gradient. So its forward must be torch.nn.Linear's,
+the hooks before it are run, and hooks that need its output are refused.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from softxent.errors import OptionError
 
 __all__ = ["check_head", "finished", "prepared"]
 
-# As it was when this file was imported: whoever replaces it later has the layers do something else.
+# The forward at import: if it is replaced later, the layers compute something else.
 _FORWARD = torch.nn.Linear.forward
 
 
 def check_head(head: Any) -> None:
-    """Refuse a layer whose output is anything else than its input @ weight.T + bias.
+    """Refuse a layer whose output is anything other than its input @ weight.T + bias.
 
     Raises:
-        OptionError (a ValueError): what the layer does besides, and what to do.
+        OptionError (a ValueError): it says what else the layer does, and what to do.
     """
     reason = _objection(head)
     if reason is not None:
@@ -55,12 +55,12 @@ def _objection(head: Any) -> str | None:
         return f"got {name} with backward hooks, which are for gradients of logits that are never computed"
     weight = head._parameters.get("weight")
     if weight is not None and _has_own_functions(type(weight)):
-        return f"got a weight of {type(weight)}, which may multiply in a way of its own"
+        return f"got a weight of {type(weight)}, which may redefine the multiplication"
     return None
 
 
 def _has_own_functions(kind: type[Tensor]) -> bool:
-    """Whether a class of tensors puts functions of its own in the place of PyTorch's, as quantised weights do."""
+    """Whether a class of tensors overrides PyTorch's functions, as quantised weights do."""
     if kind in (torch.nn.Parameter, Tensor, torch.nn.UninitializedParameter):
         return False
     function = kind.__torch_function__
@@ -74,12 +74,12 @@ def _of_others(hooks: dict[int, Any]) -> list[tuple[int, Any]]:
 
 
 def _shards(hook: Any) -> bool:
-    """Whether a forward hook is fully_shard's, which asks of an output only that its gradient will come back."""
+    """Whether a forward hook is fully_shard's, which needs only that a gradient of the output will come back."""
     return getattr(hook, "__module__", "").startswith("torch.distributed.fsdp.")
 
 
 def prepared(head: torch.nn.Linear, input: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return (input, weight, bias) of a call of the layer, after the hooks that a call runs first.
+    """Return (input, weight, bias) for a call of the layer, after running its pre-hooks.
 
     These hooks compute the weight (torch.nn.utils.weight_norm, spectral_norm and prune), gather it (fully_shard), or
     change the input.
@@ -104,7 +104,7 @@ def prepared(head: torch.nn.Linear, input: Tensor) -> tuple[Tensor, Tensor, Tens
 
 
 def finished(head: torch.nn.Linear, input: Tensor, loss: Any) -> Any:
-    """Return what a call of the layer returns in the place of a loss: fully_shard's hooks follow the loss backward."""
+    """Return the loss after the layer's forward hooks: fully_shard's need a tensor with a backward pass."""
     for hook in list(head._forward_hooks.values()):
         found = hook(head, (input,), loss)
         if found is not None:

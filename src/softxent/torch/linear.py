@@ -42,23 +42,23 @@ def linear_cross_entropy(
 
         loss = cross_entropy(x Wᵀ + b, target, …)
 
-    in chunks of rows that are cut by the shapes alone (104 MB of logits). The gradients ∂x = G W, ∂W = Gᵀ x and
+    in chunks of rows, whose size depends on the shapes alone (104 MB of logits). The gradients ∂x = G W, ∂W = Gᵀ x and
     ∂b = Σ G are computed with the loss, accumulated in float32 or float64 and rounded once.
 
     Args:
-        input: what goes into the layer.
+        input: the layer's input.
         linear_weight: the layer's matrix; or (C, d1, …, D) for a loss of (N, d1, …) labels.
         target: class indices (N,), or (N, d1, …), or probabilities (N, C), or (N, C, d1, …).
         linear_bias: (C,) or (C, d1, …), or None.
         weight: (C,) class weights.
         reduction, label_smoothing, z_loss, softcap, temperature: as cross_entropy, all of them together.
         ignore_index: as cross_entropy; None is −100. Ignored rows take no part in any product.
-        options: PyTorch's LinearCrossEntropyOptions; accepted, and without effect: there is one way here, and it is
-            exact, in chunks, and differentiable again.
+        options: PyTorch's LinearCrossEntropyOptions; accepted without effect: every call is computed exactly, in
+            chunks, and can be differentiated again.
         return_lse: return (loss, logsumexp of every row's logits), both differentiable; costs one more product.
 
     Returns:
-        As cross_entropy. Where a derivative is differentiated again (create_graph=True, torch.func, forward mode) the
+        As cross_entropy. If a derivative is differentiated again (create_graph=True, torch.func, forward mode), the
         chunks' logits stay in memory.
 
     Raises:
@@ -131,7 +131,7 @@ def _of_positions(
     x: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None, weight: Tensor | None,
     modifiers: tuple[Any, ...], return_lse: bool,
 ) -> Any:  # fmt: skip
-    """Return the loss of a layer with several positions, each of which has a matrix of its own."""
+    """Return the loss of a layer with several positions, each with its own matrix."""
     options = LossOptions(None, *modifiers)
     if x.ndim != 2:
         raise ShapeError(f"input must have shape (N, D) where linear_weight has positions; got {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""In which of PyTorch's modes a call is, and what of it may be looked at."""
+"""Find out in which of PyTorch's modes a call is, and which of its tensors may be read."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
     "watched",
 ]
 
-# Whether torch.func's grad, vmap, jvp … are at work.
+# Whether torch.func's grad, vmap, jvp, … are active.
 transforms = torch._C._are_functorch_transforms_active
 # Whether a tensor stands for a batch of cotangents: torch.autograd.grad with is_grads_batched=True.
 is_batch_of_gradients = torch._C._functorch.is_legacy_batchedtensor
 
 
-# Whether a torch.overrides.TorchFunctionMode is on, which is to see the call as PyTorch's functions are seen.
+# Whether a torch.overrides.TorchFunctionMode is on, which must see this call like one of PyTorch's functions.
 function_mode = torch._C._is_torch_function_mode_enabled
-# How many torch.utils._python_dispatch.TorchDispatchModes are on, which are to see every operator.
+# How many torch.utils._python_dispatch.TorchDispatchModes are on, which must see every operator.
 modes = torch._C._len_torch_dispatch_stack
-# Whether torch.jit.trace records; and includes(PRE_DISPATCH): whether make_fx(pre_dispatch=True) does.
+# is_tracing(): whether torch.jit.trace records; includes(PRE_DISPATCH): whether make_fx(pre_dispatch=True) does.
 is_tracing, includes = torch._C._is_tracing, torch._C._dispatch_tls_is_dispatch_key_included
 PRE_DISPATCH = torch._C.DispatchKey.PreDispatch
 _PLAIN = frozenset((Tensor, torch.nn.Parameter, type(None)))
@@ -48,15 +48,15 @@ _no_dispatch_of_its_own = Tensor.__torch_dispatch__
 
 
 def _wraps(kind: type) -> bool:
-    """Whether a class of tensors says itself what an operator does: its memory is not to be looked at."""
+    """Whether a class of tensors implements operators itself: its memory must not be read."""
     return kind.__torch_dispatch__ is not _no_dispatch_of_its_own  # type: ignore[attr-defined]
 
 
 def watched(*tensors: Tensor | None) -> bool:
-    """Whether a call is to be seen as operators: by a mode that is on, or by a tensor's class."""
+    """Whether a call must go through operators, because a mode or a tensor's class must see them."""
     if modes():
         return True
-    for tensor in tensors:  # a loop, because any() of a generator takes three times as long
+    for tensor in tensors:  # a loop: any() of a generator takes three times as long
         kind = type(tensor)
         if kind not in _PLAIN and _wraps(kind):
             return True
@@ -64,9 +64,9 @@ def watched(*tensors: Tensor | None) -> bool:
 
 
 def plain(tensor: Any) -> Any:
-    """Return a tensor of a class that only adds methods as the Tensor that it is, and anything else as it is."""
+    """Return a tensor whose class only adds methods as a plain Tensor; anything else unchanged."""
     kind = type(tensor)
-    # The compiler of PyTorch 2.7 knows `is`, and no sets of types.
+    # The compiler of PyTorch 2.7 supports `is`, but not sets of types.
     if kind is Tensor or tensor is None or is_compiling():
         return tensor
     if kind in _PLAIN or not isinstance(tensor, Tensor) or _wraps(kind):
@@ -75,12 +75,12 @@ def plain(tensor: Any) -> Any:
 
 
 def differentiates_forward() -> bool:
-    """Whether forward-mode differentiation is at work: inputs may carry tangents."""
+    """Whether forward-mode differentiation is active: inputs may have tangents."""
     return forward_ad._current_level >= 0
 
 
 def is_differentiated(tensor: Tensor | None) -> bool:
-    """Whether a derivative with respect to a tensor may be wanted: it requires one, or carries a tangent or a level."""
+    """Whether a derivative with respect to a tensor may be wanted: it requires one, has a tangent, or is wrapped."""
     if tensor is None:
         return False
     if (tensor.requires_grad and torch.is_grad_enabled()) or _is_wrapped(tensor):
@@ -89,25 +89,25 @@ def is_differentiated(tensor: Tensor | None) -> bool:
 
 
 def recorded(cotangent: Tensor) -> bool:
-    """Whether what is computed from a cotangent is itself differentiated (create_graph), or one of a batch."""
+    """Whether the result for a cotangent is itself differentiated (create_graph), or is one of a batch."""
     return torch.is_grad_enabled() or transforms() or is_batch_of_gradients(cotangent)
 
 
 def is_one(cotangent: Tensor) -> bool:
-    """Whether a scalar cotangent is known to be 1: a device is not waited for, and what is recorded does not depend."""
+    """Whether a scalar cotangent is known to be 1; False on other devices and in recorded calls, without reading it."""
     return not watched(cotangent) and cotangent.is_cpu and cotangent.item() == 1.0
 
 
 def traced() -> bool:
-    """Whether a call is recorded as it stands, above autograd: torch.compile, torch.export, torch.jit.trace.
+    """Whether a call is recorded above autograd: by torch.compile, torch.export, torch.jit.trace.
 
-    Other tracers are modes, or see a class of tensors of their own (watched).
+    Other tracers are modes, or have a class of tensors of their own (watched).
     """
     return is_compiling() or is_tracing() or includes(PRE_DISPATCH) or (transforms() and _functionalizes())
 
 
 def in_pytorchs_operations() -> bool:
-    """Whether what is traced has to be PyTorch's own operations: ONNX knows no others, nor does functionalize."""
+    """Whether a traced call must consist of PyTorch's own operations: ONNX and functionalize know no others."""
     return not is_dynamo_compiling() and (torch.onnx.is_in_onnx_export() or (transforms() and _functionalizes()))
 
 
@@ -129,11 +129,11 @@ def _levels() -> list[Any]:
 
 
 def applied(function: type[Function], *arguments: Any) -> Any:
-    """Return function.apply(*arguments), without the signature that apply looks up at every call where it may.
+    """Return function.apply(*arguments), without apply's look-up of the signature if possible.
 
     Function.apply binds default arguments by inspect.signature, which takes longer than a small loss.
     """
-    # A tensor of a transform that is over (torch.func.vjp's second half) is what Function.apply takes its wrapper off.
+    # Only Function.apply unwraps a tensor of a transform that has ended (torch.func.vjp's pull-back).
     if transforms() or _is_wrapped(arguments[0]):
         return function.apply(*arguments)
     return super(Function, function).apply(*arguments)  # type: ignore[misc]  # as Function.apply does itself

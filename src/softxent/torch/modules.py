@@ -25,8 +25,8 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         weight, size_average, ignore_index, reduce, reduction, label_smoothing: as cross_entropy.
         z_loss, softcap, temperature, return_lse, inplace: as cross_entropy.
 
-    Called with (input, target), it returns what cross_entropy returns, and raises what it raises; an option out of its
-    range is refused when the module is made.
+    Called with (input, target), it returns and raises the same as cross_entropy; an option out of its range is refused
+    when the module is made.
 
     >>> import torch, softxent.torch
     >>> criterion = softxent.torch.CrossEntropyLoss(label_smoothing=0.1, z_loss=1e-4)
@@ -36,7 +36,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     Equals torch.nn.CrossEntropyLoss, of which it is a subclass.
     """
 
-    # A pickle of torch.nn.CrossEntropyLoss comes here where its name was given to this class, and has none of these.
+    # If torch.nn.CrossEntropyLoss was replaced by this class, its old pickles load here and have none of these.
     z_loss: float = 0.0
     softcap: float | None = None
     temperature: float = 1.0
@@ -104,9 +104,9 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             linear_cross_entropy.
         weight: (C,) class weights; kept as the buffer `class_weight`, which no state_dict has.
 
-    Called with input (N, D) or (D,) and target, it returns what linear_cross_entropy returns. `of_head` takes a layer
-    that there is. Every call takes the layer as it then is, replaced, parametrized, pruned or sharded, and refuses one
-    (OptionError) that does anything else than input @ weight.T + bias.
+    Called with input (N, D) or (D,) and target, it returns the same as linear_cross_entropy. `of_head` takes an
+    existing layer. Every call uses the layer's current state: it may have been replaced, parametrized, pruned or
+    sharded. A layer that does anything other than input @ weight.T + bias is refused (OptionError).
 
     >>> import torch, softxent.torch
     >>> criterion = softxent.torch.LinearCrossEntropyLoss(4, 10)
@@ -166,15 +166,15 @@ class LinearCrossEntropyLoss(torch.nn.Module):
 
     @classmethod
     def of_head(cls, head: torch.nn.Linear, **options: Any) -> LinearCrossEntropyLoss:
-        """Return a module whose `linear` is an output layer that there is: both train the same parameters.
+        """Return a module whose `linear` is an existing output layer: both train the same parameters.
 
         Args:
-            head: a torch.nn.Linear, parametrized, pruned, tied or sharded as it may be, but with no forward of its own.
-            options: as LinearCrossEntropyLoss, from out_features on; no bias, device or dtype, which are the layer's.
+            head: a torch.nn.Linear; it may be parametrized, pruned, tied or sharded, but must not have its own forward.
+            options: as LinearCrossEntropyLoss, from out_features on; bias, device and dtype are those of the layer.
 
         Raises:
-            OptionError (a ValueError): the layer does anything else than input @ weight.T + bias; its message says what
-            to do. ShapeError (a ValueError): its rows are no multiple of the positions in out_features.
+            OptionError (a ValueError): the layer does anything other than input @ weight.T + bias; its message says
+            what to do. ShapeError (a ValueError): its rows are no multiple of the positions in out_features.
 
         >>> import torch, softxent.torch
         >>> head = torch.nn.Linear(4, 10)
@@ -188,7 +188,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
                 f"head must have classes for each of the {positions} positions of out_features = "
                 f"{options['out_features']}; got {head.out_features} rows of weight"
             )
-        # One input, because the layer made here is thrown away.
+        # One input is enough, because the layer made here is thrown away.
         module = cls(1, head.out_features // positions, bias=False, device="meta", **options)
         module.linear = head
         return module
@@ -214,7 +214,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         return self.linear.bias
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # A module takes a Parameter into its own, whatever a property's setter says.
+        # torch.nn.Module registers a Parameter as its own before a property's setter is tried.
         if name in ("weight", "bias"):
             setattr(self.linear, name, value)
         else:
@@ -223,7 +223,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
     def reset_parameters(self) -> None:
         """Initialise weight and bias as torch.nn.Linear does, for instance after to_empty.
 
-        Class weights are data, and stay what they are: after to_empty set `class_weight` again.
+        Class weights are data and are not changed: after to_empty set `class_weight` again.
         """
         self.linear.reset_parameters()
 
@@ -244,10 +244,10 @@ class LinearCrossEntropyLoss(torch.nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         given = state_dict.get(f"{prefix}weight")
-        if given is not None and given.ndim == 1:  # torch.nn.LinearCrossEntropyLoss has its class weights by this name
+        if given is not None and given.ndim == 1:  # torch.nn.LinearCrossEntropyLoss saves class weights by this name
             like = given if self.class_weight is None else self.class_weight
             self.class_weight = state_dict.pop(f"{prefix}weight").to(like.device, copy=True)
-        # What is none of ours is the layer's: torch.nn.Linear's state_dict has no prefix for it.
+        # All other names are the layer's: torch.nn.Linear's state_dict has them without a prefix.
         for name in [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]:
             layers = f"{prefix}linear.{name}"
             if name.partition(".")[0] not in self._modules and layers not in state_dict:
@@ -255,8 +255,8 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A pickle of torch.nn.LinearCrossEntropyLoss comes here where its name was given to this class; one of an
-        # earlier version of this class has the layer's parameters for its own.
+        # If torch.nn.LinearCrossEntropyLoss was replaced by this class, its old pickles load here. In pickles of an
+        # earlier version of this class the parameters belong to the module, not to its layer.
         super().__setstate__(state)
         if "class_weight" not in self._buffers:
             self.register_buffer("class_weight", self._buffers.pop("weight", None), persistent=False)

@@ -53,7 +53,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     Args:
         input: logits: float16, bfloat16 (both computed in float32), float32 or float64.
         dim: the class dimension. None is PyTorch's old guess, with its warning.
-        dtype: what input is converted to first, or None.
+        dtype: the dtype to which input is converted first, or None.
 
     Returns:
         A tensor of input's shape and dtype. Differentiable to any order, in reverse and forward mode.
@@ -79,7 +79,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None
 ) -> Tensor:
-    r"""Logarithms of probabilities, each right to 4 ulps, that of a nearly certain class too.
+    r"""Logarithms of probabilities, each right to 4 ulps, also for a nearly certain class.
 
     Let input x have shape (…, C, …) with C classes along dim, and m = max x along it:
 

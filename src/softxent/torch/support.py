@@ -1,4 +1,4 @@
-"""Which PyTorch softxent.torch runs with: from which version on, and with which parts that PyTorch keeps for itself."""
+"""Check PyTorch: its oldest supported version, and the private parts of it that softxent.torch uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["OLDEST", "PRIVATE", "TESTED", "check_pytorch"]
 
 OLDEST = (2, 7)
 TESTED = "2.7.1 to 2.15.0"
-# A later PyTorch may take these away without a word. Each is used where nothing public says or does the same.
+# A later PyTorch may remove these without notice. Each is used because no public function does the same.
 PRIVATE = (
     "torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode",
     "torch._C.DispatchKey.PreDispatch",
@@ -43,7 +43,7 @@ def check_pytorch() -> None:
     """Refuse a PyTorch that softxent.torch cannot run with.
 
     Raises:
-        ImportError: which PyTorch there is, which are supported, and what to install.
+        ImportError: it names the installed PyTorch, the supported ones, and what to install.
     """
     found = str(torch.__version__)
     oldest = ".".join(map(str, OLDEST))

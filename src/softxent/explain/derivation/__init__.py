@@ -3,8 +3,8 @@
 forward      from logits to probabilities
 loss         from probabilities to the loss
 backward     from the loss back to the logits, by the chain rule
-around       what accompanies the gradient: the Hessian, and the sigmoid of two classes
-numerics     what floating point makes of it
+around       steps related to the gradient: the Hessian, and the sigmoid of two classes
+numerics     the errors of floating point
 columns      tables and lines of numbers, which the others share
 """
 
@@ -23,7 +23,7 @@ from softxent.explain.values import values_of
 
 __all__ = ["STEP_IDS", "derivation"]
 
-# All steps in order. A row has those that make sense for it.
+# All steps in order. A row has only those that make sense for it.
 STEP_IDS = (
     "network", "logits", "shift", "exponentials", "sum", "probabilities", "graph", "hardmax", "shares",
     "labels", "loss", "divergence",
@@ -34,7 +34,7 @@ STEP_IDS = (
 
 
 def derivation(problem: Problem) -> tuple[Scene, tuple[Step, ...]]:
-    """Return the steps of a row, and what they are made from."""
+    """Return the scene of a row, and its steps."""
     values = values_of(problem)
     if values.L.is_nan():
         raise OptionError(

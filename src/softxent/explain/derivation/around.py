@@ -1,4 +1,4 @@
-"""What accompanies the gradient: the Hessian, and the sigmoid of two classes."""
+"""Steps related to the gradient: the Hessian, and the sigmoid of two classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Y = sym("Y")
 
 
 def around(scene: Scene) -> Iterator[Step]:
-    """Yield the Hessian and, where there are two classes to compare, the sigmoid."""
+    """Yield the Hessian and, if there are two classes to compare, the sigmoid."""
     yield _hessian(scene)
     v, problem = scene.values, scene.problem
     # Two impossible classes have no odds: 0/0.
@@ -54,7 +54,7 @@ def _sigmoid(scene: Scene) -> Step:
     u = sym("u")
     with precisely():
         difference = v.x[t] - v.x[r]
-        # inf / inf, at infinite temperature, would be NaN: an impossible class stays impossible.
+        # At infinite temperature inf / inf would be NaN, but an impossible class must stay impossible.
         gap = difference if difference.is_infinite() else difference / v.T
         sigma = ONE / (ONE + exp(-gap)) if gap > 0 else exp(gap) / (ONE + exp(gap))
         binary = log1p(exp(-gap)) if gap >= 0 else -gap + log1p(exp(gap))

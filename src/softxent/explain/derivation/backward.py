@@ -102,7 +102,7 @@ def _chain(scene: Scene) -> Step:
     focus, count = problem.focus, problem.num_classes
     formula = Formula(eq(d(L, z_j), over("i", mul(d(L, a_i), da_dz))), "j")
     with precisely():
-        # −y_i/a_i · a_i (δ_ij − a_j) = −y_i (δ_ij − a_j): the right side has a value where a_i = 0, too.
+        # −y_i/a_i · a_i (δ_ij − a_j) = −y_i (δ_ij − a_j): the right side has a value even if a_i = 0.
         terms = [-v.y[i] * (v.q[focus] if i == focus else -v.a[focus]) + ZERO for i in range(count)]
     name = ("mul", d(L, a_i), d(a_i, sym("z", str(focus))))
     table = by_class(

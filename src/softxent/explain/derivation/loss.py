@@ -61,7 +61,7 @@ def _loss(scene: Scene) -> Step:
         shown = numbers(scene, *formulas[1:])
     else:
         formulas = (general, stable)
-        # With a_i = 0 the sum has a term 0·(−∞) or is infinite: its numbers are not shown.
+        # If a_i = 0, the sum has a term 0·(−∞) or is infinite, so its numbers are not shown.
         shown = numbers(scene, *formulas) if all(v.a) else ()
     notes = ("label-impossible",) if impossible else ("soft-negative",) if min(v.y) < 0 else ()
     return Step(

@@ -1,4 +1,4 @@
-"""What floating point makes of the loss and gradient: overflow, cancellation, lost bits, in four formats."""
+"""The loss and gradient in floating point: overflow, cancellation, lost bits, in four formats."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _formats(scene: Scene) -> Step:
 
 
 def _clipping() -> Step:
-    """Show what is lost by a loss that takes probabilities and clips them at 1e-7 to avoid log 0."""
+    """Show the digits lost by a loss that takes probabilities and clips them at 1e-7 to avoid log 0."""
     f32, logits = FORMATS["float32"], (0.0, 20.0)
     p = run("shifted", logits, (1.0, 0.0), f32).p[0]
     clipped = max(p, f32.round(1e-7))

@@ -1,6 +1,6 @@
-"""Formulas as data: nested tuples, which printers walk, JSON stores, and numbers can be put into.
+"""Formulas as data: nested tuples, which printers write, JSON stores, and in which quantities can become numbers.
 
-A formula is one of these, of which a, b, f, x and body are formulas:
+A formula is one of these, in which a, b, f, x and body are formulas:
 
     ("sym", name, index…)   a quantity: "i", "j", "k" run over the classes, "t" is the label, digits are a class
     ("num", digits)         a number as text
@@ -53,7 +53,7 @@ def sym(name: str, *index: str) -> Node:
 
 
 def num(value: Decimal | int | str, digits: int | None = 6) -> Node:
-    """Return a number; all of float64's digits where digits is None."""
+    """Return a number; with all of float64's digits if digits is None."""
     if isinstance(value, Decimal):
         return ("num", show(value) if digits is None else short(value, digits))
     return ("num", str(value))
@@ -111,7 +111,7 @@ class Formula:
     Attributes:
         form: ("eq", left, …, right).
         each: "" for none; "once"; "i" or "j" for every class; "same" for one case of i = j, "other" for one of i ≠ j.
-        side: the side that the numbers are put into; the last by default.
+        side: the side in which quantities are replaced by numbers; the last by default.
     """
 
     form: Node
@@ -120,7 +120,7 @@ class Formula:
 
 
 def bindings(each: str, focus: int, rival: int, count: int) -> list[dict[str, int]]:
-    """Return what the indices are, one dictionary for each line of numbers."""
+    """Return the values of the indices, one dictionary for each line of numbers."""
     few = range(count) if count <= MAX_TERMS else sorted({focus, rival})
     if each == "once":
         return [{"t": focus, "r": rival}]
@@ -134,7 +134,7 @@ def bindings(each: str, focus: int, rival: int, count: int) -> list[dict[str, in
 
 
 def _bind(node: Node, bind: dict[str, int]) -> Node:
-    """Return a formula with its indices replaced by classes; the quantities stay letters."""
+    """Return a formula with its indices replaced by classes; quantities remain letters."""
     if node[0] == "sym":
         return (node[0], node[1], *(str(bind[k]) if k in bind else k for k in node[2:]))
     if node[0] == "num":

@@ -20,7 +20,7 @@ def mathml(node: Node, *, block: bool = False) -> str:
     return f"<math{display}><mrow>{_PRINTER.write(node)}</mrow></math>"
 
 
-# The minus of a negative number: browsers set it closer than that of a difference.
+# The minus of a negative number, which browsers set closer than that of a difference.
 _MINUS = '<mo form="prefix">−</mo>'
 
 

@@ -1,4 +1,4 @@
-"""The walk through a formula, which puts brackets where they are needed. Each printer says how a part looks."""
+"""The walk through a formula, which adds the necessary brackets. Each printer defines how the parts look."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ATOM, POWER, PRODUCT, SUM, CHAIN = 5, 4, 3, 2, 1
 
 
 class Printer(ABC):
-    """Walks a formula. The abstract methods get their parts as text, already in brackets where that is needed."""
+    """Walks a formula. The abstract methods get their parts as text, with the necessary brackets."""
 
-    # Whether fractions and exponents are set above and below: their parts then need no brackets.
+    # Whether fractions and exponents are set above and below, so that their parts need no brackets.
     two_dimensional = True
 
     def write(self, node: Node) -> str:
@@ -30,7 +30,7 @@ class Printer(ABC):
     def parse(self, node: Node) -> tuple[str, int]:
         """Return a part and how tightly it binds."""
         kind, *parts = node
-        # How tightly a numerator and a denominator have to bind to need no brackets.
+        # How tightly a numerator and a denominator must bind to need no brackets.
         tight, free = (CHAIN, CHAIN) if self.two_dimensional else (PRODUCT, POWER)
         if kind == "sym":
             return self.symbol(parts[0], parts[1:]), ATOM
@@ -74,7 +74,7 @@ class Printer(ABC):
         return self.within(part, POWER if loose else PRODUCT)
 
     def total(self, terms: list[Node]) -> str:
-        """Return a sum: a negative term is subtracted, and a negative number stands in brackets."""
+        """Return a sum: a negative term is subtracted, and a negative number is in brackets."""
         written = self.within(terms[0], SUM)
         for term in terms[1:]:
             if term[0] == "neg":

@@ -27,7 +27,7 @@ class _Text(Printer):
         return f"({a})"
 
     def symbol(self, name: str, index: list[str]) -> str:
-        # Indices stand side by side, a comma between them if one has two digits: ₁₂ is one and two.
+        # Indices follow each other without a comma, unless one has two digits: ₁₂ means one and two.
         return name + ("," if any(len(k) > 1 for k in index) else "").join(k.translate(_SUBSCRIPTS) for k in index)
 
     def number(self, digits: str) -> str:

@@ -1,6 +1,6 @@
 """The interactive page: one HTML file with sliders that needs no network.
 
-build                      makes the page of the files below; begin here
+build                      makes the page from the files below; begin here
 data                       the row's numbers, the steps and the words, for the scripts
 template.html, page.css    the page's frame and style
 arithmetic/                scripts: softmax, formats and exact integers, for logits that the reader has changed

@@ -1,4 +1,4 @@
-"""The interactive page, made of its template, style, scripts and data: one HTML file that needs no network."""
+"""Build the interactive page from its template, style, scripts and data: one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from softxent.files import replacing
 
 __all__ = ["as_page", "write_page"]
 
-# In the order in which they run: each builds on those before it.
+# In the order of execution: each script uses those before it.
 SCRIPTS = (
     "arithmetic/numbers", "arithmetic/softmax", "arithmetic/formats", "arithmetic/exact", "formulas/formula",
     "formulas/mathml", "formulas/latex", "parts/state", "parts/dom", "parts/bars", "parts/jacobian", "parts/graph",
@@ -39,7 +39,7 @@ def as_page(view: View) -> str:
         "IMAGES": as_figures(view),
     }
     template = (folder / "template.html").read_text(encoding="utf-8")
-    # The template alone is split: a "%%" inside a piece, such as a class's name, is left as it is.
+    # Only the template is split, so that a "%%" inside a piece, such as a class's name, is not replaced.
     parts = template.split("%%")
     return "".join(pieces[part] if k % 2 else part for k, part in enumerate(parts))
 

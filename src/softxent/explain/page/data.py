@@ -14,10 +14,10 @@ from softxent.explain.view import View
 
 __all__ = ["PRESETS", "page_data"]
 
-# With more classes the page computes the Jacobian itself: its digits would be most of the file.
+# With more classes the page computes the Jacobian itself, because its digits would be most of the file.
 SMALL = 16
 
-# Rows to choose on the page, most of which break something: the key of their name, logits, label.
+# Rows to choose on the page, most of which break some algorithm: the key of the name, logits, label.
 PRESETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
     ("overflow", (123.0, 456.0, 789.0), 2),
     ("overflow-32", (88.73, 0.0, -3.0), 1),

@@ -1,7 +1,7 @@
 """The walk through the steps of a derivation, which the renderers share.
 
-A renderer gives the walk a table: which blocks of a step it draws, in which order, and the function that draws each.
-These are the blocks, and what is drawn (by one call each, where there are several):
+A renderer gives the walk a table: the blocks of a step that it draws, in order, and the function that draws each.
+These are the blocks and their contents (if there are several items, each is drawn by one call):
 
 part            the name of the part of the derivation that begins with this step
 heading         the step's number and title
@@ -90,7 +90,7 @@ def _sheet(table: Table, words: Language) -> Sheet:
     named = table.header[0] == ("word", "class")
 
     def cell(k: int, value: str) -> str:
-        # A class may have a name that begins with @.
+        # The names of classes are no words of the language, even if they begin with @.
         return value if value[:1] != "@" or (named and k == 0) else words.words.get(value[1:], value)
 
     caption = None if table.caption is None else _head(table.caption, words)

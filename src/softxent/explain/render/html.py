@@ -14,7 +14,7 @@ from softxent.explain.view import View
 
 __all__ = ["as_html"]
 
-# No colours but the viewer's own and grey, so that this fits light and dark notebooks.
+# Only the viewer's own colours and grey, which suit light and dark notebooks.
 _STYLE = """
 .softxent-explain{max-width:52rem;line-height:1.5;overflow-wrap:anywhere}
 .softxent-explain section{border-top:1px solid #8886;padding:.4rem 0}

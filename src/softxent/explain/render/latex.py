@@ -36,14 +36,14 @@ def as_latex(view: View, *, standalone: bool = True) -> str:
     inside = "\n".join([*top, *walk(view, _LOOKS)]) + "\n"
     if not standalone:
         return inside
-    # The signs of mathematics are commands by now, so what is beyond Latin-1 is CJK, Greek or Cyrillic text.
+    # Mathematical signs have become commands, so characters beyond Latin-1 are CJK, Greek or Cyrillic text.
     wide = any(ord(character) > 0xFF for character in inside)
     head = (_XELATEX if wide else _PDFLATEX) + _COMMON
     return f"{head}\\begin{{document}}\n{inside}\\end{{document}}\n"
 
 
 def _display(node: Node) -> Iterator[str]:
-    """Yield a display, a chain of equals one below the other."""
+    """Yield a display, with the sides of a chain of equals one below the other."""
     sides = [latex(side) for side in node[1:]]
     if len(sides) == 2:
         yield rf"\[ {sides[0]} = {sides[1]} \]"
@@ -79,7 +79,7 @@ def _cell(value: str) -> str:
     try:
         float(value)
     except ValueError:
-        # In braces, since \\ takes a bracket at the beginning of the next line for its own argument.
+        # In braces, because \\ would read a bracket at the beginning of the next line as its argument.
         return f"{{{escape(value)}}}"
     return f"${latex(('num', value))}$" if value not in ("nan", "inf", "-inf") else value
 

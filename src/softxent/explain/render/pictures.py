@@ -1,4 +1,4 @@
-"""Images as small square pictures, of the example and for each class: PNGs in HTML, shades in text."""
+"""Small square pictures of the example and of each class's weights: PNGs in HTML, shades in text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from softxent.explain.view import View
 
 __all__ = ["as_figures", "as_text_images"]
 
-# Orange is evidence against the class, blue for it. Every kind of colour vision tells these two apart.
+# Orange is evidence against the class, blue for it. All kinds of colour vision can distinguish these two.
 AGAINST, FOR = (201, 92, 20), (11, 99, 181)
 SHADES = " ░▒▓█"
 
@@ -103,7 +103,7 @@ def as_text_images(view: View) -> list[str]:
 
 
 def _block(values: np.ndarray, side: int, top: float) -> list[str]:
-    """Return an image in characters: a darker shade is a larger number, and a minus sign a negative one."""
+    """Return an image in characters: darker shades are larger numbers, minus signs are negative ones."""
     cells = []
     for v in values:
         shade = SHADES[min(4, int(abs(float(v)) / top * 4.999))] if top else " "

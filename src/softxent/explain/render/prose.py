@@ -24,7 +24,7 @@ class Prose:
 
 
 def _filled(template: str, fields: dict[str, str]) -> str:
-    # Not str.format, and all places at once: a class may have a name with braces.
+    # All fields are replaced at once, without str.format, because a class's name may contain braces.
     return re.sub(r"\{([^{}]+)\}", lambda place: fields.get(place[1], place[0]), template)
 
 

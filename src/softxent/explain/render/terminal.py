@@ -17,7 +17,7 @@ from softxent.explain.view import View
 
 __all__ = ["as_text", "show_explanation"]
 
-# How many columns a step's lines are indented by, and how many more the further lines of a long formula.
+# The indentation of a step's lines, and the additional one of the further lines of a long formula.
 INDENT, HANG = 3, 3
 NAME_WIDTH = 18
 
@@ -53,8 +53,8 @@ def as_text(view: View, width: int = 80) -> str:
 
 
 def _print(console: Console, line: Text, indent: int, hang: int) -> None:
-    """Print an indented line. A long one is broken at its spaces, its further lines indented by hang more."""
-    if not line:  # Padding prints nothing for it
+    """Print an indented line. A long one is broken at spaces, and its further lines are indented by hang more."""
+    if not line:  # Padding would print nothing
         console.print()
         return
     if line.no_wrap:

@@ -1,24 +1,24 @@
 """Numba kernels over blocks of rows: validated arrays, pointers and scalars in, results in the caller's memory.
 
-Here stands what a caller asks for, one family a file; what it is made of stands in the folders, each of which imports
-those above it alone:
+The kernels for callers are in this folder, one file per family. Their parts are in the subfolders, each of which
+imports only those above it:
 
-    simd        the language: how kernels are compiled, vectors of LANES numbers, memory, half precision
+    simd        the language: compiling kernels, vectors of LANES numbers, memory, half precision
     arithmetic  the numbers: exponentials, logarithms and sums whose rounding is known
-    threads     who computes: a pool of ours, PyTorch's team, or one thread
-    rows        how rows are read, summed and written: one by one, in groups, or through a tile
+    threads     the threads: softxent's pool, PyTorch's team, or one thread
+    rows        reading, summing and writing rows: one by one, in groups, or through a tile
     matmul      matrix products, and the output layer in chunks of rows
 
     softmax         softmax, log-softmax, logsumexp               cross_entropy   index labels: loss and gradient
-    label_terms     from a group's sums to its losses             labels          which labels are classes
+    label_terms     from a group's sums to its losses             labels          checks of labels
     small           a whole small call at once                    blocks          a whole matrix, for solvers
     general         every modifier, soft labels                   logits          softcap and temperature
     jacobian        the Jacobian                                  products        products with it and the Hessian
     probabilities   from_logits=False, K-L divergence             binary          sigmoid, binary cross-entropy
 
-Two generations stand side by side: `softmax` and `cross_entropy` visit rows with vectors (rows/) where the array lies;
-`general`, `products`, `jacobian`, `probabilities` and `binary` take blocks of contiguous rows. Names in docstrings here
-are relative to this folder. Begin with rows/groups.py.
+There are two generations: `softmax` and `cross_entropy` visit the rows of an array in place with vectors (rows/);
+`general`, `products`, `jacobian`, `probabilities` and `binary` take blocks of contiguous rows. Names in docstrings are
+relative to this folder. Begin with rows/groups.py.
 """
 
 from softxent.kernels.cpu.simd.support import check_numba

@@ -1,6 +1,6 @@
 """Sigmoid, log-sigmoid and binary cross-entropy, element by element.
 
-With e = exp(−|x|) no form below cancels:
+With e = exp(−|x|) none of these formulas cancels:
     σ(|x|) = 1/(1 + e),  σ(−|x|) = e/(1 + e),  log σ(x) = min(x, 0) − log1p(e)
     loss = w (q y log1p(exp(−x)) + (1 − y) log1p(exp(x))),  ∂loss/∂x = w ((1 − y) σ(x) − q y σ(−x)),  q: pos_weight
 """
@@ -35,7 +35,7 @@ def sigmoid_elements(x, out):
     for i in range(x.size):
         a = -abs(x[i])
         e = scaled_exp(a, a - a) if a > -np.inf else x.dtype.type(0)
-        # The scaled numerator is divided first, so that a subnormal result is rounded once.
+        # Dividing the scaled numerator first rounds a subnormal result only once.
         small = (e / (one + e * back)) * back
         large = one / (one + e * back)
         out[i] = (large if x[i] >= 0 else small) if a == a else x[i]

@@ -1,4 +1,4 @@
-"""One call for a solver: losses and gradients of a matrix of logits that it owns, in threads."""
+"""One call for a solver: losses and gradients of a matrix of logits, which it owns, in threads."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
 """Cross-entropy of rows with index labels: losses, and gradients in the same visit.
 
-One row with label y, in the row's frame (arithmetic.scaling), where w is the label's weight, s the row's
-scale, λ the z-loss and D what the reduction divides by:
+One row with label y, in the row's frame (arithmetic.scaling), where w is the label's weight, s the row's scale, λ the
+z-loss and D the divisor of the reduction:
 
     e_c = exp(z_c),  R = Σ_{c≠y} e_c,  S = R + e_y,  L = log(S / e_m),  lse = m + L
     loss       = s (w ((m − z_y) + L) + λ lse²)
     ∂loss/∂z_c = s A e_c / (S D),  A = w + 2 λ lse         c ≠ y
     ∂loss/∂z_y = s (2 λ lse e_y − w R) / (S D)             no p_y − 1 that cancels
 
-L is log1p(x) with x = R/e_m where y is a largest class, so that a confident row's loss keeps its digits; elsewhere
-x = (S − e_m)/e_m, and (m − z_y) + L is a sum of two positive terms. What else modifies a loss is in
-general.
+L is log1p(x). If y is a largest class, x = R/e_m, so that a confident row's loss keeps its digits; otherwise
+x = (S − e_m)/e_m, and (m − z_y) + L is a sum of two positive terms. The other modifiers of a loss are in general.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ __all__ = ["label_rows", "visit_label_rows"]
 
 @inlined
 def _note_skipped(zero, row, count, labels, ignore_index, book):
-    """Note as SKIP the labels of a group."""
+    """Write the labels of a group as SKIP."""
     for slot in range(count):
         y = load_scalar(labels, (row + slot) * 8)
         set_entry(book, SKIP, slot, integer_splat(zero, 0), IGNORED if y == ignore_index else y)
@@ -68,7 +67,7 @@ def _note_skipped(zero, row, count, labels, ignore_index, book):
 
 @inner
 def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight, weighted, row_scale, scaled, book):
-    """Note the labels of a group, their logits and weights, and the rows' scales."""
+    """Write the labels of a group, their logits and weights, and the rows' scales into the book."""
     zero = like(z)
     wide, numbers = convert(np.float64, zero), integer_splat(zero, IGNORED)
     write(book, SKIP, numbers)
@@ -89,7 +88,7 @@ def _note_labels(z, zo, zc, zi, inner, row, count, labels, ignore_index, weight,
 
 @inner
 def _note_labels_at_once(zero, row, labels, ignore_index, book):
-    """As _note_labels, for a whole vector of rows, without weights and scales; the logits come with the sums."""
+    """Do what _note_labels does for a whole vector of rows, without weights and scales; the sums provide the logits."""
     y = load(labels, row * 8, zero)
     write(book, SKIP, to_integers(zero, select(y == ignore_index, IGNORED, y)))
     write(book, WEIGHT, convert(np.float64, zero) + 1.0)
@@ -98,7 +97,7 @@ def _note_labels_at_once(zero, row, labels, ignore_index, book):
 
 @inner
 def _write_labels(out, oo, oc, oi, inner, row, count, book, streams):
-    """Write the gradients at a group's labels, which are not in a tile; past the caches if the others go there."""
+    """Write the gradients at a group's labels, outside a tile; bypass the caches if the other gradients do."""
     zero = like(out)
     for slot in range(count):
         y = np.int64(entry(book, SKIP, slot, integer_splat(zero, 0)))
@@ -123,7 +122,7 @@ def _write_losses(zero, row, count, book, losses):
 
 @inlined
 def _begin_few(z, zo, whole, rest, first, count, book, given):
-    """Note what _note_labels does, of a group of rows of few classes."""
+    """Do what _note_labels does for a group of rows of few classes."""
     zero = like(z)
     labels, ignore_index, weight, weighted, scales, scaled, _, _, _, _, _ = given
     if weighted or scaled or count < lane_count(zero):
@@ -185,7 +184,7 @@ def visit_label_rows(
     may_keep,
     kept,
 ):
-    """What label_rows does, on pointers; weighted, scaled: whether there are class weights and rows' scales."""
+    """Do the work of label_rows, on pointers; weighted, scaled: whether there are class weights and rows' scales."""
     keeps = may_keep and want_grad
     zero = like(z)
     if stride < 0:
@@ -203,11 +202,11 @@ def visit_label_rows(
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     plain = not (weighted or scaled) and z_loss == 0.0
     late, looks, known = keeps and stride == 0, stride == 0 and looks_ahead(z, n), False
-    earlier = waiting = 0 * rows  # an int64, as they stay: no kernel is compiled for the integer 0
+    earlier = waiting = 0 * rows  # int64 zero: a literal 0 would compile a second specialisation
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, for prefetching
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -276,11 +275,10 @@ def label_rows(
     logits, zo, zc, zi, results, oo, oc, oi, inner, n, ledger, step, rows, tiles, stride, streams, index_labels,
     ignore_index, class_weight, row_scales, z_loss, divisor, row_losses, want_grad, may_keep, terms,
 ):  # fmt: skip
-    """Losses of the rows, and where they are wanted their gradients, into results, which may be the logits.
+    """Compute the rows' losses and, if wanted, their gradients into results, which may be the logits.
 
     index_labels: (N,) int64, each a class or ignore_index; class_weight: (C,) float64, row_scales: (N,) float64, each
-    of size 0 where there are none; row_losses: (N,) float64. The other arguments are those of
-    softmax.
+    of size 0 if there are none; row_losses: (N,) float64. The other arguments are those of softmax.
     """
     arguments = (
         pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,

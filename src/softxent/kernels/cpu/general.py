@@ -1,30 +1,30 @@
-"""Cross-entropy of rows with every modifier: soft labels, smoothing, and logits that carry more bits than their dtype.
+"""Cross-entropy of rows with every modifier: soft labels, smoothing, and logits that have more bits than their dtype.
 
-(cross_entropy is for index labels with nothing but weights and z-loss.)
+(cross_entropy is for index labels with only weights and z-loss.)
 
-One row, with t_c the weighted, smoothed target (softxent.options), Y = Σ t_c, D what the reduction divides by:
+One row, with t_c the weighted, smoothed target (softxent.options), Y = Σ t_c, D the divisor of the reduction:
 
     e_c = exp(z_c − m),  S = Σ e_c,  L = log S,  lse = m + L
     loss      = Σ t_c ((m − z_c) + L) + λ lse²
     ∂loss/∂z_c = (A e_c / S − t_c) / D,   A = Y + 2 λ lse
 
-and for one class r, the label's (index labels) or the maximum's (probabilities), with R = Σ_{c≠r} e_c, without the
-cancellation of p_r − 1:
+For one class r, the label's (index labels) or the maximum's (probabilities), with R = Σ_{c≠r} e_c, the gradient avoids
+the cancellation of p_r − 1:
 
     ∂loss/∂z_r = ((A − t_r) e_r − t_r R) / (S D)
 
-L is log1p(R) where r is the maximum's class; elsewhere (m − z_r) + log S is a sum of two positive terms.
+If r is the maximum's class, L is log1p(R); otherwise (m − z_r) + log S is a sum of two positive terms.
 
 Arguments that all kernels here share:
-    z: (N, C) logits, float32 or float64; z_lo: (N, C) of the same dtype, what z has lost by rounding, or None
-    offset: (N,) float64, to be added to the row's lse, or None (logits that were shifted by their maximum)
-    slope: (N, C) of the same dtype, what the gradient is multiplied by (∂z/∂x of softcap and temperature) in units of
+    z: (N, C) logits, float32 or float64; z_lo: (N, C) of the same dtype, the rounding error of z, or None
+    offset: (N,) float64, added to the row's lse, or None (for logits that were shifted by their maximum)
+    slope: (N, C) of the same dtype, a factor of the gradient (∂z/∂x of softcap and temperature) in units of
         slope_unit, or None
     weight: (C,) float64 class weights, or None for ones
     keep, spread: float64, (1 − ε) and ε/C of label smoothing
     z_loss: float64, λ;  divisor: float64, D
     row_scale: (N,) float64 factors of the rows' losses and gradients, or None for ones
-    losses: (N,) float64, out;  grad: (N, C) like z, out (z itself allowed), or None where it is not wanted
+    losses: (N,) float64, out;  grad: (N, C) like z, out (z itself allowed), or None if it is not wanted
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = ["hard_label_rows", "soft_label_rows", "times", "weighted_shortfall"]
 
 @kernel
 def times(t, x):
-    """t·x with 0·∞ = 0: what weighs nothing adds nothing."""
+    """t·x with 0·∞ = 0: a weight of 0 adds 0."""
     return t * x if t != 0.0 else 0.0
 
 
@@ -60,7 +60,7 @@ def times(t, x):
 def weighted_shortfall(z, z_lo, m, m_lo, targets, weight, keep, spread, high, low):
     """Return the pairs Σ t_c (m − z_c) and Σ t_c, t_c = w_c (keep · y_c + spread).
 
-    targets: (C,) the y_c, or None where y = 0 (the smoothing's share alone). high, low: (BLOCK,) float64 buffers.
+    targets: (C,) the y_c, or None if y = 0 (only the smoothing's share). high, low: (BLOCK,) float64 buffers.
     """
     total = 0.0
     total_lost = 0.0
@@ -120,7 +120,7 @@ def _with_logarithm(apart, apart_lo, total, total_lo, log_s, log_s_lo):
 def hard_label_rows(
     z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread, z_loss, divisor, row_scale, losses, grad
 ):
-    """Losses and gradients of rows with index labels.
+    """Compute losses and gradients of rows with index labels.
 
     labels: (N,) int64, each a class or ignore_index. The other arguments: see the module.
     """
@@ -153,7 +153,7 @@ def hard_label_rows(
         w = 1.0 if weight is None else weight[y]
         scale = 1.0 if row_scale is None else row_scale[i]
 
-        # What smoothing spreads: Σ t_c ((m − z_c) + L), before the exponentials may be written over the logits.
+        # The smoothing's share Σ t_c ((m − z_c) + L) comes before the exponentials, which may overwrite the logits.
         apart = 0.0
         apart_lo = 0.0
         shares = 0.0
@@ -203,14 +203,14 @@ def hard_label_rows(
                 rest_lo = lost + rest_lo * slope[i, y]
             factor, factor_lo = quotient(t_y * scale, divisor, s, s_lo)
             pull = fma(rest, factor, rest * factor_lo + rest_lo * factor)
-            # push − pull and not −pull: a single class has the gradient +0.
+            # push − pull, not −pull, so that a single class has the gradient +0.
             push = others * scale * e_y / (divisor * s) if others != 0.0 else 0.0
             grad[i, y] = (push - pull) * unit
 
 
 @kernel
 def soft_label_rows(z, z_lo, offset, slope, targets, weight, keep, spread, z_loss, divisor, row_scale, losses, grad):
-    """Losses and gradients of rows whose labels are probabilities, which need not sum to 1.
+    """Compute losses and gradients of rows whose labels are probabilities, which need not sum to 1.
 
     targets: (N, C) like z. The other arguments: see the module.
     """

@@ -1,8 +1,8 @@
 """Probabilities as pairs of float64, and the softmax Jacobian from them.
 
-A product of two probabilities carries both their errors, and a product with a tangent as much again. The exponential
-has four bits more than a float64 (arithmetic.exp), so a probability that is kept as hi + lo is right to about
-2^-57, and what is formed from it to a rounding or two.
+A product of two probabilities has the errors of both, and a product with a tangent doubles them. The exponential has
+four bits more than a float64 (arithmetic.exp), so a probability hi + lo is right to about 2^-57, and results computed
+from it are right to a rounding or two.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LESS = 2.0**-128
 def probability_pairs(z, z_lo, largest, p, p_lo, high, low):
     """Write 2^128 · softmax(z + z_lo) as pairs p + p_lo; return the pair 2^128 · (1 − p) of the largest class.
 
-    The power of two keeps what is formed from a pair out of the subnormal numbers until it is taken back by LESS.
+    The power of two keeps results of pairs out of the subnormal numbers, until LESS removes it.
 
     z: (C,) float32 or float64; z_lo: (C,) or None; largest: the index of max z; p, p_lo: (C,) float64;
     high, low: (BLOCK,) float64 buffers.
@@ -65,7 +65,7 @@ def probability_pairs(z, z_lo, largest, p, p_lo, high, low):
 def softmax_jacobian_rows(z, out):
     """out_ijk = p_j (δ_jk − p_k), p the softmax of row i. z: (N, C); out: (N, C, C).
 
-    On the diagonal 1 − p_j is the sum of the others for the largest class, and cannot cancel for another.
+    On the diagonal, 1 − p_j is the sum of the others for the largest class; for other classes it cannot cancel.
     """
     high = np.empty(BLOCK)
     low = np.empty(BLOCK)

@@ -1,4 +1,4 @@
-"""From the sums of a group of rows to losses and gradients: vectors of float64, one row a lane.
+"""From the sums of a group of rows to losses and gradients: vectors of float64, one row per lane.
 
 The formulas are those of cross_entropy. For float64 logits every quantity is a pair.
 """
@@ -39,15 +39,15 @@ from softxent.kernels.cpu.simd.vector import dtype_of
 
 __all__ = ["LOSS", "SCALE", "WEIGHT", "finish"]
 
-# The lines of a book that belong to this loss.
+# The lines of a book for this loss.
 WEIGHT, SCALE, LOSS = (ARGUMENT + k for k in range(3))
-# A numerator below 1 is made larger by 2^_UP, so that its quotient is a normal number.
+# A numerator below 1 is multiplied by 2^_UP, so that its quotient is a normal number.
 _UP = 200
 
 
 @inlined
 def _times(t, x):
-    """t·x with 0·∞ = 0: what weighs nothing adds nothing."""
+    """t·x with 0·∞ = 0: a weight of 0 adds 0."""
     return select(t == 0.0, 0.0, t * x)
 
 
@@ -106,7 +106,7 @@ def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
 
 @inlined
 def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
-    # In float64 without corrections: 2^-29 from the exponentials is more than a float32 can show.
+    # float64 without corrections: the errors of the exponentials, 2^-29, are below the precision of float32.
     wide = convert(np.float64, zero)
     m, z_y = convert(np.float64, read(book, MAXIMUM, zero)), convert(np.float64, read(book, SKIPPED, zero))
     rest = read(book, SUM, wide) + read(book, SUM_LO, wide)
@@ -133,7 +133,7 @@ def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
 
     inverse = 1.0 / (divisor * s)
     if plain:
-        # What the formulas below come to.
+        # The formulas below reduce to this.
         bad = bad | ~is_finite(inverse)
         write(book, SKIPPED_RESULT, narrow(zero, select(bad, np.nan, 0.0 - rest * inverse)))
         note_plain_scaling(zero, book, inverse, wide, bad)
@@ -170,7 +170,7 @@ def _finish_for(zero, book, plain, z_loss, divisor, want_grad):
 
 @inner
 def finish(zero, book, plain, z_loss, divisor, want_grad):
-    """From a group's sums to its losses, and if they are wanted the factors and the gradients at the labels.
+    """Compute a group's losses from its sums and, if wanted, the factors and the gradients at the labels.
 
     plain: whether all weights and scales are 1, and z_loss is 0.
     """

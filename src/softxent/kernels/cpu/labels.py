@@ -1,4 +1,4 @@
-"""Labels: whether they are classes, and what they weigh together; or whether they are probabilities."""
+"""Check whether labels are classes, and add their weights; check whether labels are probabilities."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["any_outside", "count_labels", "scan_labels"]
 
 @inner
 def count_labels(labels, num_classes, ignore_index):
-    """Return how many labels are not ignored, or −1 if one of them is no class."""
-    # Integer operations without a branch: the compiler makes vectors of them.
+    """Return the number of labels that are not ignored, or −1 if one of them is no class."""
+    # Integer operations without a branch, which the compiler vectorises.
     kept = 0
     wrong = 0
     for i in range(labels.size):
@@ -51,10 +51,10 @@ def scan_labels(labels, num_classes, ignore_index, weight):
 
 @kernel
 def any_outside(rows, low, high):
-    """Return whether an element is below low or above high; NaN is neither. rows: (N, C), contiguous."""
+    """Whether an element is below low or above high; NaN is neither. rows: (N, C), contiguous."""
     low, high = rows.dtype.type(low), rows.dtype.type(high)
     values = rows.reshape(-1)
-    # Without a branch, as count_labels.
+    # Without a branch, as in count_labels.
     outside = False
     for i in range(values.size):
         outside |= (values[i] < low) | (values[i] > high)

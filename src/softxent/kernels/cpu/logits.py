@@ -1,7 +1,7 @@
-"""softcap · tanh(x / softcap) and division by a temperature, with what the rounding loses, and the derivatives.
+"""softcap · tanh(x / softcap) and division by a temperature, with the rounding error, and the derivatives.
 
-The exponentials see a logit's absolute error: c · tanh(x/c) rounded to the dtype would already cost c ulps. So the
-result is a pair (z, z_lo): computed in float64 for float32 logits, in double-double for float64 logits.
+Exponentials turn a logit's absolute error into a relative one: rounding c · tanh(x/c) to the dtype would cost c ulps.
+So the result is a pair (z, z_lo), computed in float64 for float32 logits, in double-double for float64 logits.
 
     z   = c tanh(x/c) / T
     z'  = sech²(x/c) / T            sech² v = 4 E / (1 + E)², E = e^(−2|v|)
@@ -22,7 +22,7 @@ from softxent.kernels.cpu.simd.jit import kernel
 __all__ = ["transform_rows"]
 
 
-# Inside, derivatives are 2^_UP times as large, so that none is subnormal before the last rounding.
+# Internally, derivatives are multiplied by 2^_UP, so that none is subnormal before the last rounding.
 _UP = 200
 
 
@@ -53,7 +53,7 @@ def _capped(x, softcap, wide):
         return v, v_lo, d, d_lo, -2.0 * dd_div(bend, bend_lo, softcap, 0.0)[0]
     u = -2.0 * abs(x / softcap)
     if u > -12.0:
-        # One call for both: 1 + e loses 18 bits at most, of the 29 that float64 has more.
+        # One expm1 for both: 1 + e loses at most 18 of the 29 additional bits of float64.
         minus = math.expm1(u)
         e, t = 1.0 + minus, -minus / (2.0 + minus)
     else:
@@ -73,7 +73,7 @@ def _difference(v, v_lo, top, top_lo, temperature):
     if math.isfinite(d):
         q, q_lo = dd_div(d, d_lo, temperature, 0.0)
     else:
-        # The difference is beyond the range, but perhaps not its quotient: halve both.
+        # The difference overflows, but its quotient may not: halve both.
         d, d_lo = two_sum(0.5 * v, -0.5 * top)
         q, q_lo = dd_div(d, d_lo, 0.5 * temperature, 0.0)
     return q, (q_lo if math.isfinite(q) else 0.0)
@@ -81,14 +81,14 @@ def _difference(v, v_lo, top, top_lo, temperature):
 
 @kernel
 def _transform_single(x, softcap, temperature, top, z, z_lo, slope, curvature):
-    """A float32 row of transform_rows: float64 has the bits for it."""
+    """Transform a float32 row, for which float64 has enough bits."""
     unit = 2.0**-_UP / slope_unit(x)
     for j in range(x.size):
         raw = np.float64(x[j])
         if softcap != 0.0 and math.isfinite(raw):
             v, _, d, _, bend = _capped(raw, softcap, False)
         else:
-            # −inf stays an impossible class: the cap is for logits that are numbers.
+            # −inf stays an impossible class: the cap is for finite logits.
             v, d, bend = raw, (2.0**_UP if softcap == 0.0 else 0.0), 0.0
         q = (v - top) / temperature if math.isfinite(v) else v
         z[j] = q
@@ -101,11 +101,11 @@ def _transform_single(x, softcap, temperature, top, z, z_lo, slope, curvature):
 
 @kernel
 def transform_rows(x, softcap, temperature, z, z_lo, slope, curvature, offset):
-    """Write z + z_lo, and z' and z'' in units of slope_unit; z is shifted by its row's maximum, which goes to offset.
+    """Write z + z_lo, and z' and z'' in units of slope_unit; z is shifted by its row's maximum, the offset.
 
     x, z, z_lo, slope: (N, C) of one dtype; curvature: the same, or None; softcap: 0.0 for none; offset: (N,) float64.
-    The shift comes before anything is rounded to the dtype: no common offset costs a bit, and no logit overflows that
-    was finite. lse of the transformed row is offset + lse of what is written.
+    The shift comes before any rounding to the dtype: a common offset costs no bit, and no finite logit overflows. lse
+    of the transformed row is offset + lse of the written z.
     """
     wide = x.itemsize == 8
     for i in range(x.shape[0]):
@@ -124,7 +124,7 @@ def transform_rows(x, softcap, temperature, z, z_lo, slope, curvature, offset):
                 v, v_lo, d, d_lo, bend = _capped(raw, softcap, wide)
                 v, v_lo = _difference(v, v_lo, top, top_lo, temperature)
             else:
-                # −inf stays an impossible class: the cap is for logits that are numbers.
+                # −inf stays an impossible class: the cap is for finite logits.
                 v, v_lo, d, d_lo, bend = raw, 0.0, (2.0**_UP if softcap == 0.0 else 0.0), 0.0, 0.0
             z[i, j] = v
             high = np.float64(z[i, j])

@@ -2,7 +2,7 @@
 
     loss = −Σ t_c log p_c,   ∂loss/∂p_c = −t_c / p_c,   (H v)_c = t_c v_c / p_c²
 
-A target of 0 adds nothing, whatever p_c is. Logarithms and sums are in float64 whatever the dtype is.
+A target of 0 adds 0, whatever p_c is. Logarithms and sums are in float64 for every dtype.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["kl_rows", "probability_rows"]
 
 @kernel
 def probability_rows(p, labels, ignore_index, weight, keep, spread, divisor, tangent, losses, out):
-    """Losses, and into out their gradients (tangent None) or Hessian-vector products.
+    """Compute losses, and into out their gradients (if tangent is None) or Hessian-vector products.
 
     p: (N, C); labels: (N,) int64 or (N, C) probabilities; tangent, out: (N, C) or None; losses: (N,) float64.
     """

@@ -3,8 +3,8 @@
     J v = p ⊙ (v − ⟨p, v⟩)                       the Jacobian is symmetric: one map for JVP and VJP
     H v = p ⊙ (A (v − ⟨p, v⟩) + 2 λ ⟨p, v⟩) / D,  A = Y + 2 λ lse;  with a slope s: s ⊙ H (s ⊙ v)
 
-v − ⟨p, v⟩ is formed from a dot product whose rounding errors are carried along, so that a large common offset of v
-cancels as far as Σ p = 1 holds.
+v − ⟨p, v⟩ uses a dot product with its rounding errors, so that a large common offset of v cancels as far as Σ p = 1
+holds.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def hvp_rows(z, z_lo, offset, slope, labels, ignore_index, weight, keep, spread,
             d, d_lo = two_sum(v, -mean)
             t = fma(factor, d, factor * ((d_lo - mean_lo) + v_lo) + twice * mean) / divisor
             if slope is not None:
-                # Both slopes' units are taken back at the very end.
+                # The units of both slopes are removed at the very end.
                 t *= slope[i, j]
                 out[i, j] = (p[j] * t + p_lo[j] * t) * (LESS * slope_unit(z) * slope_unit(z))
             else:

@@ -1,10 +1,11 @@
 """Small calls in one call from Python: labels checked, rows visited, losses added.
 
-What a call costs is then not the arithmetic but the arguments: three kernels with thirty between them took longer than
-320 exponentials. So all that depends on shapes and options alone is put into one array of int64 beforehand, a call, and
-a kernel takes the arrays and their call. Every array is a matrix to Numba, whatever its shape: one compiled kernel.
+The cost of such a call is not the arithmetic but the arguments: three kernels with thirty arguments took longer than
+320 exponentials. So everything that depends only on shapes and options is put beforehand into one array of int64, the
+call, and a kernel takes the arrays and their call. Numba sees every array as a matrix, so one compiled kernel is
+enough.
 
-A call begins with a ledger of one thread (threads.team), followed by what these names say.
+A call begins with a ledger of one thread (threads.team), followed by the places named below.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from softxent.kernels.cpu.threads.team import NEXT, ledger_numbers
 
 __all__ = ["CALL_NUMBERS", "compiled"]
 
-# Behind the ledger, whose places keep their meaning.
+# These places follow the ledger's own.
 _FIRST = ledger_numbers(parts=1)
 OUTER, CLASS, INNER, CLASSES, ROWS, STEP, STRIDE, KEEPS, TILE_AT, TERMS_AT = map(np.int64, range(_FIRST, _FIRST + 10))
-# Of a loss only; Z_LOSS holds the bits of a float64.
+# Only for a loss; Z_LOSS holds the bits of a float64.
 LOSSES_AT, IGNORE_INDEX, Z_LOSS, IS_MEAN, WANTS_GRAD = map(np.int64, range(_FIRST + 10, _FIRST + 15))
 CALL_NUMBERS = _FIRST + 15
-# What a loss, which is never negative, tells of labels that are no classes and of rows that are all ignored.
+# Returned in place of a loss, which is never negative, if a label is no class or all rows are ignored.
 UNDONE = -1.0
 
 
@@ -69,16 +70,16 @@ def _loss(z, out, labels, call):
 def small_label_rows(logits, results, labels, call):
     """Return the loss of contiguous rows, or UNDONE; write their gradients into results, if the call wants them.
 
-    logits, results: matrices of one dtype with as many elements as the call says; labels: int64, one a row.
+    logits, results: matrices of one dtype, of the call's number of elements; labels: int64, one per row.
     """
     return _loss(pointer(logits), pointer(results), pointer(labels), pointer(call))
 
 
 @kernel
 def small_label_rows_at(logits, results, labels, total, call, of_dtype):
-    """As small_label_rows, with the addresses of arrays; the loss is also written to that of total.
+    """Do the work of small_label_rows on the addresses of arrays; also write the loss to the address total.
 
-    of_dtype: a number of the dtype that logits, results and total have; an array would cost 0.1 µs.
+    of_dtype: a number of the dtype of logits, results and total; an array would cost 0.1 µs.
     """
     number = np.int64(0)
     z, out = pointer_at(logits, of_dtype), pointer_at(results, of_dtype)
@@ -101,23 +102,23 @@ def _arguments(z, out, call):
 
 @kernel
 def small_softmax(logits, results, call):
-    """Write the softmax of contiguous rows into results; logits, results: matrices, as small_label_rows has them."""
+    """Write the softmax of contiguous rows into results; logits, results: matrices, as in small_label_rows."""
     arguments, keeps, terms = _arguments(pointer(logits), pointer(results), pointer(call))
     visit_softmax((*arguments, keeps, terms))
 
 
 @kernel
 def small_log_softmax(logits, results, call):
-    """As small_softmax, their logarithms."""
+    """Write the log-softmax of contiguous rows into results; the arguments are those of small_softmax."""
     arguments, _, _ = _arguments(pointer(logits), pointer(results), pointer(call))
     visit_log_softmax(arguments)
 
 
 @functools.cache
 def compiled(name: str, dtype: np.dtype[Any]) -> Any:
-    """Return a kernel's machine code for a dtype, past Numba's look at the arguments' types: the caller knows them.
+    """Return a kernel's machine code for a dtype, called without Numba's check of argument types.
 
-    Every array is C-contiguous, aligned and writable, a matrix where the kernel says so.
+    The caller guarantees that every array is C-contiguous, aligned and writable, and a matrix if the kernel says so.
     """
     numbers = types.Array(types.int64, 1, "C")
     matrix = types.Array(from_dtype(dtype), 2, "C")

@@ -3,13 +3,13 @@
 One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one class r, S = R + e_r.
 
     softmax_j     = e_j / S
-    log_softmax_j = (z_j − m) − log1p(R),  r the maximum's class: two terms of one sign, no cancellation
+    log_softmax_j = (z_j − m) − log1p(R),  r the maximum's class: two terms of the same sign, no cancellation
     logsumexp     = m + log1p(R)
 
 A row's result depends on that row alone. A row with a NaN, a +inf or no finite logit gives NaN (logsumexp: NaN, +inf,
-−inf). The kernels take arrays that begin where logits, results, tiles and terms do, and visit the rows in pieces of
-step rows that the ledger hands out: threads call one with the same arguments, or it is called once for a team
-(threads.team). The other arguments are those of rows.groups.
+−inf). The kernels take arrays that begin at the first element of logits, results, tiles and terms. They visit the rows
+in pieces of step rows, which the ledger distributes: each thread calls a kernel with the same arguments, or one call
+serves a whole team (threads.team). The other arguments are those of rows.groups.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _logarithms_single(zero, book):
 
 
 def _quotients(zero, s, s_lo):
-    """1 / (s + s_lo) as a pair of float64, as right as the dtype's exponentials are."""
+    """1 / (s + s_lo) as a pair of float64, as accurate as the dtype's exponentials."""
     raise TypeError("this runs inside kernels only")
 
 
@@ -111,7 +111,7 @@ def _quotients_for(zero, s, s_lo):
 
 
 def _logarithms_alone(zero, book):
-    """log Σ exp(z − m) as a pair, where m is not added to it: 2^-32 of itself is enough for float32."""
+    """log Σ exp(z − m) as a pair, for results without m: for float32 a relative error of 2^-32 is enough."""
     raise TypeError("this runs inside kernels only")
 
 
@@ -133,7 +133,7 @@ def _note_quotients(zero, book):
 
 @inlined
 def _write_logarithms(zero, book, log, log_lo):
-    """Note LOG + LOG_LO = log Σ exp(z − m), NaN for a row without an answer; SUM lacks one of the largest classes."""
+    """Write LOG + LOG_LO = log Σ exp(z − m), NaN for a row without a result; SUM lacks one of the largest classes."""
     wide = convert(np.float64, zero)
     good = is_finite(read(book, SUM, wide)) & is_finite(read(book, MAXIMUM, zero))
     write(book, LOG, select(good, log, np.nan))
@@ -153,7 +153,7 @@ def _finish_logarithms(zero, first, count, book, given):
 
 @inner
 def visit_softmax(arguments):
-    """What softmax_rows does, on pointers."""
+    """Do the work of softmax_rows, on pointers."""
     z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams, keeps, kept = arguments
     member = join(ledger)
     if member < 0:
@@ -172,11 +172,11 @@ def visit_softmax(arguments):
         begin_book(zero, one, NONE)
     group = lanes if stride > 0 else rows_at_once(z, n, keeps)
     late, looks, known = keeps and stride == 0, stride == 0 and looks_ahead(z, n), False
-    earlier = waiting = 0 * rows  # an int64, as they stay: no kernel is compiled for the integer 0
+    earlier = waiting = 0 * rows  # int64 zero: a literal 0 would compile a second specialisation
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, for prefetching
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -225,7 +225,7 @@ def softmax_rows(
 
 @inner
 def visit_log_softmax(arguments):
-    """What log_softmax_rows does, on pointers."""
+    """Do the work of log_softmax_rows, on pointers."""
     z, zo, zc, zi, out, oo, oc, oi, inner, n, ledger, step, rows, tile, stride, streams = arguments
     member = join(ledger)
     if member < 0:
@@ -248,7 +248,7 @@ def visit_log_softmax(arguments):
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, for prefetching
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -277,7 +277,7 @@ def visit_log_softmax(arguments):
 def log_softmax_rows(
     logits, zo, zc, zi, results, oo, oc, oi, inner, n, ledger, step, rows, tiles, stride, streams, keeps, terms
 ):
-    """out = log-softmax of each row; out may be z. Nothing is kept: keeps and terms are for softmax_rows."""
+    """out = log-softmax of each row; out may be z. keeps and terms are ignored: only softmax_rows keeps terms."""
     arguments = (
         pointer(logits), zo, zc, zi, pointer(results), oo, oc, oi, inner, n, pointer(ledger), step, rows,
         pointer(tiles), stride, streams,
@@ -287,7 +287,7 @@ def log_softmax_rows(
 
 @inner
 def _without_numbers(z, at, zc, n):
-    """logsumexp of a row whose maximum is no number, or that holds NaN."""
+    """logsumexp of a row whose maximum is infinite, or that holds NaN."""
     m = -np.inf
     for c in range(n):
         x = np.float64(load_scalar(z, at + c * zc))
@@ -342,7 +342,7 @@ def _visit_logsumexp(arguments):
     start = next_piece(ledger, member, step, rows)
     while start < rows:
         stop = min(start + step, rows)
-        following = next_piece(ledger, member, step, rows)  # known early, so that the caches can be told
+        following = next_piece(ledger, member, step, rows)  # known early, for prefetching
         if stride > 0:
             pack(z, zo, zc, zi, inner, n, start, stop - start, tile, stride)
         for row in range(start, stop, group):
@@ -363,7 +363,7 @@ def _visit_logsumexp(arguments):
 
 @kernel
 def logsumexp_rows(logits, zo, zc, zi, inner, n, ledger, step, rows, tiles, stride, values):
-    """values_i = log Σ_c exp z_ic of each row. values: float64, one for every row."""
+    """values_i = log Σ_c exp z_ic of each row. values: float64, one per row."""
     arguments = (
         pointer(logits), zo, zc, zi, inner, n, pointer(ledger), step, rows, pointer(tiles), stride, pointer(values)
     )  # fmt: skip

@@ -1,5 +1,5 @@
-"""What PyTorch differentiates: a file for each function of the public interface. Begin with `softmax`.
+"""The autograd functions: one file for each function of the public interface. Begin with `softmax`.
 
-`loss` and `linear` have the closed forms, `expressions` what is differentiated further; `small` is the shortest way of
-a small, plain loss. Each operator that a tracer sees is derived from the same functions.
+`loss` and `linear` have closed forms; `expressions` has the forms that PyTorch differentiates further; `small` is the
+fast path of a small, plain loss. The operators that a tracer sees are derived from the same functions.
 """

@@ -19,7 +19,7 @@ __all__ = ["binary_loss_of"]
 def binary_loss_of(
     x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
 ) -> Tensor:
-    """Return the loss: by the kernels on a CPU, where x alone is differentiated, and only backward."""
+    """Return the loss: by the kernels on a CPU, if only x is differentiated, and only backward; else an expression."""
     others = [t for t in (target, weight, pos_weight) if t is not None]
     if (
         any(t.requires_grad for t in others)
@@ -34,12 +34,12 @@ def binary_loss_of(
 
 
 def _times(t: Tensor, x: Tensor) -> Tensor:
-    """t·x with 0·∞ = 0: what weighs nothing adds nothing."""
+    """Return t·x with 0·∞ = 0: a weight of 0 adds 0."""
     return torch.where((t == 0.0) & torch.isinf(x), torch.zeros((), dtype=x.dtype, device=x.device), t * x)
 
 
 def _written_log_sigmoid(x: Tensor) -> Tensor:
-    """Log(sigmoid(x)) for ONNX, which has no such operator: PyTorch's exporter takes the logarithm of what may be 0."""
+    """Return log(sigmoid(x)) for ONNX, which has no such operator: PyTorch's exporter would take the log of 0."""
     return torch.minimum(x, torch.zeros_like(x)) - torch.log1p(torch.exp(-x.abs()))
 
 
@@ -85,7 +85,7 @@ class _BinaryLoss(Function):
                 return torch.autograd.grad(loss, x, cotangent, create_graph=further)[0], None, None, None, None
         reduction = ctx.reduction
         if not one:
-            # The cotangent is one more weight: every element is rounded once.
+            # The cotangent is used as one more weight, so every element is rounded once.
             if reduction == "mean":
                 cotangent = cotangent.double() / max(x.numel(), 1)
             weight = cotangent.expand(x.shape) if weight is None else cotangent * weight

@@ -1,7 +1,7 @@
 """The loss and the product with its Hessian as expressions that PyTorch differentiates, to any order, in every mode.
 
-What the kernels have a closed form for goes through them; these serve the rest: derivatives beyond the second, and
-gradients with respect to probabilities given as labels.
+The kernels compute the closed forms. These expressions are for the rest: derivatives beyond the second, and gradients
+with respect to probabilities given as labels.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = ["loss_expression", "product_expression"]
 
 
 def loss_expression(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
-    """Return the loss, differentiable with respect to probabilities as labels and to class weights as well."""
+    """Return the loss, differentiable also with respect to class weights and probabilities given as labels."""
     z, _ = transformed(without_ignored(widened(logits), target, options, dim), options)
     t = weighted_targets(z, target, weight, options, dim)
     log_p = log_softmax_of(z, dim)
-    # 0 · log 0 = 0, and its derivative with respect to the logit too; that of the label is −log p.
+    # 0 · log 0 = 0. Its derivative with respect to the logit is 0, with respect to the label −log p.
     losses = -torch.where((t == 0.0) & (log_p == -torch.inf), torch.zeros_like(t), t * log_p).sum(dim)
     if options.z_loss:
         lse = logsumexp_of(z, dim)
-        losses = losses + (options.z_loss * lse) * lse  # whose gradient overflows no sooner than it must
+        losses = losses + (options.z_loss * lse) * lse  # in this order the gradient does not overflow too early
     if not target.is_floating_point():
         losses = marked(losses, target, options, z.shape[dim])
     return reduced(losses, target, weight, options)

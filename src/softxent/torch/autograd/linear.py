@@ -1,12 +1,12 @@
 """The cross-entropy of a linear layer's outputs as an autograd function: the logits are never in memory as a whole.
 
-With Z = x Wᵀ + b in chunks of rows and G = ∂loss/∂Z in their place, ∂x = G W, ∂W = Gᵀ x, ∂b = Σ G. For a sum or a mean
-they are computed with the loss, three products a chunk, and kept for the first backward pass, which multiplies them by
-its cotangent in place and hands them out. Another pass (retain_graph), and reduction="none", where every row has a
-cotangent of its own, compute them from the inputs.
+Z = x Wᵀ + b is computed in chunks of rows, and G = ∂loss/∂Z replaces it: ∂x = G W, ∂W = Gᵀ x, ∂b = Σ G. For a sum or a
+mean these gradients are computed with the loss, three products per chunk, and kept. The first backward pass multiplies
+them by its cotangent in place and returns them. Another pass (retain_graph) computes them again from the inputs; so
+does reduction="none", because every row has its own cotangent.
 
-Where PyTorch has to differentiate the derivative too (create_graph, torch.func, forward mode), the loss is an
-expression: the chunks' logits by PyTorch's own product, whose graph keeps them.
+If PyTorch must differentiate the derivative too (create_graph, torch.func, forward mode), the loss is an expression:
+PyTorch's own product computes the chunks' logits, and its graph keeps them.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _chunks(x: Tensor, linear_weight: Tensor) -> list[slice]:
     from softxent.kernels.cpu.matmul.linear import rows_per_chunk
 
     step = rows_per_chunk(max(linear_weight.shape[0], 1), 4)
-    # What fits into one chunk is not cut: what is recorded with few rows has to be right with more.
+    # One chunk is not cut, nor is a traced call: a graph recorded with few rows must be right with more.
     if x.shape[0] <= step or (traced() and in_pytorchs_operations()):
         return [slice(None)]
     return [slice(start, start + step) for start in range(0, x.shape[0], step)]
@@ -148,7 +148,7 @@ def linear_lse_of(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, 
     chunks = _chunks(x, linear_weight)
     if len(chunks) == 1 or transforms() or differentiates_forward():
         return torch.cat([lse(x[chunk]) for chunk in chunks])
-    # A chunk's logits are computed again for its gradient, and are not kept.
+    # A chunk's logits are not kept; its gradient computes them again.
     again = torch.utils.checkpoint.checkpoint
     return torch.cat([again(lse, x[chunk], use_reentrant=False) for chunk in chunks])
 
@@ -188,9 +188,9 @@ class _LinearLoss(Function):
             compute = backend(x, linear_weight, linear_bias, target, weight).linear_loss
             gradients = compute(x, linear_weight, linear_bias, target, weight, ctx.options, ctx.wants, cotangent)[1]
         elif not is_one(cotangent):
-            # A recorded graph that writes to its own results could not be differentiated.
+            # A recorded graph could not be differentiated if it wrote to its own results.
             times = torch.mul if watched(cotangent) else Tensor.mul_
             gradients = [None if g is None else times(g, cotangent) for g in gradients]
-        # Rounded once to half precision, after the cotangent.
+        # Half precision is rounded once, after the product with the cotangent.
         rounded = [None if g is None else g.to(t.dtype) for g, t in zip(gradients, inputs, strict=True)]
         return *rounded, *nothing

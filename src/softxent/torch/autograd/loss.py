@@ -6,9 +6,9 @@ one for each row) and t a tangent of the logits:
     L:      backward c G,                 forward ⟨G, t⟩
     c G:    backward c H v and ⟨G, v⟩,    forward c H t + c' G
 
-The gradient is computed with the loss, in one visit of the logits, and kept for the first backward pass, which hands it
-out: a second one (retain_graph) computes it again, and nobody ever gets another's array. A pass that is itself
-differentiated computes it again, as a function of the logits.
+The gradient is computed with the loss, in one visit of the logits, and kept. The first backward pass returns that
+array; a second one (retain_graph) computes the gradient again, so no two callers share an array. A pass that is itself
+differentiated computes it again as a function of the logits.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def loss_of(
     """Return the loss of logits along dim (at least 0); overwrites: the gradient may take the logits' memory."""
     if overwrites:
         _check_overwriting(logits, target)
-    indices = target.dtype is torch.int64  # most are, and need no look at what else a target may be
+    indices = target.dtype is torch.int64  # the usual case: skips the tests for probabilities
     if (
         (not indices and target.is_floating_point() and is_differentiated(target))
         or (weight is not None and is_differentiated(weight))
@@ -59,17 +59,17 @@ def loss_of(
         target = checked_labels(target, logits.shape[dim], options)
         return loss_expression(logits, target, weight, options, dim)
     if transforms() or is_distributed(logits):
-        # Rows are independent, which is what a batch of calls needs, and rows in several processes; what they add up to
-        # is PyTorch's to compute and to differentiate.
+        # Only the rows' losses are independent, as batches of calls and rows in several processes need. PyTorch itself
+        # reduces them, and differentiates that.
         losses = _BatchedLoss.apply(logits, target, weight, _rowwise(options), dim)
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
-    how = options, dim, wanted, overwrites and wanted  # one argument: each that is no tensor costs 60 ns
+    how = options, dim, wanted, overwrites and wanted  # one tuple, because each argument costs 60 ns
     return _apply_loss(logits, target, weight, how)  # type: ignore[no-any-return]
 
 
 def _check_overwriting(logits: Tensor, target: Tensor) -> None:
-    """Refuse what cannot be had where the gradient takes the logits' memory."""
+    """Refuse calls for which the gradient cannot take the logits' memory."""
     if transforms() or differentiates_forward() or target.requires_grad:
         raise OptionError(
             "inplace=True is for one backward pass with respect to the logits alone: leave it out in torch.func, "
@@ -90,9 +90,10 @@ def _check_overwriting(logits: Tensor, target: Tensor) -> None:
 
 
 def checked_labels(target: Tensor, num_classes: int, options: LossOptions) -> Tensor:
-    """Return labels of which each is a class or to be ignored, for an expression: no kernel looks at them there.
+    """Return labels after checking each of them, for an expression, in which no kernel checks them.
 
-    On devices that would have to be waited for nothing is looked at, and the expression gives NaN.
+    On other devices that would mean waiting for the device: there labels are not checked, and the expression gives NaN
+    for a label that is no class.
     """
     if target.is_floating_point() or not target.is_cpu or traced() or watched(target):
         return target
@@ -147,31 +148,31 @@ def _spread(cotangent: Tensor, dim: int) -> Tensor:
 
 
 def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a finished gradient times the cotangent is as right as one computed with it.
+    """Whether the finished gradient times the cotangent is as accurate as a gradient computed with it.
 
-    Not in half precision, where it would be rounded twice; and not with factors above 1, which would bring up what was
-    rounded in the subnormal range.
+    Not in half precision, where it would be rounded twice; and not with factors above 1, which would magnify roundings
+    in the subnormal range.
     """
     if dtype in _HALF:
         return False
-    # No device is waited for: there the product is good enough to be had without a look at the cotangent.
+    # Reading the cotangent would wait for the device; there the product is accurate enough.
     return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
 def _underflows(gradient: Tensor, cotangent: Tensor) -> bool:
-    """Whether the cotangent brings up what a finished gradient has lost: below 6e-5 float16 has few digits left."""
+    """Whether the cotangent magnifies digits that a finished gradient has lost: float16 has few below 6e-5."""
     return gradient.dtype is torch.float16 and not bool((cotangent.abs() <= 1.0).all())
 
 
 def _taken(ctx: Any) -> Tensor | None:
-    """Return the gradient that came with the loss, if it is still there; from now on it is the taker's."""
+    """Return the gradient that was computed with the loss, if it is still there, and forget it."""
     gradient: Tensor | None = ctx.gradient
     ctx.gradient = None
     return gradient
 
 
 def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
-    """Return the gradient with respect to the logits: the one that is kept, or one that is computed for it."""
+    """Return the gradient with respect to the logits: the one that was kept, or a new one."""
     if ctx.overwrites:
         return _overwritten(ctx, cotangent)
     if not recorded(cotangent):
@@ -181,28 +182,28 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
         try:
             logits, target, weight = ctx.saved_tensors
         except RuntimeError as error:
-            # What was given has been changed since: the gradient as of then is rounded once more, or not to be had.
+            # The inputs have been changed since. Use the gradient of that time, rounded once more, if it is accurate.
             if kept is None or "modified by an inplace operation" not in str(error) or _underflows(kept, cotangent):
                 raise
             return kept.mul_(_spread(cotangent, ctx.dim))
-        del kept  # its memory is the next gradient's
+        del kept  # so that the next gradient can use its memory
         compute = backend(logits, target, weight).loss_gradient
         return compute(logits, target, weight, ctx.options, ctx.dim, cotangent)
     logits, target, weight = ctx.saved_tensors
     if is_batch_of_gradients(cotangent):
         one = torch.ones(cotangent.shape, dtype=cotangent.dtype, device=cotangent.device)
         gradients = _gradient(logits, target, weight, one, ctx) * _spread(cotangent, ctx.dim)
-        return without_ignored(gradients, target, ctx.options, ctx.dim)  # where the mean of nothing brings infinity
+        return without_ignored(gradients, target, ctx.options, ctx.dim)  # a mean over no rows has cotangent inf
     return _gradient(logits, target, weight, cotangent, ctx)
 
 
 def begin_loss(
     ctx: Any, logits: Tensor, target: Tensor, weight: Tensor | None, how: tuple[LossOptions, int, bool, bool]
 ) -> Tensor:
-    """Return the loss, and note in ctx what logits_gradient needs.
+    """Return the loss, and save in ctx what logits_gradient needs.
 
-    how: (options, dim, wanted, overwrites): wanted: whether the gradient is computed with the loss, and kept as
-    ctx.gradient until it is handed out; overwrites: whether it takes the logits' memory.
+    how: (options, dim, wanted, overwrites). wanted: whether the gradient is computed with the loss, and kept as
+    ctx.gradient until a backward pass returns it; overwrites: whether it takes the logits' memory.
     """
     options, dim, wanted, overwrites = how
     compute = backend(logits, target, weight).loss
@@ -218,13 +219,13 @@ def begin_loss(
 
 
 class _Loss(Function):
-    """The loss where PyTorch differentiates it plainly; with setup_context an application would take longer."""
+    """The loss for plain backward passes and forward mode; setup_context would make each call slower."""
 
     forward = staticmethod(begin_loss)
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        # What nearly every pass is: the first one, of a scalar loss, with a cotangent of 1.
+        # The usual pass: the first one, of a scalar loss, with a cotangent of 1.
         gradient = ctx.gradient
         if (
             gradient is not None
@@ -235,7 +236,7 @@ class _Loss(Function):
         ):
             ctx.gradient = None
             return gradient, None, None, None
-        del gradient  # nobody else may hold what is handed out
+        del gradient  # the caller must hold the only reference
         return logits_gradient(ctx, cotangent), None, None, None
 
     @staticmethod
@@ -248,17 +249,17 @@ class _Loss(Function):
             losses = torch.zeros_like(one)
         else:
             gradient = applied(_LossGradient, logits, target, weight, one, _rowwise(ctx.options), ctx.dim)
-            losses = (for_sums(gradient) * for_sums(t)).sum(ctx.dim)  # in float64: its terms cancel
-        # A mean of no rows changes as it is: 0/0.
+            losses = (for_sums(gradient) * for_sums(t)).sum(ctx.dim)  # in float64, because the terms cancel
+        # The tangent of a mean over no rows is 0/0, like the mean itself.
         return reduced(losses, target, weight, ctx.options).to(wide)
 
 
-# As softxent.torch.modes.applied, looked up once.
+# Does what softxent.torch.modes.applied does; looked up once.
 _apply_loss = super(Function, _Loss).apply
 
 
 class _BatchedLoss(Function):
-    """The rows' losses where torch.func differentiates them, or computes many of them."""
+    """The rows' losses for torch.func, which differentiates and batches them, and for DTensors."""
 
     @staticmethod
     def forward(logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int) -> Tensor:
@@ -330,7 +331,7 @@ class _LossGradient(Function):
 
 
 def _along(logits: Tensor, target: Tensor, weight: Tensor | None, cotangent: Tensor, ctx: Any, v: Tensor) -> Tensor:
-    """Return ⟨G, v⟩ of the loss, or of each row: the shape of the cotangent."""
+    """Return ⟨G, v⟩ of the loss, or of each row, in the shape of the cotangent."""
     terms = for_sums(_gradient(logits, target, weight, torch.ones_like(cotangent), ctx)) * for_sums(v)
     return (terms.sum(ctx.dim) if ctx.options.reduction == "none" else terms.sum()).to(cotangent.dtype)
 
@@ -344,7 +345,7 @@ def _curvature(
     dim: int,
     v: Tensor,
 ) -> Tensor:
-    """Return c H v, by the kernels, or as an expression where that is differentiated once more."""
+    """Return c H v: by the kernels, or as an expression if it is differentiated once more."""
     if recorded(v) or is_batch_of_gradients(cotangent):
         return product_expression(logits, target, weight, options, dim, cotangent, v)
     product = backend(logits, target, weight).loss_product(logits, target, weight, options, dim, v)
@@ -353,10 +354,10 @@ def _curvature(
 
 
 def _overwritten(ctx: Any, cotangent: Tensor) -> Tensor:
-    """Return the gradient that lies in the logits' place, times the cotangent."""
+    """Return the gradient that has replaced the logits, times the cotangent."""
     if ctx.gradient is None:
         raise GradientError(
-            "with inplace=True the gradient took the logits' place and went with the first backward pass; "
+            "with inplace=True the gradient replaced the logits, and the first backward pass used it up; "
             "for a second one leave inplace=True out"
         )
     if torch.is_grad_enabled():
@@ -370,12 +371,12 @@ def _with_batch(tensor: Tensor, in_dim: int | None, size: int) -> Tensor:
 
 
 def _batched(info: Any, in_dims: tuple[Any, ...], *tensors: Tensor) -> list[Tensor]:
-    """Return tensors with the batch in front, the same for each where there is none."""
+    """Return tensors with the batch in front; one without a batch is expanded."""
     return [_with_batch(t, d, info.batch_size) for t, d in zip(tensors, in_dims, strict=False)]
 
 
 def _one_by_one(function: type[Function], size: int, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
-    """Return the stacked results of a batch's calls, for what does not fit into one call."""
+    """Return the stacked results of a batch of calls that cannot be made as one call."""
     results = [
         function.apply(*[a if d is None else a.select(d, i) for a, d in zip(arguments, in_dims, strict=True)])
         for i in range(size)

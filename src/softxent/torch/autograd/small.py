@@ -1,8 +1,8 @@
-"""Loss and gradient of a small, plain call, where a microsecond counts: the kernel on the tensors' addresses.
+"""Loss and gradient of a small, plain call, in which a microsecond matters: the kernel on the tensors' addresses.
 
-Making arrays of three small tensors costs as much as their loss, and so do a dozen calls of Python functions. So what
-depends on shapes, dtypes and options is looked up at once, and few functions call one another. What is returned has the
-bits that every other way gives it; what is odd about the arguments, or wrong, is left to the other way to say.
+Making arrays of three small tensors costs as much as their loss, and so do a dozen calls of Python functions. So
+everything that depends on shapes, dtypes and options is one look-up, and there are few function calls. The results have
+the same bits as on the general path, which also handles unusual arguments and reports errors.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from softxent.torch.modes import (
 
 __all__ = ["small_loss"]
 
-# A dtype in NumPy, and a scalar tensor of it: empty_like is the fastest way to a new one.
+# NumPy's dtype, and a scalar tensor: empty_like of it is the fastest way to a new one.
 _DTYPES: dict[torch.dtype, tuple[np.dtype[Any], Tensor]] = {
     torch.float32: (np.dtype(np.float32), torch.empty((), dtype=torch.float32, device="cpu")),
     torch.float64: (np.dtype(np.float64), torch.empty((), dtype=torch.float64, device="cpu")),
@@ -41,10 +41,10 @@ _empty_like, _grad_enabled, _Parameter = torch.empty_like, torch.is_grad_enabled
 
 
 class _SmallCall(NamedTuple):
-    """How a small loss is computed, by one thread.
+    """How one thread computes a small loss.
 
-    kernel: small_label_rows_at of softxent.kernels.cpu.small; numbers: its call, at an address; scalar: a tensor like
-    the loss.
+    kernel: small_label_rows_at of softxent.kernels.cpu.small; numbers: the address of its arguments; scalar: a tensor
+    like the loss.
     """
 
     kernel: Any
@@ -78,13 +78,13 @@ def _new_call(
 
 
 def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduction: str) -> Tensor | None:
-    """Return the loss, or None where the call is not small and plain, or something is wrong with it.
+    """Return the loss; None if the call is not small and plain, or if an argument is wrong.
 
-    logits, target: whatever the caller was given. There are neither class weights nor other modifiers.
+    logits, target: as the user gave them. There are neither class weights nor other modifiers.
     """
     kind = type(logits)
     if (
-        # As softxent.torch.modes.traced and watched, without a call of either.
+        # The tests of softxent.torch.modes.traced and watched, without calling them.
         is_dynamo_compiling()
         or is_tracing()
         or includes(PRE_DISPATCH)
@@ -117,7 +117,7 @@ def small_loss(logits: Any, target: Any, ignore_index: int, z_loss: float, reduc
 
 
 class _SmallLoss(Function):
-    """The loss with its gradient; softxent.torch.autograd.loss does what is not done here."""
+    """The loss with its gradient; softxent.torch.autograd.loss does everything else."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, call: _SmallCall) -> Tensor:
@@ -133,7 +133,7 @@ class _SmallLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
-        # What nearly every pass is: the first one, with a cotangent of 1.
+        # The usual pass: the first one, with a cotangent of 1.
         gradient = ctx.gradient
         if (
             gradient is not None
@@ -144,9 +144,9 @@ class _SmallLoss(Function):
         ):
             ctx.gradient = None
             return gradient, None, None
-        del gradient  # nobody else may hold what is handed out
+        del gradient  # the caller must hold the only reference
         return logits_gradient(ctx, cotangent), None, None
 
 
-# As softxent.torch.modes.applied, looked up once.
+# Does what softxent.torch.modes.applied does; looked up once.
 _apply = super(Function, _SmallLoss).apply

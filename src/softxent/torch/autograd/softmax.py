@@ -1,13 +1,13 @@
 """softmax, log-softmax and logsumexp as autograd functions.
 
-With p = softmax(z) and v a cotangent or a tangent, every derivative is a product with p's Jacobian or its like:
+With p = softmax(z) and v a cotangent or a tangent, every derivative is a product with p's Jacobian or a similar matrix:
 
     softmax:       p ⊙ (v − ⟨p, v⟩)                    backward and forward: the Jacobian is symmetric
     log-softmax:   v − p Σ v  backward,   t − ⟨p, t⟩  forward
     logsumexp:     p v        backward,   ⟨p, t⟩      forward
 
-Where PyTorch records what a derivative does (create_graph, torch.func), they are written in operations it can
-differentiate again, on top of the same softmax.
+If PyTorch records the derivative (create_graph, torch.func), it is written in operations that PyTorch can differentiate
+again, on top of the same softmax.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def log_softmax_of(z: Tensor, dim: int) -> Tensor:
 
 
 def logsumexp_of(z: Tensor, dim: int) -> Tensor:
-    """Return logsumexp(z) along dim, at least 0, which goes."""
+    """Return logsumexp(z) along dim, at least 0, which is removed."""
     if traced():
         return _traced(operators.logsumexp, torch.logsumexp, z, dim)
     return _called(_LogSumExp, torch.logsumexp, z, dim)
@@ -56,7 +56,7 @@ def _called(function: type[Function], pytorchs: Any, z: Tensor, dim: int) -> Ten
 
 
 def lse_of(logits: Tensor, dim: int, options: LossOptions) -> Tensor:
-    """Return logsumexp of what the options make of logits, in their dtype, rounded once."""
+    """Return logsumexp of the logits after softcap and temperature, in their dtype, rounded once."""
     if not options.transforms_logits:
         return logsumexp_of(logits, dim)
     return logsumexp_of(transformed(widened(logits), options)[0], dim).to(logits.dtype)
@@ -67,7 +67,7 @@ def _sum(x: Tensor, dim: int) -> Tensor:
 
 
 class _OfRows(Function):
-    """What the three share: rows are independent, so that a batch of calls is a call with one more dimension."""
+    """The base of the three: rows are independent, so a batch of calls is one call with one more dimension."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -78,7 +78,7 @@ class _OfRows(Function):
     @classmethod
     def _of_batch(cls, in_dims: tuple[Any, ...], z: Tensor, dim: int) -> Any:
         z = z.movedim(in_dims[0], 0)
-        if z.ndim == 1:  # a batch of scalars, each of which is a row of one class
+        if z.ndim == 1:  # a batch of scalars: each is a row of one class
             return applied(cls, z.unsqueeze(1), 1).reshape(z.shape), 0
         return applied(cls, z, dim + 1), 0
 

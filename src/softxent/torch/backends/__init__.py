@@ -1,8 +1,8 @@
-"""What computes: `backend` chooses for some tensors one of three modules with the same functions (`Backend`).
+"""The backends: `backend` chooses one of three modules with the same functions (`Backend`), by the tensors.
 
-`cpu` calls the kernels on the tensors' own memory (`tensors`), in PyTorch's threads (`threads`). `operations` are
-PyTorch's own, for devices without kernels. `recording` calls `operators`, which a tracer sees, and which take tensors
-that are `distributed`. How the functions are differentiated stands in softxent.torch.autograd.
+`cpu` calls the kernels on the tensors' own memory (`tensors`), in PyTorch's threads (`threads`). `operations` uses
+PyTorch's own operations, for devices without kernels. `recording` calls `operators`, which a tracer can see, and which
+accept `distributed` tensors. softxent.torch.autograd differentiates the functions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Backend", "backend"]
 
 
 def backend(tensor: Tensor, *others: Tensor | None) -> Backend:
-    """Return what computes for tensors: operators, the kernels, or PyTorch's own operations."""
+    """Return the backend for tensors: operators, the kernels, or PyTorch's own operations."""
     if watched(tensor, *others):
         return recording
     return cpu if tensor.is_cpu else operations

@@ -1,4 +1,4 @@
-"""What the autograd functions call for tensors on a CPU: the kernels, on the tensors' own memory."""
+"""The backend for tensors on a CPU: the kernels, on the tensors' own memory."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _LINEAR_NAMES = ("input", "linear_weight", "target", "linear_bias")
 
 
 def _in_rows(dim: int, logits: Tensor, *others: Tensor) -> tuple[list[np.ndarray], int]:
-    """Return logits and what goes along with them as arrays, and their class axis.
+    """Return logits and the other tensors as arrays, and the class axis.
 
-    The axis is dim, at least 0; or −1, where the classes are moved last because only so the logits are contiguous: then
-    all that has the logits' dimensions is moved with them, and `_as_given` moves the result back, which so takes their
-    layout.
+    The axis is dim, at least 0. If the logits are contiguous only with the classes moved last, it is −1: every tensor
+    with the logits' dimensions is moved in the same way, and `_as_given` moves the result back, so that it has the
+    logits' memory layout.
     """
     if not lies_class_last(logits, dim):
         return [as_array(t) for t in (logits, *others)], dim
@@ -75,7 +75,7 @@ def log_softmax(x: Tensor, dim: int) -> Tensor:
 
 @with_torchs_threads
 def logsumexp(x: Tensor, dim: int) -> Tensor:
-    """Return logsumexp along dim, which goes."""
+    """Return logsumexp along dim, which is removed."""
     return as_tensor(sum_rows(as_array(x), dim, keepdims=False))
 
 
@@ -105,7 +105,7 @@ def loss(
     want_grad: bool,
     overwrite: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
+    """Return the loss, and its gradient if wanted: in the logits' memory if that may be overwritten."""
     (z, y), axis = _in_rows(dim, logits, target)
     value, grad = evaluate(
         z, y, _with_weight(options, weight), axis=axis, from_logits=True, want_grad=want_grad,
@@ -152,7 +152,7 @@ def loss_product(
 def binary_loss(
     x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Any, want_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the binary cross-entropy of logits, and its gradient where that is wanted."""
+    """Return the binary cross-entropy of logits, and its gradient if wanted."""
     w, q = (None if f is None else as_array(f) for f in (weight, pos_weight))
     value, grad = evaluate_binary(as_array(x), as_array(target), True, w, q, reduction, want_grad)
     if reduction == "none":
@@ -175,8 +175,8 @@ def linear_loss(
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Return the loss of a linear layer's outputs, and the gradients of x, weight and bias that are wanted.
 
-    The gradients are in the dtype that is computed in; cotangent: what they are multiplied by, a scalar or one number
-    for each row.
+    The gradients have the dtype of the computation; cotangent: a factor of the gradients, a scalar or one number for
+    each row.
     """
     bias = None if linear_bias is None else as_array(linear_bias)
     problem = LinearProblem.of(

@@ -1,7 +1,7 @@
-"""Tensors that are spread over processes (DTensor): rows may be sharded, a row's classes may not.
+"""Tensors that are distributed over processes (DTensor): rows may be sharded, a row's classes may not.
 
-Rows are independent, so that a shard's rows are computed where they are. Nothing here imports torch.distributed before
-there is a DTensor, and whoever has one has imported it.
+Rows are independent, so each process computes the rows of its shard. torch.distributed is imported only if there is a
+DTensor: then the user has imported it already.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def is_distributed(tensor: Tensor | None) -> bool:
 
 
 def check_alike(x: Tensor, linear_weight: Tensor) -> None:
-    """Refuse a head that is sharded over processes where what goes into it is not, or the other way round."""
+    """Refuse a sharded head with an input that is not sharded, and the reverse."""
     if is_distributed(x) != is_distributed(linear_weight):
         raise DTypeError(
             f"input and linear_weight must both be DTensors, or neither; got {type(x).__name__} and "
@@ -35,7 +35,7 @@ def check_alike(x: Tensor, linear_weight: Tensor) -> None:
 
 
 def admit(logits: Tensor, dim: int) -> None:
-    """Let the operators take logits that are a DTensor, but for those whose classes along dim are sharded."""
+    """Let the operators accept logits that are a DTensor; refuse those whose classes along dim are sharded."""
     if not is_distributed(logits):
         return
     _register_shardings()
@@ -48,12 +48,12 @@ def admit(logits: Tensor, dim: int) -> None:
 
 @functools.cache
 def _register_shardings() -> None:
-    """Tell DTensor how the operators' arguments and results may be sharded: by rows, where the result has rows."""
+    """Tell DTensor how the operators' arguments and results may be sharded: by rows, if the result has rows."""
     from torch.distributed.tensor import Replicate, Shard
     from torch.distributed.tensor.experimental import register_sharding
 
     def shardings(logits: Any, dim: int, result: str, arguments: list[str | None], by_rows: bool = True) -> Any:
-        """Return [(placements of the result, of the arguments)], by what dimensions each has; None: it is no tensor."""
+        """Return [(placements of the result, of the arguments)], by the dimensions of each; None: it is no tensor."""
 
         def placement(has: str | None, d: int | None) -> Any:
             if has is None:

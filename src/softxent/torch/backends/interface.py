@@ -1,4 +1,4 @@
-"""The functions that every backend has. A backend is a module: mypy holds it against this."""
+"""The functions that every backend has. A backend is a module: mypy checks it against this protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Backend(Protocol):
         """Return log-softmax along dim."""
 
     def logsumexp(self, x: Tensor, dim: int) -> Tensor:
-        """Return logsumexp along dim, which goes."""
+        """Return logsumexp along dim, which is removed."""
 
     def softmax_vjp(self, p: Tensor, cotangent: Tensor, dim: int) -> Tensor:
         """Return p ⊙ (v − ⟨p, v⟩) along dim."""
@@ -33,7 +33,7 @@ class Backend(Protocol):
         self, logits: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions, dim: int, want_grad: bool,
         overwrite: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-        """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten.
+        """Return the loss, and its gradient if wanted: in the logits' memory if that may be overwritten.
 
         A backend may leave the gradient to loss_gradient.
         """
@@ -54,5 +54,5 @@ class Backend(Protocol):
     ) -> tuple[Tensor, list[Tensor | None]]:  # fmt: skip
         """Return the loss of a linear layer's outputs, and the gradients of x, weight and bias that are wanted.
 
-        The gradients are in the dtype that is computed in, times the cotangent.
+        The gradients have the dtype of the computation, and are multiplied by the cotangent.
         """

@@ -1,8 +1,8 @@
-"""The same functions in PyTorch's own operations, for devices that have no kernels of ours (MPS, XPU, meta, …).
+"""The backend in PyTorch's own operations, for devices without kernels of softxent (MPS, XPU, meta, …).
 
-The mathematics is the kernels': the remainder of z − m goes into the exponential, the label's class is left out of the
-sum of the others, log1p takes that sum. What they can be off by is what the device's exp and log1p are. float16 and
-bfloat16 are computed in float32.
+The mathematics is that of the kernels: the remainder of z − m goes into the exponential, the sum of the others leaves
+out the label's class, log1p takes that sum. The errors are those of the device's exp and log1p. float16 and bfloat16
+are computed in float32.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _exponentials(z: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
     back = d - z
     lost = (z - (d - back)) - (m + back)
     e = torch.exp(d)
-    # At d = −inf the remainder is no number.
+    # If d = −inf, the remainder is NaN.
     e = e + e * torch.where(torch.isfinite(d), lost, 0.0)
     return d, torch.where(finite, e, torch.nan), m
 
@@ -62,14 +62,14 @@ def softmax(x: Tensor, dim: int) -> Tensor:
 
 
 def log_softmax(x: Tensor, dim: int) -> Tensor:
-    """Return log-softmax along dim: (z − m) − log1p(Σ of the others), two terms of one sign."""
+    """Return log-softmax along dim: (z − m) − log1p(Σ of the others), two terms of the same sign."""
     d, e, m = _exponentials(widened(x), dim)
     rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
     return torch.where(torch.isnan(m), torch.nan, d - torch.log1p(rest)).to(x.dtype)
 
 
 def logsumexp(x: Tensor, dim: int) -> Tensor:
-    """Return logsumexp along dim, which goes."""
+    """Return logsumexp along dim, which is removed."""
     z = widened(x)
     d, e, m = _exponentials(z, dim)
     rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
@@ -91,7 +91,7 @@ def _row_losses(
     d, e, m = _exponentials(z, dim)
     rest = _sum_of_others(e, d.argmax(dim, keepdim=True), dim)
     log_s = torch.where(torch.isnan(m), torch.nan, torch.log1p(rest))
-    # What weighs nothing adds nothing, at a logit of −inf too; a NaN row stays one.
+    # A class of weight 0 adds 0, even at a logit of −inf; a NaN row stays NaN.
     if target.is_floating_point() or options.label_smoothing:
         t = weighted_targets(z, target, weight, options, dim)
         terms = torch.where(t == 0.0, log_s * 0.0, t * (log_s - d))
@@ -115,7 +115,7 @@ def _gradient(
     z: Tensor, slope: Tensor | None, parts: tuple[Tensor, Tensor, Tensor], target: Tensor, weight: Tensor | None,
     options: LossOptions, dim: int, cotangent: Tensor,
 ) -> Tensor:  # fmt: skip
-    """Return the gradient with respect to the logits of which z was made; parts: of _row_losses."""
+    """Return the gradient with respect to the logits before the transformation to z; parts: of _row_losses."""
     losses, e, s = parts
     scale = cotangent.to(z.dtype)
     if options.reduction == "mean":
@@ -151,7 +151,7 @@ def loss(
     want_grad: bool,
     overwrite: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the loss, and its gradient where that is wanted: in the logits' memory where that may be overwritten."""
+    """Return the loss, and its gradient if wanted: in the logits' memory if that may be overwritten."""
     z, slope = transformed(widened(logits), options)
     parts = _row_losses(z, target, weight, options, dim)
     value = reduced(parts[0], target, weight, options)
@@ -189,7 +189,7 @@ def linear_loss(
     wants: tuple[bool, bool, bool],
     cotangent: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """As softxent.torch.backends.cpu.linear_loss, in chunks."""
+    """Return the same as softxent.torch.backends.cpu.linear_loss, computed in chunks."""
     from softxent.kernels.cpu.matmul.linear import rows_per_chunk
 
     wide = torch.promote_types(torch.promote_types(x.dtype, linear_weight.dtype), torch.float32)

@@ -1,8 +1,8 @@
-"""The functions as operators of PyTorch's dispatcher: what a compiler, a tracer or a mode sees of them.
+"""The functions as operators of PyTorch's dispatcher, which compilers, tracers and modes can see.
 
-An operator is opaque: it is recorded whole, with the shape of its result (its fake version), and runs the same kernels
-as a plain call. How it is differentiated, batched and taken apart is not said here: each file of autograd/ derives its
-operators (`derive`) from its autograd function, whose rules are then those of a plain call.
+An operator is opaque: it is recorded as a whole, with the shape of its result (its fake version), and runs the same
+kernels as a plain call. Its derivatives and its batching are not defined here: each file of autograd/ derives its
+operators (`derive`) from its autograd function, so the rules are those of a plain call.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = [
 ]
 
 _library = torch.library.Library("softxent", "FRAGMENT")
-# The kernel that torch.func calls with the transforms as they were stacked, before any of them is at work.
+# The key of the kernel that torch.func calls with the whole stack of transforms, before it applies any of them.
 _TRANSFORMS = torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode
-# What torch.library.custom_op puts around a kernel: torch.compiler.disable that loads the compiler at the first call.
+# torch.library.custom_op wraps its kernels in this: torch.compiler.disable, but it loads the compiler only when called.
 _untraced: Any = torch._disable_dynamo  # type: ignore[attr-defined]
 
 
 def _operator(fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Define a function as the operator of its name, with a fake version that makes results of the right shape."""
+    """Return a decorator that defines the operator of a function's name; fake makes results of the right shape."""
 
     def define(compute: Callable[..., Any]) -> Any:
         name = compute.__name__
@@ -54,7 +54,7 @@ def _operator(fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
 
 
 def derive(operator: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a function of an operator's arguments differentiate and batch it, to any order."""
+    """Return a decorator: the operator is differentiated and batched as the function of its arguments is."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -71,12 +71,12 @@ def derive(operator: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @contextlib.contextmanager
 def _forward_mode(arguments: tuple[Any, ...]) -> Iterator[None]:
-    """Tell forward_ad of tangents that it does not know of: a compiled graph enters the level without it."""
+    """Set forward_ad's level if arguments have tangents: a compiled graph enters the level without setting it."""
     tensors = [a for a in arguments if isinstance(a, Tensor)]
     if forward_ad._current_level >= 0 or all(torch._VF._unpack_dual(t, level=0)[1] is None for t in tensors):
         yield
         return
-    forward_ad._current_level = 0  # there is but one
+    forward_ad._current_level = 0  # the only level
     try:
         yield
     finally:
@@ -121,7 +121,7 @@ def _fake_logsumexp(x: Tensor, dim: int) -> Tensor:
 
 @_operator(_fake_logsumexp)
 def logsumexp(x: Tensor, dim: int) -> Tensor:
-    """Logsumexp along dim, which goes."""
+    """Logsumexp along dim, which is removed."""
     return _kernels(x).logsumexp(x, dim).contiguous()
 
 
@@ -188,22 +188,22 @@ def linear_cross_entropy_gradients(
     cotangent: Tensor | None, want_x: bool, want_weight: bool, want_bias: bool, ignore_index: int,
     label_smoothing: float, z_loss: float, softcap: float | None, temperature: float, reduction: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """That loss, and the gradients of x, linear_weight and linear_bias that are wanted, in the dtype that is added in.
+    """That loss, and the wanted gradients of x, linear_weight and linear_bias, in the dtype of the accumulation.
 
-    They are multiplied by the loss's cotangent where there is one.
+    If there is a cotangent of the loss, they are multiplied by it.
     """
     options = loss_options(None, ignore_index, label_smoothing, z_loss, softcap, temperature, reduction)
     wants = (want_x, want_weight, want_bias)
     loss, found = _kernels(x).linear_loss(x, linear_weight, linear_bias, target, weight, options, wants, cotangent)
     dtype = _wide(x, linear_weight, linear_bias)
-    # An operator's results have shapes that are known beforehand: nothing is a tensor of no elements.
+    # The shapes of an operator's results must be known beforehand: an empty tensor stands for None.
     for_x, for_weight, for_bias = (x.new_empty(0, dtype=dtype) if g is None else g.to(dtype) for g in found)
     return loss.to(dtype), for_x, for_weight, for_bias
 
 
 @register_flop_formula(linear_cross_entropy.overloadpacket)
 def _flops(x: Any, linear_weight: Any, *others: Any, **results: Any) -> int:
-    """Return what the product x @ linear_weight.T of these shapes counts in torch.utils.flop_counter."""
+    """Return the FLOPs that torch.utils.flop_counter counts for x @ linear_weight.T of these shapes."""
     return int(2 * x[0] * x[1] * linear_weight[0])
 
 

@@ -1,8 +1,8 @@
-"""What the autograd functions call where operators are looked at: as cpu and operations, by the operators.
+"""The backend that calls the operators, for calls in which PyTorch must see them.
 
-That is the case in a mode that sees every operator (fake tensors, a proxy that records, a count of FLOPs), and for
-tensors whose class says itself what an operator does (FakeTensor, DTensor, the compiler's own): they have no memory to
-compute from, or nobody would see that it was.
+It is used in a mode that sees every operator (fake tensors, a recording proxy, a count of FLOPs), and for tensors whose
+class implements operators itself (FakeTensor, DTensor, the compiler's own). Such tensors have no memory to compute on,
+or the mode would miss the computation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _modifiers(options: LossOptions) -> tuple[Any, ...]:
 
 
 def below_autograd(operator: Any, *arguments: Any) -> Any:
-    """Return operator(*arguments), which autograd is not to see: its function has been here already."""
+    """Return operator(*arguments), hidden from autograd, whose function is already recording this call."""
     with torch._C._AutoDispatchBelowAutograd():
         return operator(*arguments)
 
@@ -55,7 +55,7 @@ def log_softmax(x: Tensor, dim: int) -> Tensor:
 
 
 def logsumexp(x: Tensor, dim: int) -> Tensor:
-    """Return logsumexp along dim, which goes."""
+    """Return logsumexp along dim, which is removed."""
     admit(x, dim)
     return below_autograd(operators.logsumexp, x, dim)  # type: ignore[no-any-return]
 
@@ -69,7 +69,7 @@ def loss(
     want_grad: bool,
     overwrite: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the loss, and no gradient: where nobody asks for one, none is to be recorded."""
+    """Return the loss, and no gradient: a gradient is recorded only if the backward pass asks for it."""
     admit(logits, dim)
     arguments = logits, target, weight, dim, *_modifiers(options)
     return below_autograd(operators.cross_entropy, *arguments), None

@@ -1,4 +1,4 @@
-"""CPU tensors as NumPy arrays and back, never copied; bfloat16 too."""
+"""Convert CPU tensors to NumPy arrays and back without a copy, bfloat16 included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["alive", "as_array", "as_scalar", "as_tensor", "lies_class_last", "ro
 
 
 def alive(*tensors: Tensor | None) -> list[Any]:
-    """Return what was saved under a transform of torch.func that is over, as it is without it: vjp's pull-back."""
+    """Unwrap tensors that were saved under a torch.func transform that has ended, as for vjp's pull-back."""
     return [t if t is None else torch._C._functorch.unwrap_if_dead(t) for t in tensors]
 
 
@@ -38,8 +38,8 @@ _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
 }  # fmt: skip
 
 
-class _Memory(ctypes.c_char * sys.maxsize):  # type: ignore[misc]  # a class that is made by an expression
-    """A tensor's memory, as long as an array's shape and strides say, with the tensor that keeps it alive."""
+class _Memory(ctypes.c_char * sys.maxsize):  # type: ignore[misc]  # mypy cannot use an expression as a base class
+    """A tensor's memory, with the tensor that keeps it alive; the array's shape and strides limit its length."""
 
     tensor: Tensor
 
@@ -47,8 +47,8 @@ class _Memory(ctypes.c_char * sys.maxsize):  # type: ignore[misc]  # a class tha
 def as_array(tensor: Tensor) -> np.ndarray:
     """Return a CPU tensor's memory as an array of its shape and strides, which keeps the tensor alive.
 
-    Tensor.numpy() would mark the memory as of a fixed size for good, and it is its owner who says what becomes of it:
-    PyTorch's fully sharded layers resize theirs.
+    Tensor.numpy() would forbid resizing the memory for good. That is for its owner to decide: PyTorch's fully sharded
+    layers resize theirs.
     """
     if tensor.is_neg():
         tensor = tensor.resolve_neg()

@@ -1,4 +1,4 @@
-"""PyTorch's own OpenMP threads for our kernels, as many as torch.set_num_threads says."""
+"""PyTorch's own OpenMP threads for the kernels, as many as torch.set_num_threads sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def with_torchs_threads(function: Function) -> Function:
-    """Let a function compute in PyTorch's threads."""
+    """Return a function that computes in PyTorch's threads."""
 
     @functools.wraps(function)
     def wrapper(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Arithmetic on unevaluated sums of two float64 (about 104 bits), for what must be exact before it is rounded.
+"""Arithmetic on unevaluated sums of two float64 (about 104 bits), for numbers that must be exact before rounding.
 
 Algorithms: Dekker (1971); Hida, Li and Bailey, "Algorithms for quad-double precision floating point arithmetic" (2001).
 """
@@ -15,7 +15,7 @@ from softxent.kernels.cpu.simd.jit import kernel
 __all__ = ["dd_add", "dd_div", "dd_exp", "dd_expm1", "dd_mul"]
 
 _LN2 = (0.6931471805599453, 2.3190468138462996e-17, 5.707708438416212e-34)
-# 1/n! as pairs, n = 2 … 12, for the terms that count beyond a double's precision; the rest as doubles.
+# 1/n! as pairs, n = 2 … 12, for terms that matter beyond float64's precision; the rest as float64.
 _INVERSE_FACTORIALS = (
     (0.5, 0.0),
     (0.16666666666666666, 9.25185853854297e-18),
@@ -55,7 +55,7 @@ def dd_div(a, a_lo, b, b_lo):
     r = fma(-q, b, a)
     rest = r + (a_lo - q * b_lo)
     q2 = rest / b
-    # What is left after q + q2, to the last bits that a pair holds.
+    # The remainder after q + q2, to the last bits of a pair.
     p, e = two_prod(q2, b)
     rest = ((r - p) - e) + (a_lo - q * b_lo) - q2 * b_lo
     q, q2 = quick_two_sum(q, q2)
@@ -64,7 +64,7 @@ def dd_div(a, a_lo, b, b_lo):
 
 @kernel
 def _expm1_reduced(r, r_lo):
-    """e^r − 1 for |r| ≤ 0.35, to about 2^-100 of itself: Taylor's series, its first eleven coefficients as pairs."""
+    """e^r − 1 for |r| ≤ 0.35, relative error about 2^-100: Taylor's series, its first eleven coefficients as pairs."""
     late = 0.0
     for coefficient in _LATE_INVERSE_FACTORIALS:
         late = fma(late, r, coefficient)
@@ -101,7 +101,7 @@ def dd_exp(x, x_lo, up):
 
 @kernel
 def dd_expm1(x, x_lo):
-    """e^(x + x_lo) − 1, x ≤ 700, to about 2^-100 of itself."""
+    """e^(x + x_lo) − 1, x ≤ 700, relative error about 2^-100."""
     if abs(x) < 0.34:
         return _expm1_reduced(x, x_lo)
     e, e_lo = dd_exp(x, x_lo, 0)

@@ -1,16 +1,16 @@
 """e^(d + d_lo) · 2^K for d ≤ 0, to 0.6 ulp, in float32 and float64, vectorisable.
 
-Let d + d_lo be a logit minus the row's maximum, as a rounded difference and what the rounding lost. With k the integer
+Let d + d_lo be a logit minus the row's maximum: the rounded difference and its rounding error. With k the integer
 nearest to d/ln 2:
 
     r = d − k·ln2_hi              exact, by a fused multiply-add
     t = d_lo − k·ln2_lo           the small part
     e^(d + d_lo) = 2^k · e^r · (1 + t),   e^r = 1 + r + r²·Q(r)
 
-1 + r (in float64 1 + r + r²/2) is kept as hi + lo, so that the one rounding of weight is the last, hi + (lo + …).
+1 + r (in float64 1 + r + r²/2) is kept as hi + lo, so that only the last rounding, hi + (lo + …), matters.
 Q interpolates (e^r − 1 − r)/r² at Chebyshev nodes on |r| ≤ ln 2 / 2: relative error of e^r 2^-32 (degree 5,
-float32) and 2^-62 (degree 10, float64). d_lo is what max-subtraction alone loses: |d|·2^-24 in float32, |d|·2^-53 in
-float64 (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, Theorem 4.3).
+float32) and 2^-62 (degree 10, float64). Plain max-subtraction drops d_lo: |d|·2^-24 in float32, |d|·2^-53 in float64
+(Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, Theorem 4.3).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _Q2_32 = _f(0.04166646674275398)
 _Q3_32 = _f(0.00833331048488617)
 _Q4_32 = _f(0.0013933649752289057)
 _Q5_32 = _f(0.00019890991097781807)
-# Below these e^d · 2^K is not normal any more, and its row's probability rounds to zero however it is scaled.
+# Below these, e^d · 2^K is subnormal, and the probability rounds to zero whatever the scaling.
 _LOWEST_32 = _f(-131.0)
 _LOWEST_64 = -797.0
 
@@ -78,7 +78,7 @@ def _reduce_64(x, magic):
 def reduced(x, magic):
     """Return (t, k, r) with k the integer nearest to x/ln 2, t = k + magic, r = x − k·ln2_hi exactly.
 
-    magic: 1.5·2^23 (float32) or 1.5·2^52, plus what is to be added to k in the low bits of t.
+    magic: 1.5·2^23 (float32) or 1.5·2^52, plus a number that is added to k in the low bits of t.
     """
     raise TypeError("reduced runs inside kernels only")
 
@@ -101,7 +101,7 @@ def _magic_number(x):
 
 
 def small_part(k):
-    """−k·ln2_lo, what is to be added to r."""
+    """−k·ln2_lo, the correction of r."""
     raise TypeError("small_part runs inside kernels only")
 
 
@@ -136,7 +136,7 @@ def _significand_64(r, small):
     q = fma(q, r, _Q3_64)
     q = fma(q, r, _Q2_64)
     q = fma(q, r, _Q1_64)
-    # 1 + r + r²/2 without any rounding, so that only r³ Q, below 0.008, brings one.
+    # 1 + r + r²/2 is exact, so that only r³ Q, which is below 0.008, is rounded.
     square, square_lo = two_prod(r, r)
     q = square * r * q
     one = r + 1.0
@@ -159,7 +159,7 @@ def _significand(r, small):
 
 @inlined
 def power(t, exponent):
-    """2^(k + exponent − bias), t as reduced gives it: the low bits of t are k, and go where the exponent is kept.
+    """2^(k + exponent − bias), with t from `reduced`: the low bits of t, which are k, become the exponent field.
 
     exponent: int64, or a vector of integers of the dtype's width; k + exponent must be in 1 … 2·bias.
     """
@@ -200,7 +200,7 @@ def _exp_pair(d, d_lo):
 
 @inlined
 def scaled_exp(d, d_lo):
-    """e^(d + d_lo) · 2^K, rounded once; 0 where it cannot matter, and for d = −inf."""
+    """e^(d + d_lo) · 2^K, rounded once; 0 if it is too small to matter, and for d = −inf."""
     hi, lo = exp_pair(d, d_lo)
     return hi + lo
 

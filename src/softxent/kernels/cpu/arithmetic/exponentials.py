@@ -1,7 +1,7 @@
-"""Exponentials of a row that carries more bits than its dtype: logits under a softcap or a temperature, soft labels.
+"""Exponentials of a row that has more bits than its dtype: logits under a softcap or a temperature, soft labels.
 
 One row: m = max z, e_j = exp(z_j − m), R = Σ_{j≠r} e_j without one reference class r. Every kernel takes C-contiguous
-arrays of float32 or float64 and writes into arrays that it is given.
+arrays of float32 or float64 and writes into arrays of the caller.
 """
 
 from __future__ import annotations
@@ -64,10 +64,9 @@ def write_exponentials(z, z_lo, m, m_lo, e, e_lo):
 def sum_exponentials(z, z_lo, m, m_lo, skip, e, e_lo, high, low):
     """Return (R, R_lo) = 2^K · Σ_{j≠skip} exp(z_j − m), normalised; write 2^K · exp(z_j − m) to e + e_lo for every j.
 
-    z: (C,); z_lo: (C,) or None; e: (C,), or None where only the sum is wanted; e_lo: (C,), or (BLOCK,) with it; both of
-    z's dtype; high, low: (BLOCK,) float64 buffers. The skipped class is set to zero for the sum instead of split
-    around, so that blocks start at the same classes whatever the label is. e may be z: an element is read before it is
-    written.
+    z: (C,); z_lo: (C,) or None; e: (C,), or None if only the sum is wanted; e_lo: (C,), or (BLOCK,) if e is None; both
+    of z's dtype; high, low: (BLOCK,) float64 buffers. For the sum the skipped class is set to zero, so that blocks
+    start at the same classes for every label. e may be z: an element is read before it is written.
     """
     s = 0.0
     lost = 0.0
@@ -95,7 +94,7 @@ def quotient(numerator, d, s, s_lo):
 
 
 def slope_unit(z):
-    """Return what a slope of 1 stands for in an array of slopes: they are kept larger, out of the subnormal numbers."""
+    """Return the unit of an array of slopes, in which they are stored: it keeps them out of the subnormal numbers."""
     raise TypeError("slope_unit runs inside kernels only")
 
 
@@ -108,7 +107,7 @@ def _slope_unit(z):
 
 @kernel
 def scale_row(e, e_lo, slope, factor, factor_lo, out):
-    """out_j = (e_j + e_lo_j) · slope_j · (factor + factor_lo). e, out: (C,), maybe the same array.
+    """out_j = (e_j + e_lo_j) · slope_j · (factor + factor_lo). e, out: (C,), possibly the same array.
 
     slope: (C,) in units of slope_unit, or None for ones. Only the last product can be subnormal.
     """
@@ -126,6 +125,6 @@ def scale_row(e, e_lo, slope, factor, factor_lo, out):
             x = e[j]
             out[j] = fma(x, f, fma(x, f_lo, e_lo[j] * f))
     else:
-        # Near float32's smallest numbers the factor would lose bits of its own (a class weight of 1e-30).
+        # Near float32's smallest numbers the factor itself would lose bits (for instance a class weight of 1e-30).
         for j in range(e.size):
             out[j] = (np.float64(e[j]) + np.float64(e_lo[j])) * factor

@@ -4,8 +4,8 @@ With y = 1 + x = 2^k f, √½ ≤ f < √2, u = f − 1 (x itself where k = 0, s
 
     log y = k ln 2 + 2 artanh s = k ln 2 + 2 s + s³ (2/3 + 2/5 s² + 2/7 s⁴ + …),   |s| ≤ 0.1716
 
-k ln 2, 2 s and 2/3 s³ are kept as pairs; what follows is below 2^-13 of them, so that a float64 has it to 2^-60 of
-the result. (The reduction is that of Tang, "Table-driven implementation of the logarithm function", 1990.)
+k ln 2, 2 s and 2/3 s³ are kept as pairs; the later terms are below 2^-13 of them, so that float64 gives them to 2^-60
+of the result. (The reduction is that of Tang, "Table-driven implementation of the logarithm function", 1990.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TINY = 2.0**-60
 
 @inlined
 def log1p_pair(x, x_lo):
-    """log(1 + x + x_lo), x ≥ 0, to 2^-60 of itself, as a pair."""
+    """log(1 + x + x_lo), x ≥ 0, relative error 2^-60, as a pair."""
     y, y_lo = two_sum(x, 1.0 + x * 0.0)
     y_lo = y_lo + x_lo
     exponent = ((bits(y) + _TO_ROOT) >> 52) - 1023
@@ -58,14 +58,14 @@ def log1p_pair(x, x_lo):
     whole, whole_lo = two_prod(k, _LN2 + k * 0.0)
     log, log_lo = two_sum(whole, s * 2.0)
     log, log_lo = quick_two_sum(log, log_lo + (tail + (fma(k, _LN2_LO, whole_lo) + tail_lo)))
-    # Below 2^-60 the function is its argument, to the last subnormal bit.
+    # Below 2^-60 the function equals its argument, to the last subnormal bit.
     small = x < _TINY
     return select(small, x, log), select(small, x_lo, log_lo)
 
 
 @inlined
 def log1p_single(x):
-    """log(1 + x), float64 x ≥ 0, to 2^-32 of itself: enough to round to float32."""
+    """log(1 + x), float64 x ≥ 0, relative error 2^-32: enough to round to float32."""
     y = x + 1.0
     exponent = ((bits(y) + _TO_ROOT) >> 52) - 1023
     k = integers_to_floats(exponent)
@@ -82,6 +82,6 @@ def log1p_single(x):
 
 @inlined
 def log_pair(s, s_lo):
-    """log(s + s_lo), s ≥ 1, to 2^-60 of max(1, itself), as a pair."""
+    """log(s + s_lo), s ≥ 1, error 2^-60 of max(1, result), as a pair."""
     rest, lost = two_sum(s, -1.0 + s * 0.0)
     return log1p_pair(rest, lost + s_lo)

@@ -1,16 +1,15 @@
-"""The frame in which a row's exponentials are computed and added: no logit's difference from the maximum is rounded.
+"""The frame of a row: the scaling in which its exponentials are computed and added, without rounding z − m.
 
 exp(z) = 2^(n/8) e^r with n the integer nearest to 8 z/ln 2 and r = z − n ln2/8, exact in its leading part
-(arithmetic.term). Sums are kept relative to 2^k_m, k_m the integer nearest to m/ln 2 for the row's maximum m:
-nothing is rounded, where exp(z − m) needs the difference's rounding error carried along. For |m| above a limit, where n
-times the rest of ln2/8 would grow too large, m is subtracted first: there z − m is exact for every z that counts
-(Sterbenz).
+(arithmetic.term). Sums are kept relative to 2^k_m, k_m the integer nearest to m/ln 2 for the row's maximum m. This
+rounds nothing, whereas exp(z − m) needs the rounding error of the difference. For |m| above a limit, n times the rest
+of ln2/8 would become too large; then m is subtracted first, and z − m is exact for every z that counts (Sterbenz).
 
 A frame is, for one row or for a vector of rows:
     shift: 0 or m;  k: k_m, that of m − shift
-    magic: what gives a term's n and, in its low bits, the exponent field of 2^(n/8 − k_m + K)
-    floor: where that field is 0, so that the power of two is +0; logits below it are raised to it and count nothing
-A term is e^z · 2^(K − k_m): 2^K times as large as it is, so that none that counts is subnormal.
+    magic: a number that, added to 8 z/ln 2, gives n and, in the low bits, the exponent field of 2^(n/8 − k_m + K)
+    floor: the logit at which that field is 0 and the power of two +0; logits below it are raised to it and add 0
+A term is e^z · 2^(K − k_m): the factor 2^K keeps every term that counts out of the subnormal numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ _LN2_32, _LN2 = _f(0.6931471805599453), 0.6931471805599453
 
 @inlined
 def is_finite(x):
-    """Whether x is a number."""
+    """Whether x is finite."""
     return absolute(x) < np.inf
 
 
@@ -87,7 +86,7 @@ def _frame(m):
 
 @inlined
 def term(x, shift, floor, magic):
-    """Return hi + lo = e^(x − shift) · 2^(K − k_m); 0 where x − shift ≤ floor, NaN for a NaN."""
+    """Return hi + lo = e^(x − shift) · 2^(K − k_m); 0 if x − shift ≤ floor, NaN for NaN."""
     x = x - shift
     x = select(x < floor, floor, x)
     return table_exp(x, magic)
@@ -108,12 +107,12 @@ def _log_32(x, m, log_s, log_s_lo):
 def _log_64(x, m, log_s, log_s_lo):
     d, d_lo = two_sum(x, -m)
     s, lost = two_sum(d, -log_s)
-    # Where x − m has overflowed or x is −inf, what was lost is NaN and the sum alone is right.
+    # If x − m has overflowed or x is −inf, the rounding error is NaN, and the sum alone is right.
     return select(s > -np.inf, s + (lost + (d_lo - log_s_lo)), s)
 
 
 def log_probability(x, m, log_s, log_s_lo):
-    """Return (x − m) − (log_s + log_s_lo), rounded once: two terms of one sign. m, log_s, log_s_lo: float64."""
+    """Return (x − m) − (log_s + log_s_lo), rounded once: two terms of the same sign. m, log_s, log_s_lo: float64."""
     raise TypeError("log_probability runs inside kernels only")
 
 
@@ -126,7 +125,7 @@ def _log_probability(x, m, log_s, log_s_lo):
 
 @inlined
 def _add_32(s, e, hi, lo):
-    # In float64 a sum of float32 terms needs no correction.
+    # A float64 sum of float32 terms needs no correction.
     return s + convert(np.float64, hi), e + lo
 
 
@@ -148,13 +147,13 @@ def _add_term(s, e, hi, lo):
     return lambda s, e, hi, lo: _add_64(s, e, hi, lo)
 
 
-# After so many terms a sum takes up its corrections: they hold the terms' low parts, up to a 22nd of the terms, and are
-# too large to be added up for long. 16 of them err by a 22nd of 8 roundings at most.
+# After this many terms the corrections are added into the sum: they hold the terms' low parts, up to a 22nd of the
+# terms, and are too large to accumulate for long. The error of 16 of them is at most a 22nd of 8 roundings.
 SETTLED = 16
 
 
 def settle(zero, s, e):
-    """Return the sum s + e with all of e that s can hold moved into s. zero tells by its dtype whose sum it is."""
+    """Return the sum s + e with all of e that s can hold moved into s. The dtype of zero is that of the terms."""
     raise TypeError("settle runs inside kernels only")
 
 
@@ -166,7 +165,7 @@ def _settle(zero, s, e):
 
 
 def combine(zero, s, e, other, other_e):
-    """Return the sum of two sums; zero tells by its dtype whether they carry corrections."""
+    """Return the sum of two sums; the dtype of zero decides whether they have corrections."""
     raise TypeError("combine runs inside kernels only")
 
 
@@ -199,7 +198,7 @@ def _unscaled(zero, s):
 
 @inlined
 def exp_in_frame(x, k):
-    """Return e^x · 2^-k as a normalised pair of float64, x and k float64; 0 where it is below 2^-1000."""
+    """Return e^x · 2^-k as a normalised pair of float64, x and k float64; 0 if it is below 2^-1000."""
     t, own, r = reduced(x, magic_number(x))
     hi, lo = significand(r, small_part(own))
     distance = own - k
@@ -211,8 +210,8 @@ def exp_in_frame(x, k):
     return s, lo - (s - hi)
 
 
-# A factor is split into a number near 1 and a power of two that comes last: no product before it is subnormal. (Where
-# the power would be subnormal itself, the factor takes the rest, and the result is 0.)
+# A factor is split into a number near 1 and a power of two, which is multiplied last, so that no earlier product is
+# subnormal. (If the power itself would be subnormal, the factor takes the rest, and the result is 0.)
 _LEAST_32, _MOST_32, _TERM_32 = -126, 127, SCALE_EXPONENT_32
 _LEAST_64, _MOST_64, _TERM_64 = -1022, 1023, SCALE_EXPONENT_64
 
@@ -223,7 +222,7 @@ def _split(f, f_lo, up, least, most, term_exponent):
     wanted = own - (up + term_exponent)
     last = select(wanted < least, own * 0 + least, wanted)
     last = select(last > most, own * 0 + most, last)
-    # factor = f · 2^(−own + wanted − last), in two steps of which each is a normal power of two.
+    # factor = f · 2^(−own + wanted − last), in two steps, each a normal power of two.
     down = from_bits((1023 - own) << 52)
     rest = wanted - last
     rest = select(rest < -1000, own * 0 - 1000, rest)
@@ -232,7 +231,7 @@ def _split(f, f_lo, up, least, most, term_exponent):
 
 
 def scaling(zero, f, f_lo, up):
-    """Return (factor, factor_lo, unit): what scaled needs so that terms become e^z · 2^-k_m · (f + f_lo) · 2^-up.
+    """Return (factor, factor_lo, unit), with which `scaled` turns terms into e^z · 2^-k_m · (f + f_lo) · 2^-up.
 
     f, f_lo: finite float64; up: int64; zero tells the dtype.
     """

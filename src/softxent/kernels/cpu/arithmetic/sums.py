@@ -1,9 +1,9 @@
-"""Sums in a fixed order that lose nothing: blocks of BLOCK terms, each folded pairwise, every rounding carried along.
+"""Sums in a fixed order without loss: blocks of BLOCK terms, each folded pairwise, with every rounding error kept.
 
-A block's terms lie in `high`, what their own computation lost in `low`. Folding adds the upper half to the lower half,
-element by element, until a few are left: each step is a loop without a reduction, which the compiler vectorises as it
-stands, so that the order, and with it every bit of the result, is the same on every CPU. The sum of n terms has an
-error of one rounding, plus about (n · 2^-53)² relative to the sum of their magnitudes.
+A block's terms are in `high`, their own rounding errors in `low`. Folding adds the upper half to the lower half,
+element by element, until a few are left. Each step is a loop without a reduction, which the compiler vectorises without
+changing the order, so every bit of the result is the same on every CPU. The sum of n terms has an error of one
+rounding, plus about (n · 2^-53)² relative to the sum of their magnitudes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from softxent.kernels.cpu.simd.jit import kernel
 
 __all__ = ["BLOCK", "accumulate", "finish", "fold", "fold_others", "fold_plain", "sum_vector"]
 
-# Long enough that the loops' set-up does not count, short enough that the buffers stay in the first-level cache.
+# Long enough to hide the overhead of the loops, short enough that the buffers stay in the first-level cache.
 BLOCK = 512
 
 
@@ -27,7 +27,7 @@ BLOCK = 512
 def fold(high, low, n):
     """Return (s, e) with s + e = Σ_{i<n} (high_i + low_i); the buffers are overwritten.
 
-    high, low: (BLOCK,) float64, n ≤ BLOCK. Where a term is infinite or NaN, s tells it and e is without meaning.
+    high, low: (BLOCK,) float64, n ≤ BLOCK. If a term is infinite or NaN, so is s, and e is meaningless.
     """
     width = n
     while width > 4:
@@ -78,7 +78,7 @@ def fold_others(terms, terms_lo, skip, high, low):
 @overload(fold_others)
 def _fold_others(terms, terms_lo, skip, high, low):
     def single(terms, terms_lo, skip, high, low):
-        # In float64 a block of float32 terms sums to 2^-49 of itself without any correction.
+        # A float64 sum of a block of float32 terms has a relative error of 2^-49 without any correction.
         n = terms.size
         for i in range(n):
             high[i] = np.float64(terms[i]) + np.float64(terms_lo[i])
@@ -108,7 +108,7 @@ def accumulate(s, e, block_s, block_e):
 
 @kernel
 def finish(s, e):
-    """Return the pair (s, e) normalised, or (s, 0) where s is infinite or NaN."""
+    """Return the pair (s, e) normalised; (s, 0) if s is infinite or NaN."""
     if not math.isfinite(s):
         return s, 0.0
     return quick_two_sum(s, e)

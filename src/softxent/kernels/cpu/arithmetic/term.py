@@ -1,20 +1,20 @@
 """A term of a row's sum: e^x as a table's power of two times 1 + p, for vectors of float32 and float64.
 
     e^x = 2^(n/8) · e^r,   n the integer nearest to 8 x/ln 2,   r = x − n·ln2/8, |r| ≤ ln2/16
-        = 2^⌊n/8⌋ · T_j · (1 + ρ_j) · e^r,   j = n mod 8,   T_j = 2^(j/8) rounded, ρ_j what the rounding lost
+        = 2^⌊n/8⌋ · T_j · (1 + ρ_j) · e^r,   j = n mod 8,   T_j = 2^(j/8) rounded, ρ_j its rounding error
 
-With c + c_lo = ln2/8, c of the dtype: x − n·c is exact by a fused multiply-add, since |r| and c have their bits in one
-significand. What is small is added before the polynomial, b = (x − n·c) + (ρ_j − n·c_lo), and
+With c + c_lo = ln2/8, c of the dtype: x − n·c is exact by a fused multiply-add, because the bits of |r| and c fit into
+one significand. The small parts are added before the polynomial, b = (x − n·c) + (ρ_j − n·c_lo), and
 
     p = b + b² Q(b) ≈ e^b − 1,   |p| < 0.045,   T_j · 2^⌊n/8⌋ · (1 + p) = hi + lo
 
-with hi the table's number itself, so that only lo = hi · p has roundings: five bits below hi's last. Q interpolates
+with hi the table's number itself, so that only lo = hi · p is rounded: five bits below hi's last. Q interpolates
 (e^b − 1 − b)/b² at Chebyshev nodes: relative error of e^b 2^-31 (degree 2, float32) and 2^-65 (degree 6, float64).
 
-Eight entries are what a register of AVX2 holds (float32) and one of AVX-512 (float64): a look-up is one instruction. A
-row's exponentials then take 19 operations each in a chain of ten, where a polynomial over |r| ≤ ln2/2 takes 27 in a
-chain of eighteen, which is what the CPU waits for. (Tang, "Table-driven implementation of the exponential function in
-IEEE floating-point arithmetic", 1989.)
+Eight entries fit into a register of AVX2 (float32) or of AVX-512 (float64), so a look-up is one instruction. An
+exponential then takes 19 operations in a chain of ten. A polynomial over |r| ≤ ln2/2 takes 27 in a chain of eighteen,
+and the CPU waits for the chain. (Tang, "Table-driven implementation of the exponential function in IEEE floating-point
+arithmetic", 1989.)
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _tables(wide: bool) -> tuple[list[int], list[int]]:
-    """The bits of T_j less those of j/8's place in the exponent and the significand, and those of ρ_j."""
+    """The bits of T_j minus those of j/8's place in the exponent and the significand; and the bits of ρ_j."""
     powers, unsigned, floating = (_POWERS_64, np.uint64, np.float64) if wide else (_POWERS_32, np.uint32, np.float32)
     heads = np.array([float.fromhex(head) for head, _ in powers], floating).view(unsigned)
     rests = np.array([rest for _, rest in powers], floating).view(unsigned)
@@ -85,7 +85,7 @@ def _call(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
 
 
 def _opaque(builder: Any, value: Any, register: str) -> Any:
-    """value, of which LLVM is not told that it is a constant: it stays in a register."""
+    """value, hidden from LLVM's constant propagation, so that it stays in a register."""
     kind = ir.FunctionType(value.type, [value.type])
     result = builder.asm(kind, "", f"={register},0", [value], False)
     for attribute in ("readnone", "nounwind"):
@@ -104,7 +104,7 @@ def _joined(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _look_up_avx512(builder: Any, table: list[int], index: Any) -> Any:
-    # The instruction looks at as many low bits as there are lanes: the float32 table stands there twice.
+    # The instruction uses as many index values as there are lanes, so the float32 table is stored twice.
     kind, floating = index.type, ir.VectorType(ir.FloatType(), 16)
     if kind.element == _I64:
         floating = ir.VectorType(ir.DoubleType(), 8)
@@ -122,7 +122,7 @@ def _look_up_avx2(builder: Any, table: list[int], index: Any) -> Any:
     if index.type.element == _I32:
         halves = [_look_up_words(builder, table, _part(builder, index, start, 8)) for start in (0, 8)]
         return _joined(builder, *halves)
-    # Words of 32 bits: the lower word of a lane has the index, so each half of an entry comes to the lower word.
+    # In words of 32 bits: the index is in a lane's lower word, so each half of an entry is looked up into a lower word.
     four, eight = ir.VectorType(_I64, 4), ir.VectorType(_I32, 8)
     halves = []
     for start in (0, 4):
@@ -173,7 +173,7 @@ def _powers(typing_context: Any, t: Any) -> Any:
         kind = ir.VectorType(element, t.lanes)
         n = builder.bitcast(arguments[0], kind)
         heads, rests = _tables(wide)
-        # j/8 stands in the significand's first bits: the table takes it off.
+        # j/8 is in the significand's first bits, from which the table subtracts it.
         exponent = builder.shl(n, ir.Constant(kind, [significand - 3] * t.lanes))
         head = builder.bitcast(builder.add(_look_up(builder, heads, n), exponent), t.llvm)
         rest = builder.bitcast(_look_up(builder, rests, n), t.llvm)
@@ -184,7 +184,7 @@ def _powers(typing_context: Any, t: Any) -> Any:
 
 @intrinsic
 def held(typing_context: Any, like: Any, value: Any) -> Any:
-    """A constant in every lane of a vector of like's kind, which is not loaded anew wherever it is used."""
+    """A constant in every lane of a vector of like's kind, kept in a register, not loaded again for each use."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         scalar = _opaque(builder, builder.bitcast(arguments[1], _I64 if like.dtype == types.float64 else _I32), "r")
@@ -216,7 +216,7 @@ def _table_exp_64(x, magic):
 
 
 def table_exp(x, magic):
-    """Return hi + lo = e^x · 2^(E − bias), |lo| < hi / 22; exactly 0 where x is that of E's field 0.
+    """Return hi + lo = e^x · 2^(E − bias), |lo| < hi / 22; exactly 0 if the exponent field is 0.
 
     x: a vector, NaN allowed; magic: 1.5·2^23 (float32) or 1.5·2^52, plus 8 E: E + x/ln 2 is the exponent field, which
     must not be negative nor that of inf.

@@ -1,13 +1,13 @@
-"""Matrix products that add to what is there, and one BLAS thread while our own threads multiply.
+"""Matrix products that accumulate, and a limit of one BLAS thread while softxent's own threads multiply.
 
 NumPy's matmul cannot accumulate: its product goes into a temporary array, which is then added, and for a gradient of
-150 MB that is most of the memory's traffic. SciPy exports the BLAS that can (the cython_blas module's C functions); a
-SciPy that does not, or whose functions take other arguments, leaves it to NumPy.
+150 MB that is most of the memory traffic. SciPy exports a BLAS that can (the C functions of the cython_blas module). If
+a SciPy does not, or its functions take other arguments, NumPy multiplies.
 
-Products' bits do not depend on the number of threads: a BLAS cuts a product by the number of its threads, and rounds
-differently for each cut; pieces that we cut by shape, one thread each, do not. The limit of one thread belongs to the
-whole process, so its holders take turns: were two inside at once, the first to leave would lift the limit under the
-second. Each uses all of our threads, so a turn costs no time.
+The bits of products do not depend on the number of threads. BLAS would divide a product by the number of its threads,
+and each division rounds differently; softxent divides it by shape, and each piece is multiplied by one thread. The
+limit of one thread holds for the whole process, so its holders take turns: with two at once, the first to leave would
+lift the limit of the second. Each uses all of softxent's threads, so taking turns costs no time.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _turn = threading.RLock()
 
 @functools.cache
 def _libraries(with_scipy: bool) -> Any:
-    # Looking for the loaded libraries takes longer than a small product; SciPy brings one of its own.
+    # Cached, because finding the loaded libraries takes longer than a small product; SciPy has its own BLAS.
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
     return ThreadpoolController()
 
 
 def _forget() -> None:
-    # In a forked child nobody holds the turn, but the lock is as it happened to be.
+    # In a forked child no thread holds the turn, but the copied lock may be held.
     global _turn
     _turn = threading.RLock()
 
@@ -48,12 +48,12 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Hold every BLAS of the process to one thread; other callers wait for their turn."""
+    """Limit every BLAS of the process to one thread; other callers wait for their turn."""
     with _turn, _libraries("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
         yield
 
 
-# What a build of SciPy calls BLAS's integers, and their C types.
+# The names of BLAS's integers in builds of SciPy, and their C types.
 _INTEGERS = {b"int *": ctypes.c_int, b"int64_t *": ctypes.c_int64}
 
 
@@ -61,7 +61,7 @@ _INTEGERS = {b"int *": ctypes.c_int, b"int64_t *": ctypes.c_int64}
 def _gemm(name: str) -> tuple[Any, Any, Any] | None:
     """Return BLAS's gemm of that name as a function of pointers, and its C types of integers and numbers.
 
-    None where SciPy has none that is called as we know.
+    Return None if SciPy has none with the expected signature.
     """
     try:
         from scipy.linalg import cython_blas
@@ -78,13 +78,13 @@ def _gemm(name: str) -> tuple[Any, Any, Any] | None:
     integer = _INTEGERS.get(arguments[2]) if len(arguments) == 13 else None
     if integer is None:
         return None
-    # A ctypes function lets go of the GIL while it runs.
+    # A ctypes function releases the GIL while it runs.
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(get_pointer(capsule, signature))
     return function, integer, ctypes.c_float if name[0] == "s" else ctypes.c_double
 
 
 def _as_column_major(matrix: np.ndarray) -> tuple[bytes, int]:
-    """How BLAS has to read the transpose of a matrix, one of whose axes is contiguous: (b"N" or b"T", leading size)."""
+    """How BLAS reads the transpose of a matrix with one contiguous axis: (b"N" or b"T", leading size)."""
     size = matrix.itemsize
     rows, columns = matrix.strides
     if columns == size or matrix.shape[1] == 1:
@@ -109,7 +109,7 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, accumulate: bool) ->
             out += product
         return
     function, integer, number = gemm
-    # BLAS's matrices are column by column: outᵀ = bᵀ aᵀ.
+    # BLAS's matrices are column-major, so it computes outᵀ = bᵀ aᵀ.
     (how_b, lead_b), (how_a, lead_a) = _as_column_major(b), _as_column_major(a)
     sizes = [integer(v) for v in (n, m, k, lead_b, lead_a, max(out.strides[0] // out.itemsize, n))]
     one, beta = number(1.0), number(1.0 if accumulate else 0.0)

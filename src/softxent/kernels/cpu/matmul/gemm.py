@@ -1,18 +1,18 @@
-"""Matrix products that add to what is there, whose bits depend on the inner dimension alone.
+"""Matrix products that can accumulate, and whose bits depend on the inner dimension alone.
 
     out (M, N) = A (M, K) B (K, N),  or  out += A B
 
-K is cut into steps of DEPTH; within a step each element is one chain of fused multiply-adds, and the steps are added in
-their order. So a row of the result is the same in whatever batch it stands, with any number of threads, and on every
-CPU with fused multiply-adds: a BLAS promises none of these.
+K is divided into steps of DEPTH; within a step each element is one chain of fused multiply-adds, and the steps are
+added in order. So a row of the result is the same in every batch, with any number of threads, and on every CPU with
+fused multiply-adds. BLAS guarantees none of these.
 
     for a block of K:               A's part packed once: the second-level cache
       for a panel of B's columns:   packed for each step: the first-level cache
         for a step of K:
           for each panel of A:      a tile of the result in registers (matmul.tile)
 
-The kernel runs in the calling thread; its callers cut M and N into pieces for theirs. Half precision is read as it lies
-in memory. On the processors that the tile is not made for, NumPy's BLAS multiplies (matmul.blas).
+The kernel runs in the calling thread; callers divide M and N into pieces for their threads. Half precision is read
+directly. On processors that the tile does not support, NumPy's BLAS multiplies (matmul.blas).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from softxent.kernels.cpu.threads import scheduler
 
 __all__ = ["gemm"]
 
-# A step of K: a panel of B, 48 columns of float32, is then as large as the first-level cache. A block of A: 640 rows of
-# 768 are 1.9 MB.
+# With this step of K, a panel of B, 48 columns of float32, is as large as the first-level cache. A block of A, 640 rows
+# of 768, has 1.9 MB.
 DEPTH = 256
 _BLOCK_DEPTH, _BLOCK_ROWS = 3 * DEPTH, 640
 
@@ -74,7 +74,7 @@ def _multiply(
 ):  # fmt: skip
     """out = A B or out += A B; A (m, k), B (k, n), out (m, n) given by addresses and byte strides.
 
-    a_like, b_like: arrays of the dtypes; rows: how many rows of A are packed at a time, a multiple of a tile's.
+    a_like, b_like: arrays of the dtypes; rows: the rows of A that are packed at a time, a multiple of a tile's rows.
     """
     a, b, out = pointer_at(a_at, a_like), pointer_at(b_at, b_like), pointer_at(out_at, packed_a)
     a_panels, b_panel, tile = _aligned(packed_a), _aligned(packed_b), _aligned(part)
@@ -117,7 +117,7 @@ def gemm(a: np.ndarray, b: np.ndarray, out: np.ndarray, accumulate: bool) -> Non
     Args:
         a: (M, K); b: (K, N): float32, float16 or bfloat16, or both float64, aligned, of any strides.
         out: (M, N), float32 or float64, whose rows are contiguous.
-        accumulate: whether to add to what out holds.
+        accumulate: whether to add to out.
     """
     (m, k), n = a.shape, b.shape[1]
     if m == 0 or n == 0 or k == 0:
@@ -129,7 +129,7 @@ def gemm(a: np.ndarray, b: np.ndarray, out: np.ndarray, accumulate: bool) -> Non
     blocks = -(-m // _BLOCK_ROWS)
     rows = -(-m // (blocks * height)) * height
     width, depth = vectors * lanes, min(k, _BLOCK_DEPTH)
-    # Each with room for what is written in whole vectors beyond its end, and for its alignment.
+    # Each has room for whole vectors beyond its end, and for its alignment.
     packed_a = scheduler.scratch("panels of A", rows // height * (depth * height + lanes) + 20 * lanes, out.dtype)
     packed_b = scheduler.scratch("panel of B", (DEPTH + lanes) * width + 3 * lanes, out.dtype)
     part = scheduler.scratch("sums", height * width + lanes, out.dtype)

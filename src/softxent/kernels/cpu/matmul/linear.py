@@ -1,4 +1,4 @@
-"""A linear output layer in chunks of rows: logits by products, a loss in place of them, gradients by products.
+"""A linear output layer in chunks of rows: products give the logits, a loss replaces them, products give the gradients.
 
 For each chunk of B rows, with W (C, D) and the chunk's logits Z (B, C), then gradients G in the same memory:
 
@@ -7,9 +7,9 @@ For each chunk of B rows, with W (C, D) and the chunk's logits Z (B, C), then gr
     ∂X_B = G W              2 B C D
     ∂W += Gᵀ X_B            2 B C D, a tile of classes at a time: no temporary of W's size
 
-B depends on the shapes alone, and the classes of ∂X_B are cut into stripes by C alone, whose shares are added in their
-order: results depend neither on the machine's memory nor on the number of threads. All other cuts change no bit, so
-they are made for the threads (matmul.gemm).
+B depends on the shapes alone. The classes of ∂X_B are divided into stripes, which depend on C alone and are added in
+order. So results depend neither on the machine's memory nor on the number of threads. All other divisions change no
+bit, so they suit the threads (matmul.gemm).
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _CHUNK_BYTES = 104 << 20
 _FEWEST_ROWS = 64
 _CLASSES_PER_TILE = 2048
 _MOST_STRIPES = 8
-# Cuts between pieces for the threads: at multiples of these, which leave few tiles of registers in part.
+# Pieces for the threads end at multiples of these, so that few register tiles are incomplete.
 _CLASSES_TOGETHER, _ROWS_TOGETHER = 96, 48
 
 Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray, bool], None]
 
 
 def rows_per_chunk(num_classes: int, itemsize: int) -> int:
-    """Return how many rows' logits fill a chunk: few enough to stay small, enough that W and ∂W are visited seldom."""
+    """Return the rows of a chunk: few enough that it stays small, enough that W and ∂W are visited seldom."""
     return max(_FEWEST_ROWS, _CHUNK_BYTES // (num_classes * itemsize) // 16 * 16)
 
 
 def balanced_rows(num_rows: int, num_classes: int, itemsize: int) -> int:
-    """Return the rows of a chunk when as few chunks as can be are all of about one size."""
+    """Return the rows of a chunk, for the smallest number of chunks of about equal size."""
     most = rows_per_chunk(num_classes, itemsize)
     count = -(-num_rows // most)
     return min(most, -(-num_rows // (count * 16)) * 16)
 
 
 def _cut(size: int, pieces: int, together: int) -> list[slice]:
-    """Cut a range into about as many slices as are asked for, none empty."""
+    """Divide a range into about this many slices, none of them empty."""
     edges = sorted({min(size, -(-k * size // pieces // together) * together) for k in range(pieces)} | {size})
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
@@ -64,7 +64,7 @@ def _stripes(num_classes: int) -> list[list[slice]]:
 
 
 def _products() -> tuple[Multiply, AbstractContextManager[None], bool]:
-    """Return how this CPU multiplies best, what holds meanwhile, and whether the bits are the same for any cut."""
+    """Return the best product for this CPU, a context for it, and whether any division gives the same bits."""
     from softxent.kernels.cpu.matmul.tile import has_wide_registers
 
     if has_wide_registers():
@@ -77,15 +77,15 @@ def _products() -> tuple[Multiply, AbstractContextManager[None], bool]:
 
 
 class OutputLayer:
-    """X, W and b of one call, and what is accumulated over the chunks.
+    """X, W and b of one call, and the gradients accumulated over the chunks.
 
     Args:
         x: (N, D); weight: (C, D); bias: (C,) or None: floating, any layout.
-        dtype: float32 or float64, what is multiplied in.
-        wants: whether the gradients of x, of weight, of bias are wanted; if one is, the loss leaves its gradients in
-            the logits' place.
-        rounds: whether gradients take the dtypes of what they belong to, or stay in `dtype`.
-        empty: numpy.empty, or what gives large arrays faster.
+        dtype: the dtype of the products, float32 or float64.
+        wants: whether the gradients of x, of weight, of bias are wanted; if one is, the loss replaces the logits by
+            their gradients.
+        rounds: whether gradients get the dtypes of their arguments, or stay in `dtype`.
+        empty: numpy.empty, or a function that returns large arrays faster.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class OutputLayer:
         return dtype.newbyteorder("=") if self.rounds else self.dtype
 
     def run(self, rows: np.ndarray, loss: Callable[[np.ndarray, np.ndarray], None]) -> None:
-        """Visit the given rows of x chunk by chunk: loss(rows, logits) leaves the gradients in the logits' place."""
+        """Visit the given rows of x chunk by chunk; loss(rows, logits) replaces the logits by their gradients."""
         if not rows.size:
             if self._weight_sum is not None:
                 self._weight_sum[...] = 0.0
@@ -140,7 +140,7 @@ class OutputLayer:
             self._add_gradients(rows, x, z)
 
     def _tile(self, tile: slice) -> np.ndarray:
-        # Weights that cannot be multiplied as they are get converted a tile of classes at a time, never as a whole.
+        # Weights of a dtype that cannot be multiplied are converted one tile of classes at a time, never as a whole.
         part = self.weight[tile]
         if self._cuts_freely:
             same = part.dtype == self.dtype and part.flags.aligned
@@ -150,14 +150,14 @@ class OutputLayer:
         return part if part.flags.c_contiguous and part.flags.aligned else part.copy(order="C")
 
     def _pieces(self, num_rows: int, classes: list[slice]) -> list[tuple[slice, slice]]:
-        """Return (rows, classes) for the threads: so many that all are busy to the end."""
+        """Return pieces (rows, classes) for the threads: enough of them that all threads end together."""
         if not self._cuts_freely:
             return [(slice(0, num_rows), tile) for tile in classes]
         parts = -(-2 * scheduler.get_num_threads() // len(classes))
         return [(part, tile) for tile in classes for part in _cut(num_rows, parts, _ROWS_TOGETHER)]
 
     def _class_tiles(self) -> list[slice]:
-        """Return tiles of classes, as many for each thread."""
+        """Return tiles of classes, the same number for each thread."""
         tiles = [tile for stripe in self.stripes for tile in stripe]
         if not self._cuts_freely:
             return tiles
@@ -174,7 +174,7 @@ class OutputLayer:
         scheduler.run(work, self._pieces(len(x), self._class_tiles()))
 
     def _shares(self, rows: slice | np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Return where the stripes' shares of ∂X_B go: into the result itself, where it can take them."""
+        """Return the memory for the stripes' shares of ∂X_B: the result itself if possible."""
         if self.grad_x is None:
             return None
         if len(self.stripes) == 1 and isinstance(rows, slice) and self.grad_x.dtype == self.dtype:
@@ -197,7 +197,7 @@ class OutputLayer:
                 with np.errstate(all="ignore"):
                     self._bias_sum[tile] += part.sum(axis=0, dtype=np.float64)
 
-        # The longer pieces first, so that the threads end together.
+        # Longer pieces come first, so that the threads end together.
         pieces: list[Callable[[], None]] = []
         if shares is not None:
             whole = [slice(s[0].start, s[-1].stop) for s in self.stripes]
@@ -218,7 +218,7 @@ class OutputLayer:
 
     @property
     def grad_weight(self) -> np.ndarray | None:
-        """∂loss/∂W, or None where it is not wanted."""
+        """∂loss/∂W, or None if it is not wanted."""
         if self._weight_sum is None:
             return None
         return round_to(self._result_dtype(self.weight.dtype), self._weight_sum)

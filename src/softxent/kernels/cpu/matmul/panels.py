@@ -1,12 +1,12 @@
-"""Parts of a matrix, copied to where a product reads them in order: panels of a few rows or columns, step by step.
+"""Parts of a matrix, copied in the order in which a product reads them: panels of a few rows or columns, step by step.
 
 A panel holds, for each step of k, the numbers of `panel` neighbours (rows of the left matrix, columns of the right
-one). Where neighbours lie side by side, they are copied, several panels at a time, as memory has them; where the steps
-do, squares are transposed in registers. Half precision becomes float32 on the way. What a last panel has beyond the
-matrix is whatever is at hand: nobody stores its products.
+one). If neighbours are adjacent in memory, several panels are copied at a time; if the steps are adjacent, squares are
+transposed in registers. Half precision is converted to float32. Beyond the matrix, the last panel holds arbitrary
+numbers, whose products are never stored.
 
-Panels are a vector apart, for a panel narrower than a vector is written in whole ones; it also keeps panels that are
-written together out of one another's sets of the cache.
+Between panels there is room for a vector, because a panel narrower than a vector is written in whole vectors. This also
+keeps panels that are written together in different sets of the cache.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from softxent.kernels.cpu.simd.memory import (
 
 __all__ = ["pack", "panel_bytes"]
 
-# Neighbours that are copied together, in bytes of the source, and how many steps ahead they are asked for: rows of a
-# large matrix are pages apart, where no prefetcher looks.
+# How many bytes of neighbours are copied together, and how many steps ahead they are prefetched: rows of a large matrix
+# are pages apart, which hardware prefetchers do not cross.
 _TOGETHER, _AHEAD, _LINE = 768, 4, 64
 
 
 @inner
 def panel_bytes(panel, depth, zero):
-    """How many bytes after a panel's the next panel's first number is."""
+    """The distance in bytes from one panel's first number to the next panel's."""
     return (depth * panel + lane_count(zero)) * size_in_memory(zero)
 
 
@@ -91,7 +91,7 @@ def _gather(source, at, neighbour_step, step, count, depth, target, panel, zero)
 def pack(source, at, neighbour_step, step, count, depth, target, panel, zero):
     """Copy `count` neighbours, neighbour_step bytes apart, of `depth` steps, step bytes apart, to panels.
 
-    The target has room for a panel's number of vectors after the last panel.
+    The target has room for `panel` vectors after the last panel.
     """
     if neighbour_step == item_size(source):
         _copy(source, at, step, count, depth, target, panel, zero)

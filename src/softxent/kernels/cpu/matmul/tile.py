@@ -2,10 +2,10 @@
 
     T (R, V·L) = Σ_k a_k b_kᵀ        a_k: R numbers, b_k: V vectors of L lanes, both contiguous for all k (packed)
 
-Each step is V loads, R broadcasts and R·V fused multiply-adds, so the multiply-adds are what takes the time if all of T
+Each step has V loads, R broadcasts and R·V fused multiply-adds, so the multiply-adds dominate the time if all of T
 stays in registers: 24 of the 32 of AVX-512 (8 rows of 3 vectors), 12 of the 16 of AVX2 (6 rows of 1 vector, two
-registers each). An element's sum runs over k in its order, whatever the tile's shape: all CPUs give the same bits.
-(Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.)
+registers each). An element's sum runs over k in order, whatever the tile's shape, so all CPUs give the same bits. (Goto
+and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _I64 = ir.IntType(64)
 
 
 def has_wide_registers() -> bool:
-    """Whether the CPU has AVX2 or AVX-512: what the tile is made for."""
+    """Whether the CPU has AVX2 or AVX-512, which the tile needs."""
     return {"avx2", "fma"} <= features()
 
 
@@ -62,7 +62,7 @@ def _tile_columns(v):
 def multiply_tile(
     typing_context: Any, a: Any, at: Any, b: Any, depth: Any, out: Any, to: Any, row_step: Any, first: Any
 ) -> Any:
-    """Write a tile's sums to out, or add them, unless they are its first.
+    """Add a tile's sums to out; write them if they are the first.
 
     a: packed, rows numbers for each of `depth` > 0 steps, from byte `at` on; b: packed, columns numbers for each step,
     aligned to 64 bytes; out's rows are row_step bytes apart, the tile's first element at byte `to`.
@@ -82,7 +82,7 @@ def multiply_tile(
             for v in range(vectors):
                 place = builder.add(row, ir.Constant(_I64, v * lanes * size))
                 targets[i, v] = address(context, builder, out, out_value, place, vector)
-                # The result is far away in memory and wanted when the sums are there.
+                # The result is far away in memory, and is needed when the sums are finished.
                 prefetch_to_write(builder, targets[i, v])
 
         before = builder.block

@@ -1,7 +1,7 @@
-"""A group's book: its numbers in memory, a line of LANES numbers for each quantity, one row to a lane.
+"""A group's book: its numbers in memory, a line of LANES numbers for each quantity, one row per lane.
 
-What comes from logits or goes to results (maxima, frames, factors, the skipped class's logit and result) is of the
-working dtype, SKIP of integers of its width; sums, logarithms and a finish's own quantities are float64.
+Quantities of logits and results (maxima, frames, factors, the skipped class's logit and result) have the working dtype,
+SKIP has integers of its width; sums, logarithms and a finish's own quantities are float64.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ __all__ = [
 ]
 
 
-# As int64: Numba compiles a function anew for each Python integer that is its argument.
+# int64, because Numba would compile a function again for each Python integer that is its argument.
 MAXIMUM, SHIFT, FLOOR, MAGIC, K, SUM, SUM_LO, SKIP, FACTOR, FACTOR_LO, UNIT, LOG, LOG_LO = map(np.int64, range(13))
-# Of the skipped class: its logit (rows of a tile get it with their sums), and its result.
+# The skipped class's logit (for rows of a tile it is set with their sums), and its result.
 SKIPPED, SKIPPED_RESULT = map(np.int64, (13, 14))
 ARGUMENT = np.int64(15)  # the first of four lines for a finish's own quantities
 BOOK_LINES = 19
-SCRATCH_LINES = 2 * 16  # two lines a lane: for sums that are not folded yet, or for a group's vectors and low parts
-# What SKIP may tell besides a class: none, the first of the largest classes, or that the row is not to be visited.
+SCRATCH_LINES = 2 * 16  # two lines per lane: for unfolded sums, or for a group's vectors and low parts
+# SKIP may be a class, or: no class, the first of the largest classes, or a row that is not visited.
 NONE, LARGEST, IGNORED = map(np.int64, (-1, -2, -3))
 
 
 @inlined
 def begin_book(zero, book, skip):
-    """What a book holds before its first group: what all rows skip."""
+    """Initialise a book before its first group: all rows skip the same."""
     write(book, SKIP, integer_splat(zero, skip))
 
 
 @inlined
 def read(book, line, like):
-    """A line of a book; like: a vector of what it holds."""
+    """A line of a book; like: a vector of its type."""
     return load(retyped(book, like), line * lane_count(like) * 8, like)
 
 
@@ -76,19 +76,19 @@ def write(book, line, value):
 
 @inlined
 def entry(book, line, slot, like):
-    """One row's number; like: a vector of what the line holds."""
+    """One row's number; like: a vector of the line's type."""
     return load_scalar(retyped(book, like), line * lane_count(like) * 8 + slot * size_in_memory(like))
 
 
 @inlined
 def set_entry(book, line, slot, like, value):
-    """Set one row's number; like: a vector of what the line holds."""
+    """Set one row's number; like: a vector of the line's type."""
     store_scalar(retyped(book, like), line * lane_count(like) * 8 + slot * size_in_memory(like), value)
 
 
 @inlined
 def write_frames(zero, book, m):
-    """Note the maxima of a group's rows, a vector of the working dtype, and their frames."""
+    """Write the maxima of a group's rows, a vector of the working dtype, and their frames."""
     shift, k, floor, magic = frame(select(is_finite(m), m, 0.0))
     write(book, MAXIMUM, m)
     write(book, SHIFT, shift)
@@ -99,7 +99,7 @@ def write_frames(zero, book, m):
 
 @inlined
 def note_sums(zero, book, s, e):
-    """Note the sums s + e of a group's rows, out of their frames."""
+    """Write the sums s + e of a group's rows, unscaled from their frames."""
     total = s + e
     write(book, SUM, unscaled(zero, total))
     write(book, SUM_LO, unscaled(zero, e - (total - s)))

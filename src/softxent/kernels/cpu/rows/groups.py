@@ -1,18 +1,18 @@
-"""Rows in groups of up to LANES, one by one or in a tile: what is done once a row is done for a group at once.
+"""Rows in groups of up to LANES, one by one or in a tile: operations that a row needs once are done for a whole group.
 
-    statistics    maximum and sum of each row                                     (rows.row or tile)
-    a finish      logarithm, quotient, loss: vectors of float64, one row a lane   (softmax, cross_entropy)
+    statistics    maximum and sum of each row                                       (rows.row or tile)
+    a finish      logarithm, quotient, loss: vectors of float64, one row per lane   (softmax, cross_entropy)
     results       written row by row, or a tile at once
 
-A group's numbers lie in a book (rows.accumulators). Which way the classes lie, along the lanes or across them,
-makes no difference to a bit, so it is chosen by what is faster; rows of few classes are rows.short_rows's.
+A group's numbers are in a book (rows.accumulators). Classes along the lanes and classes across them give the same bits,
+so the faster one is chosen; rows of few classes are in rows.short_rows.
 
 Arguments that the kernels of a visit share:
     z, out: pointers to the logits and the results
-    zo, zc, zi, oo, oc, oi: their byte strides along (outer, class, inner);  inner, n: how many positions and classes
-    tile: a pointer to a tile of z's dtype;  stride: its lanes, 0 where rows are visited one by one
-    book: a pointer to BOOK_LINES · LANES float64's memory
-    keeps, kept: whether the sums' terms are kept for the results, and a pointer to where, of the working dtype
+    zo, zc, zi, oo, oc, oi: their byte strides along (outer, class, inner);  inner, n: the positions and classes
+    tile: a pointer to a tile of z's dtype;  stride: its lanes, 0 if rows are visited one by one
+    book: a pointer to the memory of BOOK_LINES · LANES float64 numbers
+    keeps, kept: whether the sums' terms are kept for the results, and a pointer to them, of the working dtype
 """
 
 from __future__ import annotations
@@ -78,15 +78,15 @@ __all__ = [
     "write_results",
 ]
 
-# What a group needs again for its results stays in a cache until then: terms better in the first, logits in the second.
+# The data that a group needs again for its results should stay in a cache: terms in the first, logits in the second.
 _GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES = 1 << 16, 1 << 18
-# A row of more than half of this would push out of the caches what is still wanted of the one before.
+# A row of more than half of this would evict data of the previous row that is still needed.
 _LOOKED_AT_BYTES = 1 << 23
 
 
 @inlined
 def next_rows(row, group, stop, following, step, rows):
-    """(first, count): the rows that are visited after a group, in this piece or the following one; count 0 for none."""
+    """(first, count): the rows after a group, in this piece or the following one; count is 0 if there are none."""
     if row + group < stop:
         return row + group, min(group, stop - row - group)
     if following < rows:
@@ -96,7 +96,7 @@ def next_rows(row, group, stop, following, step, rows):
 
 @inner
 def rows_at_once(z, n, keeps):
-    """How many rows of n classes, visited one by one, make a group."""
+    """How many rows of n classes, visited one by one, are a group."""
     zero = like(z)
     if keeps:
         return max(1, min(lane_count(zero), _GROUP_TERM_BYTES // (2 * n * size_in_memory(zero))))
@@ -111,7 +111,7 @@ def looks_ahead(z, n):
 
 @inlined
 def _place(n, slot, zero, kept):
-    """(first, distance): where a row's terms are kept, and their low parts behind them."""
+    """(first, distance): the place of a row's kept terms, and the distance from there to their low parts."""
     lanes = lane_count(zero)
     distance = -(-n // lanes) * lanes * size_in_memory(zero)
     return advanced(kept, 2 * slot * distance), distance
@@ -119,7 +119,7 @@ def _place(n, slot, zero, kept):
 
 @inner
 def _note_maxima(z, zo, zi, inner, n, first, count, book):
-    # All rows' maxima before any row's sum: a sum would wait for its maximum, a maximum waits for nothing.
+    # All maxima come before the first sum, because each sum would wait for its maximum.
     zero = like(z)
     for slot in range(count):
         if entry(book, SKIP, slot, integer_splat(zero, 0)) != IGNORED:
@@ -128,7 +128,7 @@ def _note_maxima(z, zo, zi, inner, n, first, count, book):
 
 @inlined
 def _results(zero, book, slot, n, size, kept, out, oo, oi, inner, row, streams):
-    """What rows.row's write_kept_row takes for a row of a group; size: n, or 0 for no such row."""
+    """The `results` argument of rows.row's write_kept_row for a row of a group; size: n, or 0 for no such row."""
     place, distance = _place(n, slot, zero, kept)
     factor, factor_lo = entry(book, FACTOR, slot, zero), entry(book, FACTOR_LO, slot, zero)
     unit, to = entry(book, UNIT, slot, zero), row_offset(row + slot, inner, oo, oi)
@@ -150,7 +150,7 @@ def _row_sums(z, zo, zi, inner, n, first, count, book, keeps, kept, out, oo, oi,
                 size = n
         results = _results(zero, waiting_book, slot, n, size, kept, out, oo, oi, inner, row, streams)
         done = begin_kept_row(results, zero)
-        looks = slot < next_count and entry(next_book, SKIP, slot, numbers) != IGNORED  # what is not wanted is not read
+        looks = slot < next_count and entry(next_book, SKIP, slot, numbers) != IGNORED  # ignored rows are not read
         ahead = row_offset(next_row + slot, inner, zo, zi)
         skip = np.int64(entry(book, SKIP, slot, numbers)) if slot < count else IGNORED
         if skip != IGNORED:
@@ -211,18 +211,18 @@ def _tile_statistics(tile, at, n, stride, book, keeps, kept):
 def statistics(
     z, zo, zi, inner, n, first, count, tile, at, stride, book, known, keeps, kept, out, oo, oi, streams, earlier, coming
 ):
-    """Note MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is noted.
+    """Write MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is set.
 
-    at: where the rows are in the tile; known: whether MAXIMUM is noted. A row that holds a NaN has a sum that is NaN,
-    if the NaN is not skipped. earlier: (row, count, book) of an earlier group, whose results are written to out
-    meanwhile, from terms where this group's are kept; coming: (row, count, book) of the group that is visited next, of
-    which MAXIMUM is noted. So memory is read and written while this group's terms are computed.
+    at: the place of the rows in the tile; known: whether MAXIMUM is set already. A row with a NaN that is not skipped
+    has the sum NaN. earlier: (row, count, book) of an earlier group, whose results are written to out meanwhile; this
+    group's terms replace its terms. coming: (row, count, book) of the next group, whose MAXIMUM is computed. So memory
+    is read and written while this group's terms are computed.
     """
     zero = like(z)
     if stride > 0:
         _tile_statistics(tile, at, n, stride, book, keeps, kept)
     elif not keeps and runs(z, n) and entry(book, SKIP, 0, integer_splat(zero, 0)) != LARGEST:
-        # Of the largest classes one can be left out only once the maximum is known.
+        # One of the largest classes can be left out only after the maximum is known.
         results = _results(zero, book, 0, n, 0 * n, kept, out, oo, oi, inner, first, streams)
         _running_sums(z, zo, zi, inner, n, first, count, book, coming[0], results)
     else:
@@ -236,12 +236,12 @@ def statistics(
 
 @inlined
 def note_scaling(zero, book, f, f_lo, up, bad):
-    """Note how results come from terms: e^z · 2^-K · (f + f_lo) · 2^-up, or NaN where bad is true.
+    """Write the factors from terms to results, e^z · 2^-K · (f + f_lo) · 2^-up; NaN for rows with `bad`.
 
-    f, f_lo: float64, finite where `bad` is false; up: int64.
+    f, f_lo: float64, finite unless `bad` is true; up: int64.
     """
     factor, factor_lo, unit = scaling(zero, select(bad, 1.0, f), select(bad, 0.0, f_lo), up)
-    # factor_lo holds the significand's own rounding to the dtype as well.
+    # factor_lo also holds the error of rounding the significand to the dtype.
     rounded = narrow(zero, select(bad, np.nan, factor))
     write(book, FACTOR, rounded)
     write(book, FACTOR_LO, narrow(zero, (factor - convert(np.float64, rounded)) + factor_lo))
@@ -249,13 +249,13 @@ def note_scaling(zero, book, f, f_lo, up, bad):
 
 
 def note_plain_scaling(zero, book, f, f_lo, bad):
-    """As note_scaling with up = 0, for 2 ≥ f ≥ 2^-100."""
+    """Do what note_scaling does with up = 0, for 2 ≥ f ≥ 2^-100."""
     raise TypeError("note_plain_scaling runs inside kernels only")
 
 
 @inlined
 def _note_plain_scaling_32(zero, book, f, f_lo, bad):
-    # A term's product with f that is subnormal would be 0 once 2^-64 comes.
+    # If a term's product with f is subnormal, the result is 0 after the factor 2^-64 anyway.
     rounded = narrow(zero, select(bad, np.nan, f))
     write(book, FACTOR, rounded)
     write(book, FACTOR_LO, narrow(zero, (f - convert(np.float64, rounded)) + f_lo))
@@ -273,10 +273,10 @@ def _note_plain_scaling(zero, book, f, f_lo, bad):
 def write_results(
     z, zo, zi, inner, n, first, count, tile, at, stride, book, keeps, kept, out, oo, oi, streams, labelled
 ):
-    """Write a group's results as noted: over its logits in the tile, or to out.
+    """Write a group's results by the factors in its book: over its logits in the tile, or to out.
 
-    streams: whether out goes past the caches; labelled: whether in a tile the skipped classes get the results noted for
-    them, and rows that are ignored zeros.
+    streams: whether stores to out bypass the caches; labelled: whether, in a tile, the skipped classes get their
+    results from the book, and ignored rows zeros.
     """
     zero = like(z)
     numbers = integer_splat(zero, 0)

@@ -1,12 +1,12 @@
-"""Vectors folded: one number of a row's lanes, or one number of each of LANES rows, in a vector with a lane for each.
+"""Horizontal reductions: of one vector's lanes to a number, or of LANES rows to a vector with one number per lane.
 
-A row along the lanes needs log2 LANES steps to become one number, each of which leaves more of the vector idle. Here
-two vectors become one at each step: with the halves of each of their rows beside each other,
+Reducing one row along the lanes needs log2 LANES steps, each of which leaves more of the vector idle. Here each step
+combines two vectors into one, with the halves of their rows side by side:
 
     a = [a_0 … a_7 | a_8 … a_15],  b likewise   →   [a_0 … a_7 | b_0 … b_7] ∘ [a_8 … a_15 | b_8 … b_15]
 
-so that LANES rows take LANES − 1 operations ∘ and two shuffles each, not log2 LANES of both for every row. A row's own
-lanes meet in the same order either way: the upper half and the lower half until one is left.
+So LANES rows take LANES − 1 operations ∘ with two shuffles each, in place of log2 LANES of both for every row. A row's
+own lanes are combined in the same order either way: the upper half with the lower half, until one is left.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _Combine = Callable[[Any, Any, Any], Any]
 
 
 def _halves(lanes: int, width: int, bits: int) -> tuple[list[int], list[int], list[int]]:
-    """How two vectors of rows, `width` lanes each, become their lower and their upper halves, and in which order.
+    """The shuffles of two vectors of rows, `width` lanes each, to their lower and upper halves; and the rows' order.
 
-    Where a half is less than 128 bits, the rows of the same 128 bits of both stay together: a shuffle across them needs
-    its indices in a register.
+    If a half has fewer than 128 bits, the rows in the same 128 bits of both vectors stay together, because a shuffle
+    across 128 bits needs its indices in a register.
     """
     block = lanes if width * bits > 128 else 128 // bits
     lower: list[int] = []
@@ -46,7 +46,7 @@ def _halves(lanes: int, width: int, bits: int) -> tuple[list[int], list[int], li
 
 
 def _plan(lanes: int, bits: int) -> tuple[list[Any], list[int]]:
-    """The shuffles of each step, and which row each of the first vectors holds, so that row r gets lane r."""
+    """The shuffles of each step, and the row in each of the first vectors such that row r ends in lane r."""
     steps = []
     order = [[v] for v in range(lanes)]
     width = lanes
@@ -83,7 +83,7 @@ def _added(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _added_exactly(builder: Any, a: Any, b: Any) -> Any:
-    # simd.floats.two_sum, and what it loses.
+    # simd.floats.two_sum and its error.
     (s, e), (other, other_e) = a, b
     total = builder.fadd(s, other)
     part = builder.fsub(total, s)
@@ -92,7 +92,7 @@ def _added_exactly(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _lane(builder: Any, vectors: list[Any], combine: _Combine) -> list[Any]:
-    """The lanes of one row's vectors together: the upper half and the lower half until one is left."""
+    """Combine the lanes of one row's vectors: the upper half with the lower half, until one is left."""
     lanes = vectors[0].type.count
     while lanes > 1:
         lanes //= 2
@@ -116,7 +116,7 @@ def largest_lane(typing_context: Any, v: Any) -> Any:
 
 @intrinsic
 def sum_of_lanes(typing_context: Any, s: Any, e: Any) -> Any:
-    """(s, e): a sum's lanes added up, as arithmetic.scaling.combine adds; float64 scalars."""
+    """(s, e): the sum of a vector's lanes, added as by arithmetic.scaling.combine; float64 scalars."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if s == e:
@@ -130,14 +130,14 @@ def sum_of_lanes(typing_context: Any, s: Any, e: Any) -> Any:
 
 
 def _load(context: Any, builder: Any, base: Any, offset: int, stored: Any, wanted: Any) -> Any:
-    """A vector in memory, with its lanes made those of the wanted kind."""
+    """A vector in memory, with its lanes converted to the wanted kind."""
     value = builder.load(address(context, builder, None, base, ir.Constant(_I64, offset), stored), align=4)
     return value if stored == wanted else builder.fpext(value, wanted)
 
 
 @intrinsic
 def maxima_of_vectors(typing_context: Any, rows: Any, like: Any) -> Any:
-    """The largest lane of each of LANES vectors of like's kind, which follow one another in memory; none is NaN."""
+    """The largest lane of each of LANES vectors of like's kind, consecutive in memory; none may be NaN."""
     steps, place = _plan(like.lanes, like.dtype.bitwidth)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -150,7 +150,7 @@ def maxima_of_vectors(typing_context: Any, rows: Any, like: Any) -> Any:
 
 @intrinsic
 def maxima_of_rows(typing_context: Any, array: Any, at: Any, apart: Any, count: Any, lowest: Any) -> Any:
-    """The maxima of LANES rows of count ≤ LANES classes, apart bytes from each other: NaN is not looked at."""
+    """The maxima of LANES rows of count ≤ LANES classes, apart bytes from each other; NaN is ignored."""
     steps, place = _plan(lowest.lanes, lowest.dtype.bitwidth)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -171,7 +171,7 @@ def maxima_of_rows(typing_context: Any, array: Any, at: Any, apart: Any, count: 
 
 @intrinsic(prefer_literal=True)
 def sums_of_vectors(typing_context: Any, sums: Any, lows: Any, like: Any, every: Any) -> Any:
-    """(s, e): the sums of LANES vectors in memory and of their corrections: of every first, or second, … vector there.
+    """(s, e): the sums of LANES vectors in memory, and of their corrections; of every vector, or every second one, ….
 
     s: float64; e: of like's dtype, added up as arithmetic.scaling.combine does.
     """

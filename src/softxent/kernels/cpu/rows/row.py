@@ -1,14 +1,14 @@
 """One row with its classes along the lanes: for many classes, contiguous in memory.
 
-Class c belongs to lane c mod LANES, a vector of classes at a time; what is left at the end is a vector filled up with
-−inf. A row is visited three times, of which only the first reaches beyond the caches: maximum, sum, result. The terms
-of the sum are kept, with the bits beyond the dtype that the result needs, unless they would not fit the caches too.
+Class c belongs to lane c mod LANES, a vector of classes at a time; the last vector is filled up with −inf. A row is
+visited three times, for its maximum, its sum and its result, and only the first visit reaches beyond the caches. The
+terms of the sum are kept, with the bits beyond the dtype that the result needs, unless they would not fit the caches.
 
-Three rows are under way in one loop, so that memory is read and written all the time while terms are computed: one's
-terms are added, the maximum of a later one is taken, and an earlier one's results are written. Its terms lie where
-those of the row that is summed are kept: each vector is taken just before it is overwritten.
+One loop processes three rows, so that memory is read and written all the time while terms are computed: it adds one
+row's terms, takes the maximum of a later one, and writes an earlier one's results. The new terms replace those of the
+earlier row: each vector of them is used just before it is overwritten.
 
-z, out: pointers; at, to: the row's byte offsets; n: how many classes.
+z, out: pointers; at, to: the row's byte offsets; n: the number of classes.
 """
 
 from __future__ import annotations
@@ -56,24 +56,24 @@ __all__ = [
     "write_row",
 ]
 
-# Memory is asked for so long before it is looked at: of less than 4 KB some comes too late.
+# Memory is prefetched this far ahead: with less than 4 KB some arrives too late.
 _FAR_BYTES = 8192
 
 
 @inlined
 def larger(x, m):
-    """The larger of x and m; m where x is NaN."""
+    """The larger of x and m; m if x is NaN."""
     return select(x > m, x, m)
 
 
 @inner
 def row_max(z, at, n):
-    """The maximum of a row's numbers, −inf where there is none: NaN is not looked at."""
+    """The maximum of a row; NaN is ignored, and −inf is returned if nothing else is there."""
     zero = like(z)
     lanes = lane_count(zero)
     step = lanes * item_size(z)
     lowest = zero - np.inf
-    # Four maxima, because each waits for its last comparison.
+    # Four maxima, because each comparison waits for the previous one.
     a, b, c, d = lowest, lowest, lowest, lowest
     full = n // lanes
     v = 0
@@ -94,7 +94,7 @@ def row_max(z, at, n):
 
 @inner
 def row_find(z, at, n, value):
-    """The first class whose logit is value, which is one of them."""
+    """The first class whose logit is value; there must be one."""
     zero = like(z)
     lanes = lane_count(zero)
     step = lanes * item_size(z)
@@ -112,7 +112,7 @@ def row_find(z, at, n, value):
 
 @inlined
 def _write_kept(results, j, like_those):
-    """Write as many of an earlier row's results as like_those has lanes, from class j on."""
+    """Write an earlier row's results from class j on, as many as like_those has lanes."""
     kept, kept_lo, out, to, _, factor, factor_lo, unit, streams = results
     place = j * item_size(kept)
     hi, lo = load(kept, place, like_those), load(kept, kept_lo + place, like_those)
@@ -125,10 +125,10 @@ def _write_kept(results, j, like_those):
 
 @inlined
 def _write_first(out, to, count, y, streams):
-    """Write the first count lanes of a row's results, where a row begins or ends within a cache line.
+    """Write the first count lanes of a row's results, for a row that begins or ends within a cache line.
 
-    Past the caches if the others go there: else the line would have to be read from memory, and whatever is stored
-    later would wait for it. What two rows write to one line meets before it leaves the CPU.
+    Bypass the caches if the other stores do: otherwise the CPU would read the line from memory, and all later stores
+    would wait for it. The CPU joins the parts of a line that two rows write.
     """
     if streams and item_size(out) > 2:
         for i in range(count):
@@ -139,7 +139,7 @@ def _write_first(out, to, count, y, streams):
 
 @inlined
 def _write_kept_end(results, j, zero):
-    """Write what an earlier row's results are from class j on, less than a vector."""
+    """Write an earlier row's last results, from class j on, fewer than a vector."""
     kept, kept_lo, out, to, n, factor, factor_lo, unit, streams = results
     place = j * item_size(kept)
     y = scaled(load(kept, place, zero), load(kept, kept_lo + place, zero), factor, factor_lo, unit)
@@ -148,7 +148,7 @@ def _write_kept_end(results, j, zero):
 
 @inlined
 def _keep(results, j, hi, lo):
-    """Keep the terms of the classes from j on, where those of an earlier row have been."""
+    """Keep the terms of the classes from j on, in place of those of an earlier row."""
     kept, kept_lo = results[:2]
     place = j * item_size(kept)
     store(kept, place, hi)
@@ -163,18 +163,19 @@ def _add_two(s, e, hi, lo):
 
 @inlined
 def add_classes(z, at, ahead, looks, first, stop, n, skip, s, e, shift, floor, magic, keeps, results, done):
-    """Add to s + e the classes from first, where a vector begins, to stop, n or where another ends.
+    """Add the classes from first to stop to s + e. first begins a vector; stop is n or ends a vector.
 
-    ahead: what is wanted later, as many bytes from there on as the class is from `at`: it is asked for, or, if looks is
-    true, looked at. z …: as row_sum has them. Return s, e, a vector of what the maximum of `ahead` is, and done.
-    Two vectors at a time, operation by operation: each of an exponential's operations waits for the one before.
+    ahead: the byte offset of a row that is wanted later. It is prefetched, in step with the classes; if looks is true,
+    its maximum is taken too. The other arguments are those of row_sum. Return s, e, a vector of maxima of the row at
+    `ahead`, and done. Two vectors are processed at once, operation by operation, because each of an exponential's
+    operations waits for the one before.
     """
     zero = like(z)
     two, lowest = doubled(zero), zero - np.inf
     lanes, size = lane_count(zero), item_size(z)
     block = SETTLED * lanes
     m, m_alone = two - np.inf, lowest
-    # While whole vectors of the earlier row are left they are written; `done` is never before j.
+    # Whole vectors of the earlier row are written as long as there are any; `done` is never before j.
     writes = keeps and done < results[4]
     whole = results[4] - (done - first) if writes else n
     j = first
@@ -198,7 +199,7 @@ def add_classes(z, at, ahead, looks, first, stop, n, skip, s, e, shift, floor, m
             s, e = _add_two(s, e, hi, lo)
             j += 2 * lanes
         if j < limit:
-            # One that needs care: the skipped class's, one without another, or what is left of either row.
+            # A single vector: it has the skipped class, or has no second one, or is the rest of either row.
             count = min(limit - j, lanes)
             if looks:
                 m_alone = larger(load_first(z, ahead + j * size, count, lowest), m_alone)
@@ -227,10 +228,10 @@ def add_classes(z, at, ahead, looks, first, stop, n, skip, s, e, shift, floor, m
 def row_sum(z, at, ahead, looks, n, skip, shift, floor, magic, keeps, results, done):
     """Return (s, e, m, done), s + e = Σ_{c≠skip} e^(z_c) in the row's frame. skip: a class, or −1 for none.
 
-    looks: whether the row at `ahead` is looked at on the way, and m is its maximum: memory would have nothing to do
-    while terms are computed. keeps: whether the terms are kept, rounded up to whole vectors, and their low parts.
-    results: as write_kept_row has it, an earlier row's, whose classes from `done` on are written on the way if keeps is
-    true; its terms lie where this row's are kept.
+    looks: whether the row at `ahead` is read meanwhile, so that memory is not idle while terms are computed; m is then
+    its maximum. keeps: whether the terms and their low parts are kept, rounded up to whole vectors. results: as in
+    write_kept_row, for an earlier row; if keeps is true, its classes from `done` on are written meanwhile, and this
+    row's terms replace its terms.
     """
     zero = like(z)
     s, e, m, done = add_classes(
@@ -243,7 +244,7 @@ def row_sum(z, at, ahead, looks, n, skip, shift, floor, magic, keeps, results, d
 
 @inner
 def begin_kept_row(results, zero):
-    """Write an earlier row's results up to where whole vectors can go past the caches; return the class after them."""
+    """Write an earlier row's first results, until whole vectors can bypass the caches; return the next class."""
     kept, kept_lo, out, to, n, factor, factor_lo, unit, streams = results
     j = min(misalignment(out, to), n) if streams else 0
     if j > 0:
@@ -256,8 +257,8 @@ def begin_kept_row(results, zero):
 def write_kept_row(results, j, zero):
     """Write a row's results from class j on: the terms that row_sum kept times the row's factor.
 
-    results: (kept, kept_lo, out, to, n, factor, factor_lo, unit, streams): the terms, and how many bytes behind them
-    their low parts; n is 0 where there is no such row; streams: whether out goes past the caches.
+    results: (kept, kept_lo, out, to, n, factor, factor_lo, unit, streams): kept: the terms; kept_lo: the distance to
+    their low parts in bytes; n: 0 if there is no such row; streams: whether stores to out bypass the caches.
     """
     lanes, n = lane_count(zero), results[4]
     while j + lanes <= n:
@@ -269,7 +270,7 @@ def write_kept_row(results, j, zero):
 
 @inlined
 def _write_terms(z, at, out, to, j, like_those, shift, floor, magic, factor, factor_lo, unit, streams):
-    """Write as many of a row's results as like_those has lanes, from class j on, their terms computed again."""
+    """Compute a row's terms from class j on again, and write their results, as many as like_those has lanes."""
     place = j * item_size(z)
     hi, lo = term(load(z, at + place, like_those), shift, floor, magic)
     y = scaled(hi, lo, factor, factor_lo, unit)
@@ -281,7 +282,7 @@ def _write_terms(z, at, out, to, j, like_those, shift, floor, magic, factor, fac
 
 @inner
 def write_row(z, at, out, to, n, shift, floor, magic, factor, factor_lo, unit, streams):
-    """As write_kept_row, for a row too long to keep its terms: computed again."""
+    """Write the results of a row that is too long to keep its terms: they are computed again."""
     zero = like(z)
     lanes, size = lane_count(zero), item_size(z)
     j = min(misalignment(out, to), n) if streams else 0

@@ -1,8 +1,8 @@
 """A long row that is read from memory once: its maximum and its sum, block by block.
 
-A row's sum needs its maximum first. Where a row does not stay in the caches, that is to read it from memory twice. Here
-a block's maximum is taken, then its sum, in the frame of the largest logit so far. When a block has a larger one, the
-sum so far is multiplied by 2^(k − k'), exactly, so that it has the bits of a sum in one frame. (Milakov and Gimelshein,
+A row's sum needs its maximum first. If a row does not stay in the caches, it would be read from memory twice. So a
+block's maximum is taken, then its sum, in the frame of the largest logit so far. If a block has a larger one, the sum
+so far is multiplied by 2^(k − k'), exactly, so that it has the bits of a sum in one frame. (Milakov and Gimelshein,
 "Online normalizer calculation for softmax", 2018, multiply by e^(m − m'), which rounds.)
 """
 
@@ -19,11 +19,11 @@ from softxent.kernels.cpu.simd.memory import item_size, like
 
 __all__ = ["running_sum", "runs"]
 
-# A block: 16 KB of float32 or float64. Memory is asked for what lies two blocks further on.
+# A block: 16 KB of float32 or float64. Memory is prefetched two blocks ahead.
 _BLOCK_VECTORS = 256
-# A shorter row stays in the caches until its sum, if its maximum was taken with an earlier row's.
+# A shorter row stays in the caches until its sum, if its maximum was taken with an earlier row's sum.
 _LEAST_BYTES = 1 << 20
-_STEPS = np.int64(1000)  # a power of two that float64 has
+_STEPS = np.int64(1000)  # 2^-1000 is a normal float64
 
 
 @inner
@@ -41,7 +41,7 @@ def _frame(zero, m):
 
 @inner
 def _lowered(s, e, steps):
-    """(s, e) · 2^-steps, exactly where a result can show it."""
+    """(s, e) · 2^-steps, exact if a result can show the difference."""
     while steps > 0:
         power = from_bits((1023 - min(steps, _STEPS)) << 52)
         s, e = s * power, e * power
@@ -53,8 +53,8 @@ def _lowered(s, e, steps):
 def running_sum(z, at, ahead, n, skip, results):
     """Return (m, shift, k, floor, magic, s, e): a row's maximum, its frame, and its sum as row_sum has it.
 
-    ahead: the byte offset of the row that is wanted next. Where logits are so large that a frame is shifted, which is
-    no power of two, all is begun again with the row's maximum. results: as row_sum has them, not looked at.
+    ahead: the byte offset of the next row. If logits are so large that a frame is shifted, frames do not differ by
+    powers of two, and the sum is computed again with the row's maximum. results: as in row_sum; not used.
     """
     zero = like(z)
     wide, size, block = convert(np.float64, zero), item_size(z), _BLOCK_VECTORS * lane_count(zero)
@@ -77,7 +77,7 @@ def running_sum(z, at, ahead, n, skip, results):
                     start = 0 * n
                     stop = block
                 else:
-                    # What is below the floor counts nothing; a NaN stays one.
+                    # A sum below the floor becomes 0; a NaN stays NaN.
                     s, e = _lowered(s, e, np.int64(k - earlier_k)) if earlier > floor else (s * 0.0, e * 0.0)
         soon = at + 2 * block * size if start + 2 * block < n else ahead - (n - 2 * block) * size
         s, e, _, _ = add_classes(

@@ -1,15 +1,15 @@
-"""Rows of few classes in groups of LANES: classes along the lanes, and one number a row folded for all rows at once.
+"""Rows of few classes in groups of LANES: classes along the lanes, and reductions of all rows at once.
 
-A row of ten classes is a vector whose other lanes are −inf. It costs an exponential for each lane, of which some are
-idle, but nothing is transposed; the maxima and the sums of LANES rows become one vector each with LANES − 1 operations
-(rows.reductions), and what follows from them is computed for all rows at once.
+A row of ten classes is a vector whose other lanes are −inf. It costs an exponential for each lane, some of them idle,
+but nothing is transposed. The maxima and the sums of LANES rows become one vector each with LANES − 1 operations
+(rows.reductions), and everything that follows from them is computed for all rows at once.
 
 Each step of a group waits for the one before, and a CPU that looks a few hundred instructions ahead sees half a group.
-So three groups are under way, each with its book: one group's maxima are taken and the results of another are written
-while the terms of the one between them are computed.
+So three groups are processed at once, each with its book: the maxima of one are taken and the results of another are
+written while the terms of the one between them are computed.
 
-A row's sum has the order of rows.row. A row's classes are contiguous, the rows zo or oo bytes apart; a
-row is `whole` vectors and one of `rest` classes.
+A row's sum has the order of rows.row. A row's classes are contiguous, the rows zo or oo bytes apart; a row is `whole`
+vectors and one of `rest` classes.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ __all__ = [
     "write_terms",
 ]
 
-_ZERO = np.int64(0)  # no literal: Numba compiles a function anew for each
+_ZERO = np.int64(0)  # not a literal, for which Numba would compile functions again
 
 
 @inlined
 def _take_maxima(z, zo, whole, rest, first, count, book, scratch):
-    """Note the maxima of a group's rows, and their frames."""
+    """Write the maxima of a group's rows, and their frames."""
     zero = like(z)
     lanes, lowest = lane_count(zero), zero - np.inf
     if whole == 0 and count == lanes:
@@ -104,7 +104,7 @@ def _take_maxima(z, zo, whole, rest, first, count, book, scratch):
 
 @inlined
 def _terms(x, v, skips, skip, shift, floor, magic, keeps, kept):
-    """The terms of a row's vector v; they are kept if keeps is true."""
+    """Return the terms of a row's vector v; keep them if keeps is true."""
     if skips:
         own = lane_numbers(x) + integer_splat(x, v * lane_count(x))
         x = select(own == skip, -np.inf, x)
@@ -118,7 +118,7 @@ def _terms(x, v, skips, skip, shift, floor, magic, keeps, kept):
 
 @inlined
 def _add_terms(z, zo, whole, rest, first, count, book, scratch, skips, keeps, kept):
-    """Note the sums of a group's rows' terms, and keep the terms: those of a single vector a row in any case."""
+    """Write the sums of the terms of a group's rows, and keep the terms; if a row is one vector, always keep them."""
     zero = like(z)
     lowest, lanes, size = zero - np.inf, lane_count(zero), lane_count(zero) * size_in_memory(zero)
     step = lanes * item_size(z)
@@ -158,7 +158,7 @@ def write_terms(z, zo, out, oo, whole, rest, first, count, book, kept, given):
 
 @inlined
 def write_skipping(z, zo, out, oo, whole, rest, first, count, book, kept, given):
-    """As write_terms, with what is noted of the skipped classes, and zeros where a row is ignored."""
+    """Write a group's results with the book's results for the skipped classes, and zeros in ignored rows."""
     zero = like(out)
     _write_terms(out, oo, whole, rest, first, count, book, kept, True)
     if any_lane(read(book, SKIP, lane_numbers(zero)) == integer_splat(zero, IGNORED)):
@@ -217,17 +217,17 @@ def write_logarithms(z, zo, out, oo, whole, rest, first, count, book, kept, give
 
 @inner
 def write_nothing(z, zo, out, oo, whole, rest, first, count, book, kept, given):
-    """Where a finish writes all there is."""
+    """Write nothing, for a finish that writes everything itself."""
 
 
 @inner
 def skip_nothing(z, zo, whole, rest, first, count, book, given):
-    """For sums of all classes."""
+    """Skip no class, for sums of all classes."""
 
 
 @inlined
 def skip_largest(z, zo, whole, rest, first, count, book, given):
-    """Note as SKIP the first of each row's classes whose logit is the maximum."""
+    """Write as SKIP the first of each row's classes whose logit is the maximum."""
     zero = like(z)
     lanes, lowest = lane_count(zero), zero - np.inf
     step = lanes * item_size(z)
@@ -286,10 +286,11 @@ def _visit_long_groups(z, zo, out, oo, n, start, stop, keeps, kept, skips, books
 def visit_few(z, zo, out, oo, n, ledger, member, step, rows, keeps, kept, skips, begin, finish, deliver, given):
     """Visit rows of few classes.
 
-    keeps: whether terms are kept for the results, and kept where; skips: whether rows skip classes.
-    given: what these functions are given (no tuple holds them: Numba would call them by their addresses):
-    begin(z, zo, whole, rest, first, count, book, given): notes SKIP, and what else depends on logits and labels;
-    finish(zero, first, count, book, given): notes, or writes, what follows from a group's sums;
+    keeps, kept: whether terms are kept for the results, and the place for them; skips: whether rows skip classes.
+    given: an argument of these functions (they are separate arguments, because Numba would call functions in a tuple by
+    their addresses):
+    begin(z, zo, whole, rest, first, count, book, given): sets SKIP, and whatever else depends on logits and labels;
+    finish(zero, first, count, book, given): computes the quantities that follow from a group's sums;
     deliver(z, zo, out, oo, whole, rest, first, count, book, kept, given): one of the above.
     """
     zero = like(z)

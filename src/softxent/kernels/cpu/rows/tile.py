@@ -1,12 +1,12 @@
 """Rows along the lanes: for a class axis that is not the last one in memory, and for very few classes.
 
-A tile holds some rows (images' positions) with their classes one below the other: element (class c, row l) at byte
-(c · stride + l) · itemsize. Rows of one array that lie side by side, as positions do, are copied a vector at a time;
-rows of contiguous classes are transposed in registers (rows.transpose), others copied an element at a
-time. After that every operation takes a vector of rows, and the result is written over the logits and copied back.
+A tile holds some rows (images' positions), class by class: element (class c, row l) is at byte
+(c · stride + l) · itemsize. Rows that are side by side in memory, as positions are, are copied a vector at a time; rows
+of contiguous classes are transposed in registers (rows.transpose); others are copied an element at a time. Then every
+operation takes a vector of rows, and the result replaces the logits and is copied back.
 
-The sum of a row has the same order as in rows.row: LANES partial sums, class c in the one of number
-c mod LANES, folded in the same way. So a row has the same bits however it lies in memory.
+The sum of a row has the same order as in rows.row: LANES partial sums, class c in number c mod LANES, folded in the
+same way. So a row has the same bits in every memory layout.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 @inlined
 def row_offset(row, inner, outer_stride, inner_stride):
     """The byte offset of a row's first class."""
-    if inner == 1:  # two divisions fewer
+    if inner == 1:  # saves two divisions
         return row * outer_stride
     return (row // inner) * outer_stride + (row % inner) * inner_stride
 
@@ -60,7 +60,7 @@ def pack(z, zo, zc, zi, inner, n, first, count, tile, stride):
         row = first + lane
         at = row_offset(row, inner, zo, zi)
         if inner == 1 and zc == size:
-            # Rows one after the other.
+            # The rows' classes are contiguous.
             rows = min(lanes, count - lane)
             for start in range(0, n, lanes):
                 c = max(min(start, n - lanes), 0)
@@ -90,7 +90,7 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
         to = row_offset(row, inner, oo, oi)
         if inner == 1 and oc == size:
             rows = min(lanes, count - lane)
-            # What a whole vector writes beyond a row of few classes, later rows overwrite, if there are enough.
+            # A whole vector may write beyond a row of few classes if there are enough later rows to overwrite that.
             spills_into_rows = oo == n * size and (count - lane - lanes + 1) * n >= lanes
             whole = rows == lanes and (n >= lanes or spills_into_rows)
             for start in range(0, n, lanes):
@@ -115,7 +115,7 @@ def unpack(tile, stride, out, oo, oc, oi, inner, n, first, count):
 
 @inner
 def foresee(z, zo, zc, zi, inner, n, row, count):
-    """Ask for the cache lines of count rows from row on, at most LANES, as pack will read them."""
+    """Prefetch the cache lines of count rows from row on, at most LANES, in the order in which pack will read them."""
     size = item_size(z)
     at = row_offset(row, inner, zo, zi)
     if inner == 1 and zc == size:
@@ -128,7 +128,7 @@ def foresee(z, zo, zc, zi, inner, n, row, count):
 
 @inner
 def tile_max(tile, at, n, stride):
-    """The maxima of a vector of rows, −inf where there is no number. at: the byte offset of the rows' first lane."""
+    """The maxima of a vector of rows, without NaN; −inf if there is no number. at: the offset of the first lane."""
     zero = like(tile)
     m = zero - np.inf
     step = stride * item_size(tile)
@@ -140,7 +140,7 @@ def tile_max(tile, at, n, stride):
 
 @inner
 def tile_find(tile, at, n, stride, value):
-    """The first class of each row whose logit is value's lane, as integers of the dtype's width; −1 for none."""
+    """The first class of each row whose logit equals value's lane, as integers of the dtype's width; −1 for none."""
     zero = like(tile)
     step = stride * item_size(tile)
     found = integer_splat(zero, -1)
@@ -151,7 +151,7 @@ def tile_find(tile, at, n, stride, value):
 
 @inlined
 def _kept_term(x, c, shift, floor, magic, keeps, kept, kept_lo):
-    """The terms of a vector of rows' logits of class c, written to kept if keeps is true."""
+    """Return the terms of class c in a vector of rows; write them to kept if keeps is true."""
     hi, lo = term(x, shift, floor, magic)
     if keeps:
         mark = c * lane_count(x) * item_size(kept)
@@ -162,7 +162,7 @@ def _kept_term(x, c, shift, floor, magic, keeps, kept, kept_lo):
 
 @inlined
 def _class_sum(tile, at, step, c, skipped, skip, shift, floor, magic, keeps, kept, kept_lo):
-    """A class's terms as a sum of their own, 0 in the rows that skip it; and `skipped` with those rows' logits."""
+    """Return a class's terms as a separate sum, 0 in rows that skip it; and `skipped` with the logits of those rows."""
     zero = like(tile)
     x = load(tile, at + c * step, zero)
     hi, lo = _kept_term(x, c, shift, floor, magic, keeps, kept, kept_lo)
@@ -172,7 +172,7 @@ def _class_sum(tile, at, step, c, skipped, skip, shift, floor, magic, keeps, kep
 
 @inlined
 def _sum_of_two(tile, at, step, n, c, far, skipped, skip, shift, floor, magic, keeps, kept, kept_lo):
-    """The classes c and c + far, if there is such a one."""
+    """Return the sum of the classes c and, if it exists, c + far."""
     s, e, skipped = _class_sum(tile, at, step, c, skipped, skip, shift, floor, magic, keeps, kept, kept_lo)
     if c + far < n:
         other, other_e, skipped = _class_sum(
@@ -184,14 +184,14 @@ def _sum_of_two(tile, at, step, n, c, far, skipped, skip, shift, floor, magic, k
 
 @inner
 def _sum_of_few(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo):
-    """tile_sum where each class is a partial sum of its own: folded in registers as the classes come."""
+    """Do what tile_sum does if each class is a partial sum of its own: fold them in registers, class by class."""
     zero = like(tile)
     wide = convert(np.float64, zero)
     step = stride * item_size(tile)
     half, quarter = lane_count(zero) // 2, lane_count(zero) // 4
     even, even_e, odd, odd_e, skipped = wide, zero, wide, zero, zero
     for i in range(quarter):
-        c = (i % 2) * 2 + i // 2 if quarter == 4 else i  # those of a fold's last step but one follow each other
+        c = (i % 2) * 2 + i // 2 if quarter == 4 else i  # 0 2 1 3: the fold's last but one step adds 0 + 2 and 1 + 3
         if c >= n:
             continue
         s, e, skipped = _sum_of_two(
@@ -214,8 +214,8 @@ def _sum_of_few(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kep
 def tile_sum(tile, at, n, stride, skip, shift, floor, magic, keeps, kept, kept_lo, sums):
     """Return the vectors s, e, z_skip: s + e = Σ_{c≠skip} e^(z_c) for each row, in its frame; z_skip 0 for none.
 
-    skip: integers of the dtype's width, −1 for none; sums: float64 scratch of 2 · LANES · LANES; kept: where the terms
-    are written, a vector a class, if keeps is true, and kept_lo bytes behind them their low parts.
+    skip: integers of the dtype's width, −1 for none; sums: float64 scratch of 2 · LANES · LANES; kept: if keeps is
+    true, the terms are written there, a vector per class, and their low parts kept_lo bytes behind them.
     """
     zero = like(tile)
     wide = convert(np.float64, zero)
@@ -259,9 +259,9 @@ def write_tile(
     labelled, skip, skip_result, ignored, tile, at, n, stride, shift, floor, magic, keeps, kept, kept_lo, factor,
     factor_lo, unit,
 ):  # fmt: skip
-    """Write the terms times each row's factor over the logits: those that tile_sum kept, or computed again.
+    """Replace the logits by the terms times each row's factor: the terms that tile_sum kept, or computed again.
 
-    If labelled is true: skip_result in the class that a row skips, and zeros where a row's skip is `ignored`.
+    If labelled is true, the class that a row skips gets skip_result, and rows whose skip is `ignored` get zeros.
     """
     zero = like(tile)
     step = stride * item_size(tile)
@@ -281,7 +281,7 @@ def write_tile(
 
 @inner
 def write_log_tile(tile, at, n, stride, m, log_s, log_s_lo):
-    """Write (z_c − m) − (log_s + log_s_lo) over the logits."""
+    """Replace the logits by (z_c − m) − (log_s + log_s_lo)."""
     zero = like(tile)
     step = stride * item_size(tile)
     for c in range(n):

@@ -1,9 +1,9 @@
 """Rows by classes, transposed in registers between an array and a tile.
 
-A square is up to LANES rows by up to LANES classes. log2 LANES times, rows i and i + LANES/2 are interleaved: that
-turns element (i, j) of the square into (j, i).
+A square has up to LANES rows and up to LANES classes. Interleaving rows i and i + LANES/2, log2 LANES times, moves
+element (i, j) of the square to (j, i).
 
-A copy of one element after the other takes four times as long as all else that is done for ten classes.
+Copying one element after the other would take four times as long as all other work for ten classes.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def square_to_tile(
 ) -> Any:
     """Copy `rows` rows of `columns` classes, row_step bytes apart, to LANES classes of the tile, step bytes apart.
 
-    Where there are fewer than LANES, the tile's other rows repeat the last and its other classes are 0. A tile of
-    the working dtype gets half precision converted.
+    If there are fewer than LANES, the tile's other rows repeat the last, and its other classes are 0. For a tile of the
+    working dtype, half precision is converted.
     """
     lanes = lanes_of(array.dtype)
 
@@ -76,7 +76,7 @@ def _load_square(context: Any, builder: Any, tile: Any, tile_value: Any, at: Any
 
 @intrinsic
 def square_to_rows(typing_context: Any, tile: Any, at: Any, step: Any, array: Any, to: Any, row_step: Any) -> Any:
-    """Copy LANES classes of the tile to LANES rows, in the rows' order: what spills into a next row is overwritten."""
+    """Copy LANES classes of the tile to LANES rows, in order, so that a row overwrites what the previous one spills."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         tile_value, at, step, array_value, to, row_step = arguments
@@ -93,7 +93,7 @@ def square_to_rows(typing_context: Any, tile: Any, at: Any, step: Any, array: An
 def square_to_rows_in_part(
     typing_context: Any, tile: Any, at: Any, step: Any, array: Any, to: Any, row_step: Any, rows: Any, columns: Any
 ) -> Any:
-    """Copy `columns` classes of the tile to `rows` rows and nothing beside them."""
+    """Copy `columns` classes of the tile to `rows` rows, and write nothing else."""
     lanes = lanes_of(tile.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

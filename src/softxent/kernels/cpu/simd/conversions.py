@@ -1,8 +1,8 @@
 """float16 and bfloat16 to float32 and back, rounded to nearest even, as LLVM instructions for scalars and vectors.
 
-Where the CPU has no instruction for it, by integer operations: they vectorise everywhere, need no library, and raise no
-flags (subnormal results are common: the probabilities of a large vocabulary are mostly subnormal in float16).
-The kernels see a float16 array as uint16 and a bfloat16 array as int16, so that the two are different types.
+If the CPU has no instruction for it, they use integer operations: these vectorise everywhere, need no library, and
+raise no flags (subnormal results are common: in float16 most probabilities of a large vocabulary are subnormal). The
+kernels see a float16 array as uint16 and a bfloat16 array as int16, so that the two have different types.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["decode", "decode_bfloat16", "decode_float16", "encode", "encode_bflo
 
 
 def _of(like: Any, kind: Any) -> Any:
-    """The type kind, with as many lanes as like has."""
+    """The type `kind` with as many lanes as like has."""
     return ir.VectorType(kind, like.count) if isinstance(like, ir.VectorType) else kind
 
 
@@ -35,7 +35,7 @@ _HAS_INSTRUCTION = platform.machine() in ("aarch64", "arm64") or "f16c" in featu
 
 
 def decode_float16(b: Any, h: Any) -> Any:
-    """The float32 of a float16's bits: its fields moved into place, and the exponent's bias mended by a product."""
+    """The float32 of a float16's bits: shift its fields into place, and correct the exponent's bias by a product."""
     like = h.type
     if _HAS_INSTRUCTION:
         return b.fpext(b.bitcast(h, _of(like, ir.HalfType())), _of(like, _F32))
@@ -75,7 +75,7 @@ def encode_float16(b: Any, x: Any) -> Any:
 
 
 def decode_bfloat16(b: Any, h: Any) -> Any:
-    """The float32 whose upper half a bfloat16 is."""
+    """The float32 of a bfloat16's bits, which are its upper half."""
     like = h.type
     return b.bitcast(b.shl(b.zext(h, _of(like, _I32)), _constant(like, _I32, 16)), _of(like, _F32))
 
@@ -96,14 +96,14 @@ def encode_bfloat16(b: Any, x: Any) -> Any:
 
 
 def decode(b: Any, dtype: Any, value: Any) -> Any:
-    """What was loaded from an array of a kernel's dtype, in the working dtype."""
+    """A value that was loaded from an array of a kernel's dtype, converted to the working dtype."""
     if dtype == types.uint16:
         return decode_float16(b, value)
     return decode_bfloat16(b, value) if dtype == types.int16 else value
 
 
 def encode(b: Any, dtype: Any, value: Any) -> Any:
-    """What is to be stored in an array of a kernel's dtype."""
+    """A value converted for storing in an array of a kernel's dtype."""
     if dtype == types.uint16:
         return encode_float16(b, value)
     return encode_bfloat16(b, value) if dtype == types.int16 else value

@@ -1,4 +1,4 @@
-"""What the CPU that kernels are compiled for can do."""
+"""The features of the CPU for which kernels are compiled."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ __all__ = ["features"]
 
 @functools.cache
 def features() -> frozenset[str]:
-    """The names that LLVM has for the CPU's instruction sets, such as avx2."""
+    """LLVM's names of the CPU's instruction sets, such as avx2."""
     _, _, names = cpu_target.target_context.codegen().magic_tuple()
     return frozenset(name[1:] for name in names.split(",") if name.startswith("+"))

@@ -26,9 +26,9 @@ __all__ = [
     "two_sum",
 ]
 
-# Exponentials are kept 2^K times as large as they are, so that none is subnormal before it is divided by its row's sum:
-# e^d ≥ 2^-150 (float32) and 2^-1075 (float64) are all that can matter, and 2^K moves them into the normal range with
-# room for class weights above 1.
+# Exponentials are multiplied by 2^K, so that none is subnormal before it is divided by its row's sum. Only
+# e^d ≥ 2^-150 (float32) and 2^-1075 (float64) can matter, and 2^K moves these into the normal range, with room for
+# class weights above 1.
 SCALE_EXPONENT_32 = 64
 SCALE_EXPONENT_64 = 128
 
@@ -72,7 +72,7 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic
 def maximum(typing_context: Any, a: Any, b: Any) -> Any:
-    """The larger of a and b, NaN if either is: LLVM vectorises its reduction without any fastmath flag."""
+    """The larger of a and b, NaN if either is NaN; LLVM vectorises its reduction without a fastmath flag."""
     kind = _common(a, b)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -101,7 +101,7 @@ def two_sum(a, b):
 
 @inlined
 def quick_two_sum(a, b):
-    """(s, e) as two_sum, where |a| ≥ |b| (Dekker 1971)."""
+    """(s, e) as two_sum, if |a| ≥ |b| (Dekker 1971)."""
     s = a + b
     return s, b - (s - a)
 

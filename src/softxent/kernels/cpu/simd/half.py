@@ -1,8 +1,8 @@
 """Arrays of float16 and bfloat16 to float32 and back, rounded to nearest even (simd.conversions).
 
-For the kernels that do not load and store half precision themselves. NumPy raises a floating-point flag for each
-float16 result that is subnormal, at 100 ns apiece; the probabilities of a large vocabulary are mostly subnormal in
-float16. The arrays come as uint16: their bits.
+They serve kernels that do not load and store half precision themselves. NumPy raises a floating-point flag for each
+subnormal float16 result, which takes 100 ns each, and in float16 most probabilities of a large vocabulary are
+subnormal. The arrays are passed as uint16, their bits.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def write_half(array: np.ndarray, rows: np.ndarray) -> None:
 
 
 def round_to(dtype: np.dtype[Any], array: np.ndarray) -> np.ndarray:
-    """Return a float32 or float64 array in another dtype; the array itself where it has it already."""
+    """Return a float32 or float64 array in another dtype; the array itself if it has that dtype already."""
     result = np.empty(array.shape, dtype) if array.dtype != dtype else array
     if result is array:
         return array

@@ -1,12 +1,12 @@
-"""How the kernels are compiled, and where the compiled code is kept.
+"""Compile the kernels, and keep the compiled code on disk.
 
-Numba's own disk cache looks at one source file: a change in a function that a kernel inlines from another file would
-leave stale code behind. Its index file can also pair a signature with another process's code when two write at once.
-Here one file holds one specialisation, named by a hash of everything that the machine code depends on: all kernel
-sources, the signature, the CPU, and the versions of Numba and Python. A file that cannot be read is compiled again; a
-folder that cannot be written costs the compilation in each process and nothing else.
+Numba's own disk cache checks one source file only: after a change in a function that a kernel inlines from another
+file, it would return stale code. If two processes write at once, its index file can also pair a signature with the
+other's code. Here one file holds one specialisation, named by a hash of everything that the machine code depends on:
+all kernel sources, the signature, the CPU, and the versions of Numba and Python. If a file cannot be read, the kernel
+is compiled again; if the folder cannot be written, each process compiles.
 
-A kernel's parts stay LLVM's intermediate code until the kernel is compiled.
+The parts of a kernel stay in LLVM's intermediate code until the kernel is compiled.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["cache_folder", "inlined", "inner", "kernel", "never_inlined", "sourc
 
 @functools.cache
 def sources_hash(folder: Path = Path(__file__).parents[1]) -> str:
-    """Return a hash of all sources in a folder and below it, where they lie, and who compiles them."""
+    """Return a hash of all sources in a folder and below it, their paths, and the compiler's versions."""
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     for path in sorted(folder.rglob("*.py")):
         digest.update(f"{path.relative_to(folder).as_posix()} ".encode() + path.read_bytes())
@@ -79,7 +79,7 @@ class _OneFileCache(_Cache):  # type: ignore[misc]  # Numba ships no types
 
             payload = pickle.loads(self._file(signature, target_context.codegen()).read_bytes())
             return compiler.CompileResult._rebuild(target_context, *payload)
-        except Exception:  # a missing, damaged or foreign file means only that the kernel is compiled again
+        except Exception:  # if the file is missing, damaged or foreign, the kernel is compiled again
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -91,7 +91,7 @@ class _OneFileCache(_Cache):  # type: ignore[misc]  # Numba ships no types
             file.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(dumps(result._reduce()))
             os.replace(beside, file)
-        except (OSError, RuntimeError):  # RuntimeError: Path.home() where there is none
+        except (OSError, RuntimeError):  # RuntimeError: Path.home() without a home folder
             beside.unlink(missing_ok=True) if beside.parent.exists() else None
 
     def enable(self) -> None:
@@ -105,7 +105,7 @@ class _OneFileCache(_Cache):  # type: ignore[misc]  # Numba ships no types
 
 
 class _WithoutEnvironment:
-    """A codegen for functions that Python never calls: they need nothing of Python's."""
+    """A codegen for functions that Python never calls, which need no Python environment."""
 
     def __init__(self, codegen: Any) -> None:
         self._codegen = codegen
@@ -118,10 +118,10 @@ class _WithoutEnvironment:
 
 
 class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """The LLVM code of a part of a kernel: optimised and made machine code with the kernel, and not before.
+    """The LLVM code of a part of a kernel: it is optimised and compiled only together with the kernel.
 
-    Numba would do both for every function by itself, with all that it calls: a call chain of ten functions would be
-    compiled ten times over.
+    Numba would compile every function separately, with all functions that it calls: in a call chain of ten functions
+    the last would be compiled ten times.
     """
 
     @property
@@ -151,8 +151,8 @@ class _PartCompiler(compiler.Compiler):  # type: ignore[misc]
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile function on its first call with each kind of arguments, without the GIL, kept on disk.
 
-    error_model="numpy": a division by zero gives inf or NaN, as the contract's table asks. No fastmath: every rounding
-    is accounted for in the kernels' comments, and the order of every sum is written down.
+    error_model="numpy": a division by zero gives inf or NaN, as the contract requires. No fastmath: the kernels'
+    comments account for every rounding, and the order of every sum is fixed.
     """
     dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
     try:
@@ -175,10 +175,10 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @intrinsic
 def never_inlined(typing_context: Any) -> Any:
-    """Said in a function's first line: it is called, so that its loops have the CPU's registers for themselves."""
+    """Forbid inlining, if called in a function's first line: its loops then have all of the CPU's registers."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # A function takes over "always" from one that calls it.
+        # A function inherits "alwaysinline" from its caller.
         builder.function.attributes.discard("alwaysinline")
         builder.function.attributes.add("noinline")
 
@@ -186,7 +186,7 @@ def never_inlined(typing_context: Any) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As inner, and always inlined: for loops' bodies."""
+    """Compile function as inner does, and always inline it: for the bodies of loops."""
     return numba.njit(  # type: ignore[no-any-return]
         nogil=True,
         error_model="numpy",

@@ -1,4 +1,4 @@
-"""What vectors have besides operators: selection, conversion, bits, single lanes and halves."""
+"""Operations of vectors other than operators: selection, conversion, bits, single lanes and halves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _I32 = ir.IntType(32)
 
 @intrinsic
 def select(typing_context: Any, mask: Any, a: Any, b: Any) -> Any:
-    """a where mask is true, else b, lane by lane; for scalars too."""
+    """a if mask is true, else b, lane by lane; for scalars too."""
     if isinstance(mask, Vector):
         kind = a if isinstance(a, Vector) else b if isinstance(b, Vector) else mask.of(a)
     else:
@@ -54,7 +54,7 @@ def select(typing_context: Any, mask: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def convert(typing_context: Any, dtype: Any, v: Any) -> Any:
-    """v with its lanes converted to dtype (a NumPy scalar type): to float64 exact, to float32 rounded to nearest."""
+    """v with its lanes converted to dtype (a NumPy scalar type): exactly to float64, rounded to nearest to float32."""
     to = dtype.dtype if isinstance(dtype, types.DTypeSpec) else dtype.instance_type
     kind = v.of(to)
 
@@ -87,7 +87,7 @@ def narrow(typing_context: Any, like: Any, v: Any) -> Any:
 
 @intrinsic
 def to_integers(typing_context: Any, like: Any, v: Any) -> Any:
-    """int64 as integers of the width of like's numbers, which hold them."""
+    """int64 as integers of the width of like's numbers, into which they must fit."""
     kind = _integer(like)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -247,7 +247,7 @@ def upper_half(typing_context: Any, v: Any) -> Any:
 
 @intrinsic
 def doubled(typing_context: Any, v: Any) -> Any:
-    """Zeros, twice as many as v has lanes."""
+    """A vector of zeros with twice as many lanes as v."""
     twice = Vector(v.dtype, 2 * v.lanes)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -265,13 +265,13 @@ def _constant(value: int, argument: Any) -> Any:
 
 @intrinsic
 def lane_count(typing_context: Any, v: Any) -> Any:
-    """How many lanes v has: a constant of the compiled kernel."""
+    """The number of lanes of v: a constant of the compiled kernel."""
     return _constant(v.lanes, v)
 
 
 @intrinsic
 def size_in_memory(typing_context: Any, v: Any) -> Any:
-    """How many bytes a lane of v takes: a constant of the compiled kernel."""
+    """The number of bytes of a lane of v: a constant of the compiled kernel."""
     return _constant(v.dtype.bitwidth // 8, v)
 
 
@@ -288,7 +288,7 @@ def lane_numbers(typing_context: Any, like: Any) -> Any:
 
 @intrinsic
 def first_lane(typing_context: Any, mask: Any) -> Any:
-    """The number of the first lane that is true, as int64; how many lanes there are where none is."""
+    """The number of the first lane that is true, as int64; the number of lanes if none is."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         bits = builder.zext(builder.bitcast(arguments[0], ir.IntType(mask.lanes)), ir.IntType(64))

@@ -1,7 +1,7 @@
-"""Vectors from and to memory: whole or in part, at any byte offset from an array's first element.
+"""Load and store vectors, whole or in part, at any byte offset from an array's first element.
 
-The kernels see an array as a pointer to its first element and byte strides: one compiled kernel for every layout, and
-no counting of references, which costs more than a row of ten classes.
+The kernels see an array as a pointer to its first element and byte strides: one compiled kernel serves every layout,
+and there is no reference counting, which costs more than a row of ten classes.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _HALF = (types.uint16, types.int16)
 
 
 def _working(dtype: Any) -> Any:
-    """The dtype that is computed in."""
+    """The dtype of computations."""
     return types.float32 if dtype in _HALF else dtype
 
 
 def address(context: Any, builder: Any, pointer_type: Any, pointer: Any, offset: Any, kind: Any) -> Any:
-    """A pointer to `kind`, offset bytes after the first element."""
+    """A pointer to the type `kind`, offset bytes after the first element."""
     return builder.bitcast(builder.gep(builder.bitcast(pointer, _I8.as_pointer()), [offset]), kind.as_pointer())
 
 
 def size_of(dtype: Any) -> int:
-    """How many bytes an element takes."""
+    """The number of bytes of an element."""
     return int(dtype.bitwidth // 8)
 
 
@@ -88,13 +88,13 @@ def _name(kind: Any) -> str:
 
 
 def masked_load(builder: Any, pointer: Any, mask: Any, kind: Any, align: int) -> Any:
-    """The lanes of a vector in memory where mask is true, 0 elsewhere; nothing else is read."""
+    """The lanes of a vector in memory for which mask is true, 0 in the others, which are not read."""
     zero = ir.Constant(kind, [0 if isinstance(kind.element, ir.IntType) else 0.0] * kind.count)
     return _call(builder, f"llvm.masked.load.{_name(kind)}.p0", kind, [pointer, ir.Constant(_I32, align), mask, zero])
 
 
 def masked_store(builder: Any, value: Any, pointer: Any, mask: Any, align: int) -> None:
-    """Store the lanes where mask is true; nothing else is written."""
+    """Store the lanes for which mask is true; nothing else is written."""
     name = f"llvm.masked.store.{_name(value.type)}.p0"
     _call(builder, name, ir.VoidType(), [value, pointer, ir.Constant(_I32, align), mask])
 
@@ -111,7 +111,7 @@ def pointer(typing_context: Any, array: Any) -> Any:
 
 @intrinsic
 def pointer_at(typing_context: Any, place: Any, array: Any) -> Any:
-    """The pointer to an element of array's dtype, or a number's, at an address: an integer, or an array's beginning."""
+    """A pointer at an address (an integer, or an array's first element) to elements of an array's or number's dtype."""
     if isinstance(place, types.Array):
         result = types.CPointer(place.dtype)
 
@@ -129,7 +129,7 @@ def pointer_at(typing_context: Any, place: Any, array: Any) -> Any:
 
 @intrinsic
 def advanced(typing_context: Any, base: Any, offset: Any) -> Any:
-    """A pointer offset bytes further on."""
+    """A pointer advanced by offset bytes."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return address(context, builder, base, arguments[0], arguments[1], arguments[0].type.pointee)
@@ -139,9 +139,9 @@ def advanced(typing_context: Any, base: Any, offset: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def stack_lines(typing_context: Any, like: Any, lines: Any) -> Any:
-    """A pointer to memory for `lines` vectors of float64 with like's lanes, on the stack: it lasts as long as the call.
+    """A pointer to stack memory for `lines` vectors of float64 with like's lanes, valid until the function returns.
 
-    (The memory of an array of Numba's would be freed after the array's last use, which a pointer to it is not.)
+    (Numba would free an array after its last use, and does not count a pointer to it as a use.)
     """
     count = lines.literal_value * like.lanes
 
@@ -166,7 +166,7 @@ def retyped(typing_context: Any, base: Any, like: Any) -> Any:
 
 @intrinsic
 def item_size(typing_context: Any, base: Any) -> Any:
-    """How many bytes an element has: a constant of the compiled kernel."""
+    """The number of bytes of an element: a constant of the compiled kernel."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return ir.Constant(_I64, size_of(base.dtype))
@@ -176,7 +176,7 @@ def item_size(typing_context: Any, base: Any) -> Any:
 
 @intrinsic
 def like(typing_context: Any, array: Any) -> Any:
-    """A vector of zeros of the kind that load gives."""
+    """A vector of zeros of the type that load returns."""
     kind = Vector(_working(array.dtype), lanes_of(array.dtype))
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -202,7 +202,7 @@ def load(typing_context: Any, array: Any, offset: Any, like: Any) -> Any:
 
 @intrinsic
 def load_first(typing_context: Any, array: Any, offset: Any, count: Any, fill: Any) -> Any:
-    """The first count elements, and fill's lanes after them."""
+    """The first count elements, followed by fill's lanes."""
     dtype = array.dtype
     kind = fill
 
@@ -231,7 +231,7 @@ def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 
 @intrinsic
 def stream(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """As store, past the caches, to an address that is a multiple of a vector's size: nobody reads it soon."""
+    """Store past the caches, to an address that is a multiple of a vector's size: for data that is not read soon."""
     dtype = array.dtype
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -245,9 +245,9 @@ def stream(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 
 @intrinsic
 def stream_scalar(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """As store_scalar, past the caches if the CPU can: x86 cannot with two bytes."""
+    """Store a scalar past the caches if the CPU can; x86 cannot for two bytes."""
     dtype = array.dtype
-    bits = ir.IntType(8 * size_of(dtype))  # it can with integers
+    bits = ir.IntType(8 * size_of(dtype))  # x86 has such stores only for integers
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         stored = builder.bitcast(encode(builder, dtype, arguments[2]), bits)
@@ -331,7 +331,7 @@ def copy_vector(typing_context: Any, target: Any, to: Any, source: Any, offset: 
 
 @intrinsic
 def misalignment(typing_context: Any, array: Any, offset: Any) -> Any:
-    """How many elements there are to the next address that is a multiple of a vector's size."""
+    """The number of elements to the next address that is a multiple of a vector's size."""
     size = size_of(array.dtype)
     whole = size * lanes_of(array.dtype)
 
@@ -345,11 +345,11 @@ def misalignment(typing_context: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Ask for the cache line there; any address is allowed."""
+    """Prefetch a cache line; any address is allowed."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = address(context, builder, array, arguments[0], arguments[1], _I8)
-        # Read, into the second-level cache, as data.
+        # For reading, into the second-level cache, as data.
         hints = [ir.Constant(_I32, n) for n in (0, 2, 1)]
         _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
 
@@ -357,15 +357,15 @@ def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
 
 
 def prefetch_to_write(builder: Any, pointer: Any) -> None:
-    """Ask for the cache line there, to be written soon; any address is allowed."""
-    # Written, into the first-level cache, as data.
+    """Prefetch a cache line that will be written soon; any address is allowed."""
+    # For writing, into the first-level cache, as data.
     hints = [ir.Constant(_I32, n) for n in (1, 3, 1)]
     _call(builder, "llvm.prefetch.p0", ir.VoidType(), [builder.bitcast(pointer, _I8.as_pointer()), *hints])
 
 
 @intrinsic
 def take(typing_context: Any, counter: Any, step: Any) -> Any:
-    """The number that counter points to, which is step more from now on; threads that share it each get their own."""
+    """Add step atomically to the number at counter; return the number before, so that each thread gets its own."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.atomic_rmw("add", *arguments, "monotonic")
@@ -375,7 +375,7 @@ def take(typing_context: Any, counter: Any, step: Any) -> Any:
 
 @intrinsic
 def fence(typing_context: Any) -> Any:
-    """Make what was streamed visible to other threads."""
+    """Make streamed stores visible to other threads."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.fence("seq_cst")

@@ -1,4 +1,4 @@
-"""Which Python and which Numba the kernels are compiled with: others are refused in one sentence."""
+"""Check that Python and Numba can compile the kernels; refuse others in one sentence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["PARTS", "PYTHONS", "TESTED", "check_numba"]
 
 PYTHONS = "3.11 to 3.15"
 TESTED = "0.62.0 to 0.68.1"
-# What a later Numba may take away without a word: the module, what is used of it, and how many arguments it is called
-# with (None: it is not called, or with whatever Numba itself calls it with).
+# Parts of Numba that a later version may remove without notice: the module, the name, and the number of arguments of a
+# call (None: it is not called, or only with Numba's own arguments).
 PARTS = (
     ("numba.core.caching", "_Cache.load_overload", 3),
     ("numba.core.caching", "_Cache.save_overload", 3),
@@ -37,15 +37,15 @@ PARTS = (
     ("numba.core.typing.templates", "infer_global", None),
     ("numba.core.typing.templates", "signature", None),
 )
-# What a cache of our own defines.
+# The methods that softxent's own cache defines.
 _CACHE = {"cache_path", "load_overload", "save_overload", "enable", "disable", "flush"}
 
 
 def check_numba() -> None:
-    """Refuse a Python without Numba or without its lock, and a Numba that lacks what the kernels are compiled with.
+    """Refuse a Python without Numba or without the global lock, and a Numba without the parts that the kernels need.
 
     Raises:
-        InstallationError: what there is, what it lacks, and what to do.
+        InstallationError: it names what is installed and what that lacks, and says what to do.
     """
     python = platform.python_version()
     try:
@@ -56,7 +56,7 @@ def check_numba() -> None:
             f"{' '.join(str(error).split())}; install Numba ({TESTED} are tested) and a NumPy that it takes, in Python "
             f"{PYTHONS}"
         ) from error
-    # Numba itself may have turned the lock on.
+    # Importing Numba may have enabled the lock.
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise InstallationError(
             f"softxent is not tested without Python's global lock, and this Python {python} runs without it: start it "

@@ -1,13 +1,14 @@
-"""SIMD vectors as a type of the kernels' language: what is written as a vector runs as one, on every CPU.
+"""SIMD vectors as a type of the kernels' language: code written with vectors runs as vectors, on every CPU.
 
-A loop that the compiler has to vectorise by itself loses it to one operation, and may add in another order on another
-CPU. Here a value is a vector of a fixed number of lanes (LLVM's <16 x float>), its operators act lane by lane, and LLVM
-cuts it into the registers that the CPU has: one of AVX-512, two of AVX2, four of NEON. The number of lanes is part of
-what is computed (a sum over classes has one partial sum a lane), so results do not depend on the registers' width.
+A single operation can prevent the compiler from vectorising a loop, and on another CPU a vectorised loop may add in
+another order. Here a value is a vector of a fixed number of lanes (LLVM's <16 x float>), its operators act lane by
+lane, and LLVM maps it to the CPU's registers: one of AVX-512, two of AVX2, four of NEON. The number of lanes affects
+the result (a sum over classes has one partial sum per lane) and is fixed, so results do not depend on the registers'
+width.
 
-16 lanes for float32, float16 and bfloat16 logits, 8 for float64. Inside a kernel for float32 the float64 vectors have
-16 lanes too. Scalars broadcast. float16 and bfloat16 arrays come as uint16 and int16, their bits: load and store
-convert.
+There are 16 lanes for float32, float16 and bfloat16 logits, 8 for float64. Inside a kernel for float32 the float64
+vectors have 16 lanes too. Scalars broadcast. float16 and bfloat16 arrays are passed as uint16 and int16, their bits;
+load and store convert them.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def dtype_of(kind: Any) -> Any:
 
 
 def lanes_of(dtype: Any) -> int:
-    """How many lanes the kernels for an array dtype have."""
+    """The number of lanes of the kernels for an array dtype."""
     return 8 if dtype == types.float64 else 16
 
 
@@ -90,7 +91,7 @@ def _cast_scalar(context: Any, builder: Any, given: Any, wanted: Vector, value: 
     return broadcast(builder, context.cast(builder, value, given, wanted.dtype), wanted.lanes)
 
 
-# Operators. An operation of a vector and a scalar casts the scalar to the vector's dtype.
+# An operation of a vector and a scalar casts the scalar to the vector's dtype.
 
 
 def _operand(args: tuple[Any, ...]) -> Vector | None:

@@ -1,6 +1,6 @@
-"""Who computes. Begin with scheduler.
+"""The threads that compute. Begin with scheduler.
 
-scheduler   how many threads there are, and blocks of rows handed to them from Python
+scheduler   the number of threads, and blocks of rows distributed to them from Python
 team        a kernel's visit in every thread of a team, without a step in Python
-openmp      PyTorch's team, where PyTorch is loaded           pool   threads of ours that wait in compiled code
+openmp      PyTorch's team, if PyTorch is loaded              pool   softxent's threads, which wait in compiled code
 """

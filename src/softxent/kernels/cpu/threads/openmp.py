@@ -1,10 +1,10 @@
-"""PyTorch's OpenMP threads, where PyTorch is loaded: a process has one set of threads that compute.
+"""PyTorch's OpenMP threads, used if PyTorch is loaded, so that a process has one set of computing threads.
 
-After each of its loops an OpenMP thread spins for some milliseconds in wait of the next one. A thread of ours would
-share a core with it, which costs more than a loss of ten thousand rows. So a large call is given to the very threads
-that wait. PyTorch itself is never imported here. Our own threads compute where it has no OpenMP, in a forked child,
-whose OpenMP threads are gone, and, unless softxent.torch asks, in other threads than the main one: each of them has an
-OpenMP team of its own, made when it is first used.
+After each of its loops an OpenMP thread spins for some milliseconds until the next one. If softxent's threads shared
+the cores with such threads, that would cost more than a loss of ten thousand rows. So a large call is given to the
+spinning threads themselves. PyTorch is never imported here. softxent's own threads compute in these cases: PyTorch has
+no OpenMP; in a forked child, whose OpenMP threads are gone; and, unless softxent.torch calls, in threads other than the
+main one, because each of them would create an OpenMP team of its own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Team:
     """The threads of an OpenMP library.
 
     Attributes:
-        size: how many there are, the calling one included; address: that of GOMP_parallel; number: that of
+        size: their number, including the calling one; address: that of GOMP_parallel; number: the address of
             omp_get_thread_num.
     """
 
@@ -88,18 +88,18 @@ def _team(torch: ModuleType, size: int) -> Team | None:
 
 
 def torchs_team() -> Team | None:
-    """Return PyTorch's threads, None where it is not loaded or has but one."""
+    """Return PyTorch's threads; None if it is not loaded or has only one."""
     torch = sys.modules.get("torch")
     if torch is None or _forked:
         return None
     try:
         return _team(torch, torch.get_num_threads())
-    except AttributeError:  # it is just being imported
+    except AttributeError:  # PyTorch is just being imported
         return None
 
 
 def torchs_team_of_main() -> Team | None:
-    """As torchs_team, in the main thread only."""
+    """Return torchs_team() in the main thread, None in others."""
     return torchs_team() if threading.current_thread() is threading.main_thread() else None
 
 

@@ -1,17 +1,17 @@
-"""Threads of ours that wait in compiled code: a call of a kernel is handed to them without a step in Python.
+"""softxent's threads, which wait in compiled code: they receive a kernel's call without a step in Python.
 
-A thread of Python's that waits on a queue takes 100 µs and more until it computes: it is woken, then it waits for the
-GIL, which the caller's thread has to give away, and at the end the caller waits for it again. Here each thread is
-inside one kernel, _serve, for good, without the GIL. For some microseconds after a call it spins in wait of the next,
-then it sleeps (a futex, so on Linux; elsewhere threads.scheduler's threads compute).
+A Python thread that waits on a queue takes 100 µs or more until it computes: it is woken, waits for the GIL, which the
+caller's thread must release, and at the end the caller waits for the GIL again. Here each thread stays inside one
+kernel, _serve, without the GIL. For some microseconds after a call it spins until the next one, then it sleeps (by a
+futex, so only on Linux; elsewhere threads.scheduler's threads compute).
 
-What they share with the caller are five numbers, each in a cache line of its own:
-    WORK       how many more may join the call; −1: no call will come; threads sleep while it is 0
-    FUNCTION   the address of what they are to call, with DATA, the address of its argument, beside it
-    DONE       how many have joined and are done
-    BUSY       whether there is a call: another one at the same time computes alone
-    SLEEPERS   how many are asleep, or about to be
-A thread joins by taking one of WORK, so that one that comes late finds nothing, and the caller knows for whom it waits.
+The threads and the caller share five numbers, each in its own cache line:
+    WORK       how many more threads may join the call; −1: no more calls; threads sleep while it is 0
+    FUNCTION   the address of the function to call; in the same line DATA, the address of its argument
+    DONE       how many threads have joined and finished
+    BUSY       whether there is a call; a second call at the same time computes alone
+    SLEEPERS   how many threads are asleep, or about to be
+A thread joins by decrementing WORK. So a late one finds no work, and the caller knows for how many it must wait.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 # Byte offsets.
 _WORK, _FUNCTION, _DATA, _DONE, _BUSY, _SLEEPERS = map(np.int64, (0, 64, 72, 128, 192, 256))
 _NUMBERS = 40
-# How often a thread looks before it sleeps: some 200 µs. To wake it takes 50 to 100.
+# A thread checks WORK this often before it sleeps: for some 200 µs. Waking it takes 50 to 100 µs.
 _LOOKS = 8000
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0)
-_WAIT, _WAKE = np.int64(128), np.int64(129)  # of this process's threads alone
+_WAIT, _WAKE = np.int64(128), np.int64(129)  # private to this process
 _EVERYBODY = np.int64(1 << 30)
 
 
 def pools_work_here() -> bool:
-    """Whether the operating system has what a pool needs."""
+    """Whether the operating system has the futex that a pool needs."""
     return sys.platform.startswith("linux") and sys.maxsize > 1 << 32 and _FUTEX != 0
 
 
 def _c_function(builder: Any, name: str, kind: Any, arguments: list[Any]) -> None:
-    if pools_work_here():  # elsewhere nobody may look for the function, as nobody calls it
+    if pools_work_here():  # elsewhere the function is never called, and may not exist
         builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), arguments)
 
 
 @intrinsic
 def _seen(typing_context: Any, number: Any) -> Any:
-    """The number as other threads have left it, and all that they wrote before."""
+    """The number as last written by any thread; everything written before it is visible too."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load_atomic(arguments[0], "seq_cst", 8)
@@ -66,7 +66,7 @@ def _seen(typing_context: Any, number: Any) -> Any:
 
 @intrinsic
 def _swap(typing_context: Any, number: Any, value: Any) -> Any:
-    """What number was before it became value."""
+    """Set number to value; return what it was before."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.atomic_rmw("xchg", *arguments, "seq_cst")
@@ -84,7 +84,7 @@ def _add(typing_context: Any, number: Any, value: Any) -> Any:
 
 @intrinsic
 def _replace(typing_context: Any, number: Any, old: Any, new: Any) -> Any:
-    """Make number new if it is old; whether it was."""
+    """Set number to new if it is old; return whether it was."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.extract_value(builder.cmpxchg(*arguments, "seq_cst", "seq_cst"), 1)
@@ -116,7 +116,7 @@ def call_at(typing_context: Any, function: Any, data: Any) -> Any:
 
 @intrinsic
 def _futex(typing_context: Any, number: Any, operation: Any, value: Any) -> Any:
-    """Sleep while the number is value (_WAIT), or wake up to so many who do (_WAKE)."""
+    """Sleep while the number is value (_WAIT), or wake at most value sleeping threads (_WAKE)."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = [_I64(_FUTEX), *arguments, _I64(0), _I64(0), _I64(0)]
@@ -137,7 +137,7 @@ def _yield(typing_context: Any) -> Any:
 
 @inner
 def launch(shared, function, data, helpers):
-    """Call function(data) here and in up to so many helpers, those that come before this thread is done; wait for them.
+    """Call function(data) here and in at most `helpers` threads that join before this one is done; wait for them.
 
     shared: a pointer to a pool's numbers; function, data: addresses.
     """
@@ -156,14 +156,14 @@ def launch(shared, function, data, helpers):
     while _seen(advanced(shared, _DONE)) < joined:
         _pause()
         looks += 1
-        if looks > _LOOKS:  # a helper is without a CPU
+        if looks > _LOOKS:  # a helper has lost its CPU
             _yield()
     _swap(advanced(shared, _BUSY), 0)
 
 
 @kernel
 def _serve(numbers):
-    """Join calls until there will be no more."""
+    """Join calls until WORK is −1."""
     shared = pointer(numbers)
     work = advanced(shared, _WORK)
     looks = 0
@@ -187,7 +187,7 @@ def _serve(numbers):
 
 @kernel
 def _dismiss(numbers):
-    """Tell all threads that no call will come, once the one that there may be is done."""
+    """Wait for the current call, if any, and then end all threads."""
     shared = pointer(numbers)
     while not _replace(advanced(shared, _BUSY), 0, 1):
         _yield()
@@ -199,32 +199,32 @@ class Pool:
     """Threads that wait for kernels' calls.
 
     Attributes:
-        size: how many there are, the calling one included; address: that of what launch shares with them.
+        size: their number, including the calling one; address: that of the numbers that they share with launch.
     """
 
     def __init__(self, size: int) -> None:
         numbers = np.zeros(_NUMBERS + 8, np.int64)
-        self._numbers = numbers[-numbers.ctypes.data % 64 // 8 :][:_NUMBERS]  # cache lines
+        self._numbers = numbers[-numbers.ctypes.data % 64 // 8 :][:_NUMBERS]  # aligned to cache lines
         self.size, self.address = size, self._numbers.ctypes.data
         kind = types.Array(types.int64, 1, "C")
         for function in (_serve, _dismiss):
-            function.compile((kind,))  # type: ignore[attr-defined]  # Numba's
+            function.compile((kind,))  # type: ignore[attr-defined]  # a method of Numba's dispatcher
         self._threads = [
             threading.Thread(target=_serve, args=(self._numbers,), name=f"softxent-waits-{i}", daemon=True)
             for i in range(size - 1)
         ]
         for thread in self._threads:
             thread.start()
-        # Compiled code goes when the interpreter does; nobody may be inside then.
+        # The interpreter's exit frees the compiled code; no thread may be inside it then.
         atexit.register(self.close)
 
     def forget(self) -> None:
-        """In a forked child, where the threads are not."""
+        """Forget the threads, in a forked child, which does not have them."""
         atexit.unregister(self.close)
         self._threads = []
 
     def close(self) -> None:
-        """Send the threads away; calls that know the pool still compute, alone."""
+        """End the threads; calls that still use the pool compute alone."""
         threads = self._threads
         self.forget()
         if threads:

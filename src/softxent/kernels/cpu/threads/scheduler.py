@@ -1,8 +1,8 @@
-"""Hands work to threads; the kernels run without the GIL.
+"""Distribute work to threads; the kernels run without the GIL.
 
-Blocks are cut by shape alone, or hold rows of which each depends on itself alone, and every result lands in a place of
-its own, so neither the number of threads nor their order can change a bit. The calling thread works too: a pool that is
-busy with another call only means that it does more of the work itself, and there is nothing to wait for in a circle.
+Blocks depend on the shape alone, or their rows are independent, and every result has its own place, so neither the
+number of threads nor their order can change a bit. The calling thread works too: if the pool is busy with another call,
+it does more of the work itself, so there is no deadlock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Block = TypeVar("Block")
 
 
 class _Ticket:
-    """A helper's part of one call: whoever claims it first, a worker or the caller that needs it no more, has it."""
+    """A helper's part of one call. It belongs to the first to claim it: a worker, or the caller if it is not needed."""
 
     __slots__ = ("_claim", "_done", "_function", "error")
 
@@ -78,7 +78,7 @@ _local = _Local()
 def _serve(queue: Tickets) -> None:
     while (ticket := queue.get()) is not None:
         ticket.work()
-        del ticket  # it holds the call's arrays
+        del ticket  # so that the call's arrays can be freed
 
 
 def _default_num_threads() -> int:
@@ -102,9 +102,9 @@ def get_num_threads() -> int:
 
 
 class LimitedThreads:
-    """Lets calls of this thread use num_threads threads at most for a while, and those of a team instead of ours.
+    """A context in which this thread's calls use at most num_threads threads, or those of a team.
 
-    A class, for a function with @contextmanager takes four times as long.
+    It is a class, because a function with @contextmanager takes four times as long.
     """
 
     __slots__ = ("_before", "_local", "_now")
@@ -113,7 +113,7 @@ class LimitedThreads:
         self._now = num_threads, team
 
     def __enter__(self) -> None:
-        # What is put back is put where it was taken: a child that is forked meanwhile has a new _local.
+        # __exit__ must restore the same object: a child that is forked meanwhile has a new _local.
         self._local = local = _local
         self._before = local.limit, local.team
         local.limit, local.team = self._now
@@ -123,7 +123,7 @@ class LimitedThreads:
 
 
 def team() -> Team | None:
-    """Return the OpenMP threads that compute for this thread's calls, None where ours do."""
+    """Return the OpenMP threads that compute for this thread's calls; None if softxent's threads do."""
     return _local.team or torchs_team_of_main()
 
 
@@ -140,11 +140,11 @@ def set_num_threads(num_threads: int) -> None:
             _pool.close()
             _pool = None
         for _ in range(count if old is not None else 0):
-            old.put(None)  # type: ignore[union-attr]  # there are workers only where there is a queue
+            old.put(None)  # type: ignore[union-attr]  # not None: count is 0 without a queue
 
 
 def _forget_workers() -> None:
-    # A forked child has the queue and the pool but none of their threads, and the lock as it happened to be.
+    # A forked child has the queue and the pool without their threads, and a lock that may be held.
     global _queue, _workers, _pool, _lock, _local
     if _pool is not None:
         _pool.forget()
@@ -196,7 +196,7 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
 
     others = team()
     if others is not None:
-        members = itertools.count().__next__  # a team may have more threads than are wanted
+        members = itertools.count().__next__  # a team may have more threads than wanted
         others.run(lambda: take_blocks() if members() <= helpers else None)
         return
     tickets = _hand_out(take_blocks, helpers)
@@ -204,7 +204,7 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
         take_blocks()
     finally:
         for ticket in tickets:
-            # Wait before anybody sees the arrays, whatever happened here.
+            # Even after an exception, wait until no thread uses the arrays.
             ticket.settle()
     for ticket in tickets:
         if ticket.error is not None:
@@ -212,7 +212,7 @@ def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
 
 
 def pool() -> Pool | None:
-    """Return the threads that wait for kernels' calls; None for one thread, or where they are handed blocks."""
+    """Return the threads that wait for kernels' calls; None if there is one thread, or if blocks are distributed."""
     global _pool
     if get_num_threads() == 1 or not pools_work_here():
         return None
@@ -225,9 +225,9 @@ def pool() -> Pool | None:
 def ledger(
     members: int, tile: int, kept: int, others: Team | None, parts: int = 1, own: Pool | None = None
 ) -> np.ndarray:
-    """Return what the threads of one call share (threads.team): tile, kept: each one's numbers there.
+    """Return the ledger of one call (threads.team). tile, kept: how many numbers of each belong to a thread.
 
-    members: 0 for a call in one thread; parts: in how many the rows are cut.
+    members: 0 for a call in one thread; parts: the number of parts of the rows.
     """
     parallel, size, number = (0, 0, 0) if others is None else (others.address, others.size, others.number)
     numbers = np.zeros(ledger_numbers(parts), np.int64)
@@ -236,12 +236,12 @@ def ledger(
 
 
 def scratch(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return this thread's buffer of that name, an array of at least size elements whose content is whatever it was."""
+    """Return this thread's buffer of that name: an array of at least size elements, with arbitrary content."""
     buffers = _local.buffers
     buffer = buffers.get((name, dtype))
     if buffer is not None and buffer.size >= size:
         return buffer
-    # Where a cache line begins: a vector that lies across two is stored in twice the time.
+    # Aligned to a cache line: storing a vector across two lines takes twice the time.
     room = np.empty(size * dtype.itemsize + 64, np.uint8)
     start = -room.ctypes.data % 64
     buffer = room[start : start + size * dtype.itemsize].view(dtype)

@@ -1,19 +1,19 @@
-"""A kernel's visit in every thread of an OpenMP team or of a pool of ours, without a step in Python.
+"""A kernel's visit in every thread of an OpenMP team or of softxent's pool, without a step in Python.
 
-A call of Python's from each thread has to hand the GIL around, which takes 20 to 50 µs a thread: as long as 2000 rows
-of ten classes. Here the kernel itself calls GOMP_parallel, the function that compiled OpenMP loops call
-(threads.openmp finds it), or threads.pool's launch, with a function that visits rows until
-there are none.
+If each thread called the kernel from Python, they would pass the GIL around, which takes 20 to 50 µs per thread: as
+long as 2000 rows of ten classes. So the kernel itself calls GOMP_parallel, the function that compiled OpenMP loops call
+(threads.openmp finds it), or threads.pool's launch, with a function that visits rows until none are left.
 
-What the threads of one call share is a ledger, int64: the next row of a call in one thread, the next member's number,
-how many members there may be, GOMP_parallel's address or 0, its team's size, how many numbers of a tile and of kept
-terms belong to each, omp_get_thread_num's address, in how many parts the rows are cut, and the address of what a pool
-shares, or 0 (without both, threads of Python's call the kernel, each for itself); and from LINE on, a line of the cache
-for each part, its next row.
+The threads of one call share a ledger of int64 numbers: the next row of a call in one thread; the next member's number;
+the largest number of members; GOMP_parallel's address or 0; its team's size; how many numbers of a tile, and of kept
+terms, belong to each member; omp_get_thread_num's address; the number of parts of the rows; and the address of a pool's
+shared numbers or 0. (Without GOMP_parallel and pool, Python's threads call the kernel, each by itself.) From LINE on
+there is a cache line for each part, with its next row.
 
-Where there is a part for each member, it visits its own first, the same one in every call, as those who made the logits
-mostly have: what lies in the other core's cache costs more than what has left the caches. Then it helps others. Where
-nothing stays in the caches there is one part, for threads that read memory close to one another.
+If there is a part for each member, a member visits its own part first, the same one in every call, because the threads
+that computed the logits mostly had the same parts: reading from another core's cache takes longer than reading from
+beyond the caches. Then it helps the others. If nothing stays in the caches, there is one part, so that threads read
+memory close to each other.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _I8P, _I32, _I64 = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
 
 
 def ledger_numbers(parts: int) -> int:
-    """Return how many numbers the ledger of a call in so many parts has."""
+    """Return the length of the ledger of a call with this many parts."""
     return LINE + _LINE_NUMBERS * parts
 
 
 @intrinsic
 def _answer(typing_context: Any, function: Any) -> Any:
-    """What the C function at an address returns, an int."""
+    """Call the C function at an address; return its result, an int."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(_I32, [])
@@ -74,7 +74,7 @@ def _answer(typing_context: Any, function: Any) -> Any:
 
 @inlined
 def join(ledger):
-    """Return this thread's number among those of the call, −1 if there are enough without it."""
+    """Return this thread's number among those of the call; −1 if there are enough without it."""
     members = load_scalar(ledger, 8 * MEMBERS)
     if members == 0:  # a call in one thread
         return 0
@@ -85,7 +85,7 @@ def join(ledger):
 
 @inner
 def next_piece(ledger, member, step, rows):
-    """Return the first of the rows, up to step of them, that this member visits next; rows for none."""
+    """Return the first of the next (at most step) rows for this member to visit; `rows` if none are left."""
     if load_scalar(ledger, 8 * MEMBERS) == 0:
         row = load_scalar(ledger, 8 * NEXT)
         store_scalar(ledger, 8 * NEXT, row + step)
@@ -102,13 +102,13 @@ def next_piece(ledger, member, step, rows):
 
 @inlined
 def share(buffer, ledger, line, member):
-    """A member's part of a buffer, the ledger's line of which tells how many numbers each has."""
+    """Return this member's slice of a buffer; the ledger holds the length of a slice at `line`."""
     return advanced(buffer, member * load_scalar(ledger, 8 * line) * item_size(buffer))
 
 
 @intrinsic
 def _member(typing_context: Any, function: Any, arguments: Any) -> Any:
-    """(address, data): function(arguments) as a C function's address and that of what it takes."""
+    """(address, data): the address of a C function that calls function(arguments), and that of its argument."""
     signature = function.get_call_type(typing_context, (arguments,), {})
 
     def codegen(context: Any, builder: Any, answer: Any, values: Any) -> Any:
