@@ -15,6 +15,7 @@ from softxent.check.defects_run import Outcome, as_lines, run_defects
 from softxent.check.render_text import number, paste
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
+from softxent.files import is_stdout
 
 __all__ = ["KINDS_COMPARED", "compare", "run_compare"]
 
@@ -104,7 +105,7 @@ def _emit(
         }
         whole["known_defects"] = [o.as_json() for o in outcomes]
         sys.stdout.write(json_format.dumps(whole, ensure_ascii=False, indent=1) + "\n")
-    elif markdown is None or str(markdown) != "-":
+    elif not any(is_stdout(path) for path in (html, markdown) if path is not None):
         sys.stdout.write(text)
 
 

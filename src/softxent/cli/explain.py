@@ -50,16 +50,18 @@ def run(request: Request) -> None:
             stream.reconfigure(errors="replace")
     if request.model is None and (request.images is not None or request.labels is not None):
         raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
-    explanation, file = _explained(request)
     outputs = [(kind, getattr(request, kind)) for kind in ("html", "latex", "markdown", "json")]
     chosen = [(kind, where) for kind, where in outputs if where is not None]
     for kind, where in chosen:
         if where != "-" and not Path(where).parent.is_dir():
             raise DataError(f"--{kind} {where}: the folder {Path(where).parent} does not exist; make it first")
-    for kind, where in chosen:
-        _write(_rendered(explanation, kind), where)
+    explanation, file = _explained(request)
+    said = [where for kind, where in chosen if _write(_rendered(explanation, kind), where)]
     if request.open:
-        _open(explanation, request.html)
+        said.append(_open(explanation, request.html))
+    if len(said) == len(chosen) + request.open:  # otherwise standard output is somebody's file by now
+        for where in dict.fromkeys(said):
+            print(where)
     if not chosen and not request.open:
         _print(explanation, file)
 
@@ -194,25 +196,26 @@ def _rendered(explanation: Explanation, kind: str) -> str:
     return explanation.to_latex() if kind == "latex" else explanation.to_markdown()
 
 
-def _write(text: str, where: str) -> None:
+def _write(text: str, where: str) -> bool:
+    """Write an output; return whether it has a place to tell of, and is not on standard output."""
+    from softxent.files import is_stdout, replacing
+
     if where == "-":
         sys.stdout.write(text)
-        return
-    from softxent.files import replacing
-
+        return False
     with replacing(Path(where)) as file:
         file.write(text.encode())
-    print(where)
+    return not is_stdout(where)
 
 
-def _open(explanation: Explanation, where: str | None) -> None:
-    """Open the page in the browser; a page without a place of its own goes into a temporary folder."""
+def _open(explanation: Explanation, where: str | None) -> str:
+    """Open the page in the browser, and return where it is: without a place of its own, in a temporary folder."""
     path = Path(where) if where not in (None, "-") else Path(tempfile.mkdtemp(prefix="softxent-")) / "explain.html"
     if where in (None, "-"):
         explanation.save(path)
-    print(path)
     # webbrowser prefers a text browser that would take over this terminal; typer asks the desktop.
     typer.launch(path.resolve().as_uri())
+    return str(path)
 
 
 def _print(explanation: Explanation, file: FromFile | None) -> None:

@@ -106,6 +106,8 @@ class ExplainCommand(TyperCommand):
 def _belongs(option: str, token: str) -> bool:
     if option == "--digits":
         return token.isdigit()
+    if Path(token).exists() and not Path(token).is_file() and not Path(token).is_dir():
+        return True  # a device or a pipe, which is never a file of rows
     if option == "--html":
         return (not token.startswith("--") and numbers_in(token) is None and not Path(token).is_file()) or (
             token.lower().endswith(OUTPUTS[option])

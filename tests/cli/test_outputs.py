@@ -1,0 +1,155 @@
+"""What an output may name: a file, new or old, a link, a device, a pipe, standard output, or nothing of the sort."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+from typer.testing import CliRunner
+
+from softxent.cli.commands import app
+
+SOFTXENT = [sys.executable, "-W", "error", "-m", "softxent"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a table, a model of it, and a function to check."""
+    where = tmp_path_factory.mktemp("outputs")
+    (where / "t.csv").write_text("a,b,kind\n" + "".join(f"{k % 7},{k % 5},{'xy'[k % 2]}\n" for k in range(40)))
+    (where / "mine.py").write_text("def softmax(x):\n    return x\n")
+    done = call(where, "fit", "t.csv", "--label", "kind", "--out", "m.safetensors")
+    assert done.returncode == 0, done.stderr
+    return where
+
+
+def call(where, *arguments, **options):
+    """Run softxent in a folder, and return the finished process."""
+    return subprocess.run(
+        [*SOFTXENT, *map(str, arguments)], capture_output=True, text=True, cwd=where, timeout=120, **options
+    )
+
+
+# Each writer of a file, with what a file of its begins with; {} is its path.
+WRITERS = {
+    "fit": ("fit t.csv --label kind --out {}.safetensors", 0, None),
+    "predict": ("predict m.safetensors t.csv --out {}.csv", 0, b'"prediction"'),
+    "parquet": ("predict m.safetensors t.csv --out {}.parquet", 0, b"PAR1"),
+    "explain": ("explain 4 -4 3 --label 2 --html {}.html", 0, b"<!DOCTYPE html>"),
+    "latex": ("explain 4 -4 3 --label 2 --latex {}.tex", 0, b"\\documentclass"),
+    "vectors": ("vectors --out {}.json", 0, b"{"),
+    "check": ("check mine.py:softmax --kind softmax --quick --markdown {}.md", 1, b"## "),
+}
+
+
+@pytest.fixture(params=WRITERS)
+def writer(request, tmp_path):
+    """Arguments, exit code and beginning of a writer, and the path that it is to write to, where nothing is yet."""
+    arguments, code, begins = WRITERS[request.param]
+    words = [word.replace("{}", str(tmp_path / "r")) for word in arguments.split()]
+    return words, code, begins, tmp_path / next(word for word in words if word.startswith(str(tmp_path)))
+
+
+def test_a_link_stays_and_a_mode_is_kept(folder, writer):
+    """What a link points to is replaced, and is open to whom it was; its neighbours are left alone."""
+    words, code, begins, path = writer
+    os.mkdir(path.parent / "elsewhere")
+    target = path.parent / "elsewhere" / "target"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    path.symlink_to(os.path.join("elsewhere", "target"))
+    done = call(folder, *words)
+    assert done.returncode == code, done.stderr
+    assert path.is_symlink()
+    assert begins is None or target.read_bytes().startswith(begins)
+    assert target.read_bytes() != b"old"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert os.listdir(target.parent) == ["target"]
+    assert sorted(os.listdir(path.parent)) == sorted(["elsewhere", path.name])
+
+
+def test_a_full_device_is_one_line(folder, writer):
+    """No space left on a device: exit code 2, one line that names it, and the device is still one."""
+    words, _, _, path = writer
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))  # what Linux has at /dev/full
+        open(path, "wb").close()
+    except (AttributeError, OSError):
+        pytest.skip("no devices can be made here")
+    done = call(folder, *words)
+    assert done.returncode == 2
+    assert done.stderr == f"softxent: error: {path}: cannot be written: No space left on device\n"
+    assert stat.S_ISCHR(path.stat().st_mode)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_pipe_is_written_to(folder, writer):
+    """Whoever reads the pipe gets the result."""
+    words, code, begins, path = writer
+    os.mkfifo(path)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(path.read_bytes()), daemon=True)
+    reader.start()
+    done = call(folder, *words)
+    assert done.returncode == code, done.stderr
+    reader.join(10)
+    assert len(got) == 1
+    assert got[0].startswith(begins or b"")
+    assert len(got[0]) > 100
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no /dev/stdout here")
+@pytest.mark.parametrize("into", ["pipe", "file"])
+def test_standard_output_by_its_name(folder, tmp_path, writer, into):
+    """A link to /dev/stdout is standard output, and what is there already stays; nothing else is said on it."""
+    words, code, begins, path = writer
+    path.symlink_to("/dev/stdout")
+    words = [*words, "--json"] if words[0] == "fit" else words
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n")
+    with open(log, "ab") as file:
+        done = subprocess.run(
+            [*SOFTXENT, *words], stdout=file if into == "file" else subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+        )
+    got = log.read_bytes() if into == "file" else b"before\n" + done.stdout
+    assert done.returncode == code, done.stderr
+    assert got.startswith(b"before\n" + (begins or b""))
+    assert f"{path}\n".encode() not in got
+    assert got.count(b"before\n") == 1
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_new_file_is_as_open_as_the_umask_says(folder, tmp_path, mask):
+    """Also where a link points to no file yet."""
+    (tmp_path / "l.tex").symlink_to("new.tex")
+    done = call(folder, "explain", "1", "2", "--label", "0", "--latex", tmp_path / "l.tex", umask=mask)
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE((tmp_path / "new.tex").lstat().st_mode) == 0o666 & ~mask
+    assert (tmp_path / "l.tex").is_symlink()
+
+
+def test_what_cannot_be_written_is_one_line(folder, tmp_path):
+    """A folder, links in a circle, a name that is too long."""
+    (tmp_path / "d.tex").mkdir()
+    (tmp_path / "a.tex").symlink_to("b.tex")
+    (tmp_path / "b.tex").symlink_to("a.tex")
+    for name, says in (("d.tex", "Is a directory"), ("a.tex", "symbolic links"), ("x" * 300 + ".tex", "too long")):
+        done = call(folder, "explain", "1", "2", "--label", "0", f"--latex={tmp_path / name}")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"softxent: error: {tmp_path / name}: cannot be written: ")
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_json_on_standard_output_is_json(folder, tmp_path):
+    """The name of another output's file is not mixed into it."""
+    done = call(folder, "explain", "1", "2", "--label", "0", "--json", "--latex", tmp_path / "d.tex")
+    assert json.loads(done.stdout)["loss"] > 0
+    done = CliRunner().invoke(app, ["explain", "1", "2", "--label", "0", "--latex", str(tmp_path / "d.tex")])
+    assert done.stdout == f"{tmp_path / 'd.tex'}\n"
