@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -153,3 +154,69 @@ def test_json_on_standard_output_is_json(folder, tmp_path):
     assert json.loads(done.stdout)["loss"] > 0
     done = CliRunner().invoke(app, ["explain", "1", "2", "--label", "0", "--latex", str(tmp_path / "d.tex")])
     assert done.stdout == f"{tmp_path / 'd.tex'}\n"
+
+
+@pytest.fixture
+def files(folder, tmp_path):
+    """A folder of this test's own with the files of the other, and links to each of them."""
+    for name in ("t.csv", "m.safetensors", "mine.py"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    np.savez(tmp_path / "t.npz", X=np.eye(4), y=[0, 1, 0, 1])
+    (tmp_path / "rows.csv").write_text("a,b,label\n1,2,a\n")
+    for name, target in (
+        ("soft.csv", "t.csv"), ("soft.safetensors", "t.csv"), ("npz.safetensors", "t.npz"), ("m.csv", "m.safetensors"),
+        ("rows.tex", "rows.csv"), ("m.html", "m.safetensors"), ("mine.html", "mine.py"), ("mine.md", "mine.py"),
+        ("images.tex", "t.npz"), ("new.tex", "later.md"),
+    ):  # fmt: skip
+        (tmp_path / name).symlink_to(target)
+    os.link(tmp_path / "t.csv", tmp_path / "hard.csv")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "predict m.safetensors t.csv --out t.csv",
+        "predict m.safetensors t.csv --out ./soft.csv",
+        "predict m.safetensors soft.csv --out t.csv",
+        "predict m.safetensors t.csv --out hard.csv",
+        "predict m.safetensors t.csv --out m.csv",
+        "predict m.safetensors --images t.csv --out t.csv",
+        "fit t.csv --label kind --out soft.safetensors",
+        "fit t.csv --label kind --test t.npz --out npz.safetensors",
+        "fit --images t.csv --labels t.npz --out npz.safetensors",
+        "fit t.csv --label kind --test-images t.csv --test-labels t.npz --out npz.safetensors",
+        "explain rows.csv --latex rows.tex",
+        "explain rows.csv --json=rows.csv",
+        "explain t.csv --model m.safetensors --html m.html",
+        "explain --model m.safetensors --images t.csv --labels t.npz --latex images.tex",
+        "explain 1 2 --label 0 --latex new.tex --markdown later.md",
+        "explain 1 2 --label 0 --latex=one --markdown=one",
+        "check mine.py:softmax --html mine.html",
+        "check mine.py:softmax --html mine.py",
+        "check rows.csv:softmax --loss mine.py:softmax --markdown mine.md",
+        "check mine.py:softmax --html one --markdown one",
+        "check --compare numpy mine.py:softmax --html mine.py",
+    ],
+)
+def test_an_output_that_is_an_input_is_refused(files, arguments, monkeypatch):
+    """By whatever name, before anything is read: one line, and every file is as it was. So are two outputs in one."""
+    monkeypatch.chdir(files)
+    before = {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    done = CliRunner().invoke(app, arguments.split(), catch_exceptions=False)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("softxent: error: --")
+    assert done.stderr.count("\n") == 1
+    assert "overwritten" in done.stderr or "written there too" in done.stderr
+    assert {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+
+
+def test_outputs_that_only_look_alike(files, monkeypatch):
+    """A copy is another file; a device may be there twice."""
+    monkeypatch.chdir(files)
+    (files / "copy.csv").write_bytes((files / "t.csv").read_bytes())
+    arguments = ["predict", "m.safetensors", "t.csv", "--out", "copy.csv"]
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    assert (files / "copy.csv").read_text().startswith('"prediction"')
+    arguments = ["explain", "1", "2", "--label", "0", "--latex=/dev/null", "--markdown=/dev/null"]
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0

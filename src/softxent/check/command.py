@@ -15,7 +15,7 @@ from softxent.check.checking import check
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
 from softxent.errors import SoftxentError
-from softxent.files import is_stdout, replacing
+from softxent.files import is_stdout, refuse_overwriting, replacing
 
 __all__ = ["run_check"]
 
@@ -38,6 +38,9 @@ def run_check(
     for option, path in outputs:
         if path is not None and not path.parent.is_dir():
             raise TargetError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
+    # Before the colon stands a file, or a module's name, which is none.
+    sources = [name.rpartition(":")[0] for name in (*targets, options.get("loss")) if name]
+    refuse_overwriting([(option, path) for option, path in outputs if str(path) != "-"], sources)
     try:
         return _run(targets, kind, quick, json, html, markdown, compare, options)
     except (SoftxentError, MemoryError):

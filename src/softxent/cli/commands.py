@@ -13,6 +13,7 @@ from softxent.cli.explain import run as run_explain
 from softxent.cli.explain_arguments import ExplainCommand, Request
 from softxent.cli.streams import guard_streams, interruptible, note, one_clear_line, print_json
 from softxent.errors import DataError
+from softxent.files import refuse_overwriting
 from softxent.starting import leave_at_interrupt
 
 __all__ = ["app", "main"]
@@ -95,8 +96,7 @@ def fit(
             raise DataError(f"--C must be above 0; got {C}")
         if not 0 <= test_size < 1:
             raise DataError(f"--test-size must be at least 0 and below 1; got {test_size}")
-        if out is not None:
-            _check_out(out, (".safetensors",))
+        _check_out(out, (".safetensors",), [source, images, labels, test, test_images, test_labels])
         text: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "header": not no_header}
         data = _read(
             source, images, labels, "SOURCE", "--images", "--labels",
@@ -152,8 +152,7 @@ def predict(
         from softxent.regression.model_file import read_model
         from softxent.regression.predictions import write_predictions
 
-        if out is not None:
-            _check_out(out, (".csv", ".parquet", ".pq"))
+        _check_out(out, (".csv", ".parquet", ".pq"), [model, source, images])
         fitted = read_model(model)
         data = _read(
             source, images, None, "SOURCE", "--images", "", like=fitted, with_labels=False,
@@ -260,12 +259,15 @@ def vectors(
         write(out or Path("-"), text(load()))
 
 
-def _check_out(out: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a result's name before the work, not after it."""
+def _check_out(out: Path | None, endings: tuple[str, ...], inputs: list[str | Path | None]) -> None:
+    """Refuse a result's name before the work, not after it; inputs are what the command reads."""
+    if out is None:
+        return
     if out.suffix.lower() not in endings:
         raise DataError(f"--out {out}: must end in {' or '.join(endings)}")
     if not out.parent.is_dir():
         raise DataError(f"--out {out}: the folder {out.parent} does not exist; make it first")
+    refuse_overwriting([("--out", out)], inputs)
 
 
 def _read(

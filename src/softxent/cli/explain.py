@@ -14,6 +14,7 @@ import typer
 
 from softxent.cli.explain_arguments import SEPARATOR, Request, numbers_in
 from softxent.errors import DataError, OptionError
+from softxent.files import is_stdout, refuse_overwriting, replacing
 
 if TYPE_CHECKING:
     from softxent.explain import Explanation
@@ -55,6 +56,10 @@ def run(request: Request) -> None:
     for kind, where in chosen:
         if where != "-" and not Path(where).parent.is_dir():
             raise DataError(f"--{kind} {where}: the folder {Path(where).parent} does not exist; make it first")
+    refuse_overwriting(
+        [(f"--{kind}", Path(where)) for kind, where in chosen if where != "-"],
+        [*request.values[:1], request.model, request.images, request.labels],
+    )
     explanation, file = _explained(request)
     said = [where for kind, where in chosen if _write(_rendered(explanation, kind), where)]
     if request.open:
@@ -198,8 +203,6 @@ def _rendered(explanation: Explanation, kind: str) -> str:
 
 def _write(text: str, where: str) -> bool:
     """Write an output; return whether it has a place to tell of, and is not on standard output."""
-    from softxent.files import is_stdout, replacing
-
     if where == "-":
         sys.stdout.write(text)
         return False
