@@ -40,6 +40,28 @@ def test_negative_numbers_need_no_quotes(arguments):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "names", "label"),
+    [
+        ("1 2 3 --label 1 --names 0 1 2", ["0", "1", "2"], 1),
+        ("--label 1 1 2 3 --names 2 1 0", ["2", "1", "0"], 1),
+        ("1 2 3 --names 2 0 1 --label 2", ["2", "0", "1"], 0),
+        ("1 2 3 --names 2,0,1 --label 2", ["2", "0", "1"], 0),
+        ("1 2 3 --names 10 20 30 --label 2", ["10", "20", "30"], 2),
+        ("1 2 3 --names 3 -1 1.5 --label 1.5", ["3", "-1", "1.5"], 2),
+        ("1 2 3 --names a 1 b --label 1", ["a", "1", "b"], 1),
+        ("--names cat dog bird 1 2 3 --label 1", ["cat", "dog", "bird"], 1),
+        ("--names 7,8,9 --label 8 1 2 3", ["7", "8", "9"], 1),
+    ],
+)
+def test_names_may_be_numbers(arguments, names, label):
+    """As MNIST's are: what follows --names names classes, and a label is a name before it is a position."""
+    result = call(*arguments.split(), "--json")
+    assert result.exit_code == 0, result.output
+    explained = json.loads(result.stdout)
+    assert (explained["names"], explained["label"], len(explained["gradient"])) == (names, label, 3)
+
+
+@pytest.mark.parametrize(
     ("arguments", "loss"),
     [
         ("4 -4 3 --label 2 --label-smoothing 0.1", 1.5135069002830532),

@@ -84,7 +84,10 @@ class ExplainCommand(TyperCommand):
                 options += [token, SEPARATOR.join(values)]
             elif token in NAME_LISTS:
                 names: list[str] = []
-                while rest and not rest[0].startswith("--") and (not names or numbers_in(rest[0]) is None):
+                while rest and not rest[0].startswith("--") and rest[0] != "-h":
+                    # A number is a name, too, but behind words it is a logit where there are none yet.
+                    if not numbers and names and numbers_in(names[0]) is None and numbers_in(rest[0]) is not None:
+                        break
                     names.append(rest.pop(0))
                 options += [token, SEPARATOR.join(names)]
             elif token in OUTPUTS:
