@@ -10,6 +10,8 @@ import sys
 import threading
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -220,3 +222,41 @@ def test_outputs_that_only_look_alike(files, monkeypatch):
     assert (files / "copy.csv").read_text().startswith('"prediction"')
     arguments = ["explain", "1", "2", "--label", "0", "--latex=/dev/null", "--markdown=/dev/null"]
     assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("fit iris --label species", "--label belongs to a table or an .npz file; leave it out with iris"),
+        ("fit iris --drop x", "--drop belongs to a table with names of columns"),
+        ("fit iris --delimiter ;", "--delimiter belongs to a CSV file"),
+        ("fit t.svm --label kind", "--label belongs to a table or an .npz file; leave it out with t.svm"),
+        ("fit t.npz --no-header", "--no-header belongs to a CSV file"),
+        ("fit t.npz --test t.svm --encoding gbk", "--encoding belongs to a CSV file; leave it out with t.npz and"),
+        ("fit --images x --labels y --keep a", "--keep belongs to a table with names of columns; leave it out with"),
+        ("fit t.csv --label kind --test t.csv --test-size 0.3", "--test-size holds out rows"),
+        ("fit t.csv --label kind --test t.csv --seed 3", "--seed holds out rows"),
+        ("predict m.safetensors t.npz --delimiter ;", "--delimiter belongs to a CSV file"),
+        ("predict m.safetensors --images x --no-header", "--no-header belongs to a CSV file; leave it out with IDX"),
+        ("explain t.npz --model m.safetensors --encoding gbk", "--encoding belongs to a CSV file"),
+        ("check mine.py:softmax --kind softmax --reduction mean", "--reduction mean: softmax has a result of its own"),
+        ("check mine.py:softmax --json --markdown -", "--json and --markdown would both go to standard output"),
+        ("check mine.py:softmax --html - --markdown -", "--html and --markdown would both go to standard output"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(files, arguments, says, monkeypatch):
+    """In one line; the options of another kind of file are not dropped."""
+    monkeypatch.chdir(files)
+    (files / "t.svm").write_text("0 1:2\n1 1:3\n")
+    done = CliRunner().invoke(app, arguments.split(), catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_option_that_one_of_two_files_uses(files):
+    """Trained on CSV with an encoding, tested on Parquet: nothing is refused."""
+    table = pa.table({"a": [1.0, 2.0], "b": [0.0, 1.0], "kind": ["x", "y"]})
+    pq.write_table(table, files / "t.parquet")
+    done = call(files, "fit", "t.csv", "--label", "kind", "--encoding", "latin-1", "--test", "t.parquet")
+    assert done.returncode == 0, done.stderr

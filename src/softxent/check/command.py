@@ -38,6 +38,13 @@ def run_check(
     for option, path in outputs:
         if path is not None and not path.parent.is_dir():
             raise TargetError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
+    shown = [
+        option
+        for option, given in (("--json", json), *((o, p is not None and is_stdout(p)) for o, p in outputs))
+        if given
+    ]
+    if len(shown) > 1:
+        raise TargetError(f"{shown[0]} and {shown[1]} would both go to standard output; name a file, or leave one out")
     # Before the colon stands a file, or a module's name, which is none.
     sources = [name.rpartition(":")[0] for name in (*targets, options.get("loss")) if name]
     refuse_overwriting([(option, path) for option, path in outputs if str(path) != "-"], sources)

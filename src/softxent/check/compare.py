@@ -12,6 +12,7 @@ from typing import Any
 from softxent.check.builtins import BUILTINS, installed
 from softxent.check.checking import check
 from softxent.check.defects_run import Outcome, as_lines, run_defects
+from softxent.check.kinds import kind_of
 from softxent.check.render_text import number, paste
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
@@ -27,8 +28,14 @@ def compare(
 ) -> dict[str, dict[str, Report | str]]:
     """Return a report, or why there is none, for every kind and target."""
     table: dict[str, dict[str, Report | str]] = {}
+    reduction = options.pop("reduction", None)
     for kind in kinds:
         table[kind] = {}
+        # Of several kinds it is for those that have one; of one that has none, check refuses it.
+        if len(kinds) == 1 or kind_of(kind).reducible:
+            options["reduction"] = reduction
+        else:
+            options.pop("reduction", None)
         for target in targets:
             try:
                 table[kind][target] = check(target, kind, quick=quick, **options)

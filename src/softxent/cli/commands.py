@@ -22,6 +22,7 @@ EXIT_CODES = (
     "Exit codes: 0 done, 1 findings of a check, 2 a file, an argument or an output that cannot be used (one line on "
     "stderr says why), 130 interrupted."
 )
+TEST_SIZE = 0.2
 DELIMITER = typer.Option(help="What separates a CSV's columns, if it is not guessed.")
 ENCODING = typer.Option(help="A CSV's encoding, if it is not UTF-8 and has no byte order mark: latin-1, cp1252, gbk, …")
 
@@ -68,7 +69,9 @@ def fit(
     ] = None,
     test_images: Annotated[Path | None, typer.Option(help="IDX file of images to test on.")] = None,
     test_labels: Annotated[Path | None, typer.Option(help="IDX file of their labels.")] = None,
-    test_size: Annotated[float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")] = 0.2,
+    test_size: Annotated[
+        float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")
+    ] = TEST_SIZE,
     seed: Annotated[int, typer.Option(min=0, help="Which rows are held out.")] = 0,
     C: Annotated[float, typer.Option("--C", help="Inverse strength of the penalty; inf for none.")] = 1.0,
     max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations.")] = 200,
@@ -97,13 +100,23 @@ def fit(
         if not 0 <= test_size < 1:
             raise DataError(f"--test-size must be at least 0 and below 1; got {test_size}")
         _check_out(out, (".safetensors",), [source, images, labels, test, test_images, test_labels])
+        from softxent.data import refuse_ignored
+
+        tested = test is not None or test_images is not None or test_labels is not None
+        for option, given in (("--test-size", test_size != TEST_SIZE), ("--seed", seed != 0)):
+            if tested and given:
+                raise DataError(f"{option} holds out rows for the test; leave it out with a test set that is given")
+        sources = ([] if source is None and images is None else [source]) + ([test] if tested else [])
+        reading: dict[str, object] = {"--label": label, "--keep": keep, "--drop": drop}
+        reading |= {"--delimiter": delimiter, "--encoding": encoding, "--no-header": no_header}
+        refuse_ignored(sources, reading, table=label is not None)
         text: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "header": not no_header}
         data = _read(
             source, images, labels, "SOURCE", "--images", "--labels",
             label=label, keep=keep or (), drop=drop or (), **text,
         )  # fmt: skip
         held_out = None
-        if test is not None or test_images is not None or test_labels is not None:
+        if tested:
             held_out = _read(
                 test, test_images, test_labels, "--test", "--test-images", "--test-labels",
                 label=label, like=data, **text,
@@ -154,6 +167,11 @@ def predict(
 
         _check_out(out, (".csv", ".parquet", ".pq"), [model, source, images])
         fitted = read_model(model)
+        if source is not None or images is not None:
+            from softxent.data import refuse_ignored
+
+            reading = {"--delimiter": delimiter, "--encoding": encoding, "--no-header": no_header}
+            refuse_ignored([source], reading, table=fitted.feature_names is not None)
         data = _read(
             source, images, None, "SOURCE", "--images", "", like=fitted, with_labels=False,
             delimiter=delimiter, encoding=encoding, header=False if no_header else None,

@@ -51,11 +51,17 @@ def run(request: Request) -> None:
             stream.reconfigure(errors="replace")
     if request.model is None and (request.images is not None or request.labels is not None):
         raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
+    _refuse_unused(request)
     outputs = [(kind, getattr(request, kind)) for kind in ("html", "latex", "markdown", "json")]
     chosen = [(kind, where) for kind, where in outputs if where is not None]
     for kind, where in chosen:
         if where != "-" and not Path(where).parent.is_dir():
             raise DataError(f"--{kind} {where}: the folder {Path(where).parent} does not exist; make it first")
+    shown = [kind for kind, where in chosen if is_stdout(where)]
+    if len(shown) > 1:
+        raise OptionError(
+            f"--{shown[0]} and --{shown[1]} would both go to standard output; name a file for one, or leave it out"
+        )
     refuse_overwriting(
         [(f"--{kind}", Path(where)) for kind, where in chosen if where != "-"],
         [*request.values[:1], request.model, request.images, request.labels],
@@ -75,7 +81,6 @@ def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
     if request.digits is not None or request.model is not None:
         from softxent.cli.explain_images import explain_example
 
-        _refuse_unused(request)
         explanation, row, count = explain_example(request)
         return explanation, FromFile(row, count)
     from softxent.explain import explain
@@ -95,16 +100,34 @@ def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
 
 
 def _refuse_unused(request: Request) -> None:
-    """Refuse what belongs to a row of logits where a model makes the logits."""
-    of_rows = ["soft", "probs", "names", "temperature", "label_smoothing", "weight"]
-    source = "--model" if request.model is not None else "--digits"
-    for field in fields(request):
-        unused = field.name in of_rows or (field.name == "label" and request.model is None)
-        if unused and getattr(request, field.name) != field.default:
-            option = "--" + field.name.replace("_", "-")
-            raise OptionError(
-                f"{option} belongs to logits that are given; leave it out with {source}, whose model makes them"
-            )
+    """Refuse an option that would be ignored, for it belongs to another way to name a row."""
+    model, digits = request.model is not None, request.digits is not None
+    images = request.images is not None
+    rows = not model and not digits and _is_file(request.values)
+    text = (rows and not request.values[0].lower().endswith(".npy")) or (model and not images)
+    made = ("soft", "probs", "names", "temperature", "label_smoothing", "weight")
+    rules = (
+        (model and digits, ("digits",), "a model of its own"),
+        (model or digits, made if model else (*made, "label"), "logits that are given"),
+        (not model and request.digits not in (None, "-"), ("row",), "--digits without a number"),
+        (not model and not digits and not rows, ("row",), "a file with rows"),
+        (images, ("label",), "a table"),
+        (model and not images, ("labels",), "--images"),
+        (not text, ("encoding",), "a file of text"),
+    )
+    source = "--images" if images else "--model" if model else "--digits" if digits else "an array" if rows else ""
+    defaults = {field.name: field.default for field in fields(request)}
+    for applies, names, belongs in rules:
+        for name in names if applies else ():
+            if getattr(request, name) != defaults[name]:
+                beside = f" with {source}" if source else ""
+                beside += ", whose model makes them" if belongs == "logits that are given" else ""
+                raise OptionError(f"--{name.replace('_', '-')} belongs to {belongs}; leave it out{beside}")
+
+
+def _is_file(values: list[str]) -> bool:
+    """Return whether the arguments are one file, and no numbers."""
+    return len(values) == 1 and numbers_in(values[0]) is None
 
 
 def _modifiers(request: Request) -> dict[str, Any]:
@@ -126,13 +149,13 @@ def _row(request: Request) -> Row:
                 "give one number a class before the options, as in: softxent explain 4 -4 3 --soft 0.1 0.2 0.7"
             )
         return Row([4.0, -4.0, 3.0], 2, names)
-    if len(request.values) == 1 and numbers_in(request.values[0]) is None:
+    if request.label is not None and soft is not None:
+        raise OptionError("give --label or --soft, not both")
+    if _is_file(request.values):
         return _row_of_file(request, soft, names)
     wrong = next((v for v in request.values if numbers_in(v) is None), None)
     if wrong is not None:
         raise OptionError(f"{wrong!r} is no number; give one number a class, or one file with rows of them")
-    if request.label is not None and soft is not None:
-        raise OptionError("give --label or --soft, not both")
     if request.label is None and soft is None:
         raise OptionError(
             f"say which class is true: --label with an index from 0 to {len(request.values) - 1}, or --soft with "
@@ -152,6 +175,13 @@ def _row_of_file(request: Request, soft: list[float] | None, names: list[str] | 
     if not 1 <= request.row <= count:
         raise DataError(f"--row must be from 1 to {count}, the rows of {path}; got {request.row}")
     if rows.labels is not None:
+        # Its column is named by --label, or found by its own name; then the file says what is true.
+        ignored = "--soft" if soft is not None else "--label" if request.label not in (None, rows.column) else None
+        if ignored is not None:
+            raise OptionError(
+                f"{path} has its labels in the column {rows.column!r}, and {ignored} would be ignored; leave it out, "
+                "or the column"
+            )
         labels: list[Any] = list(rows.labels)
     elif soft is not None or request.label is not None:
         labels = [request.label if soft is None else soft] * count
