@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from softxent import __version__
 from softxent.cli.explain import run as run_explain
 from softxent.cli.explain_arguments import ExplainCommand, Request
 from softxent.cli.streams import guard_streams, interruptible, note, one_clear_line, print_json
@@ -32,11 +33,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Softmax regression on your own files, predictions from it, and the gradient of its loss explained.",
     epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"softxent {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _softxent() -> None:
+def _softxent(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Softmax regression on your own files, predictions from it, and the gradient of its loss explained."""
 
 
