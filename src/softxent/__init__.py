@@ -25,6 +25,9 @@ from softxent.numpy.linear import LinearGradients, linear_cross_entropy, linear_
 from softxent.numpy.sigmoid import log_sigmoid, sigmoid
 from softxent.numpy.softmax import log_softmax, logsumexp, softmax
 
+# The one place: pyproject.toml, and with it the package's metadata, reads it here.
+__version__ = "0.1.0"
+
 __all__ = [
     "DTypeError",
     "DataError",

@@ -232,5 +232,16 @@ def _objects(name: str, array: np.ndarray, role: Role) -> tuple[str, str]:
             return f"unequal lists (dtype object): {unequal}", role.ragged
         do = _advice(value, role) or "Give numbers alone; where they are missing, fill them or leave their rows out"
         return f"{_kind(value)} at {name}{[int(i) for i in place]} (dtype object)", do
-    dtype = "int64" if all(isinstance(v, numbers.Integral) for v in array.flat) else "float64"
-    return "numbers as Python objects (dtype object)", f"Use np.asarray({{name}}).astype(np.{dtype})"
+    got = "numbers as Python objects (dtype object)"
+    integers = all(isinstance(v, numbers.Integral) for v in array.flat)
+    if integers and all(-(2**63) <= int(v) < 2**63 for v in array.flat):
+        return got, "Use np.asarray({name}).astype(np.int64)"
+    if integers:
+        got = "integers beyond int64 (dtype object)"
+        if role.strings == _ENCODE:  # a class index is none of these, whatever it is made to be
+            return got, _ENCODE
+    try:
+        array.astype(np.float64)
+    except OverflowError:
+        return got, "Scale them first: float64 ends at 1.8e308"
+    return got, "Use np.asarray({name}).astype(np.float64)"

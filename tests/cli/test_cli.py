@@ -9,6 +9,8 @@ import signal
 import struct
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import dump_svmlight_file, load_digits, load_iris
+from typer.testing import CliRunner
+
+from softxent import __version__
+from softxent.cli.commands import app
 
 SOFTXENT = [sys.executable, "-W", "error", "-m", "softxent"]
 NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
@@ -388,3 +394,24 @@ def test_help_is_quick():
     done = softxent("--help")
     assert done.returncode == 0
     assert "predict" in done.stdout
+
+
+def test_the_version():
+    """--version prints softxent.__version__, which is the package's, and needs no more than --help does."""
+    done = softxent("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"softxent {__version__}\n", "")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\w*", __version__)
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["hatch"]["version"]["path"] == "src/softxent/__init__.py"
+
+
+@pytest.mark.parametrize(
+    "command", ["", "fit", "predict", "explain", "explain 4 -4 3", "explain 1 2 --names a b", "check", "vectors"]
+)
+def test_h_is_help(command):
+    """-h is --help, behind numbers and names too."""
+    wanted = CliRunner().invoke(app, [*command.split()[:1], "--help"])
+    done = CliRunner().invoke(app, [*command.split(), "-h"])
+    assert (done.exit_code, done.output) == (0, wanted.output)
+    assert "Usage:" in done.output

@@ -40,6 +40,28 @@ def test_negative_numbers_need_no_quotes(arguments):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "names", "label"),
+    [
+        ("1 2 3 --label 1 --names 0 1 2", ["0", "1", "2"], 1),
+        ("--label 1 1 2 3 --names 2 1 0", ["2", "1", "0"], 1),
+        ("1 2 3 --names 2 0 1 --label 2", ["2", "0", "1"], 0),
+        ("1 2 3 --names 2,0,1 --label 2", ["2", "0", "1"], 0),
+        ("1 2 3 --names 10 20 30 --label 2", ["10", "20", "30"], 2),
+        ("1 2 3 --names 3 -1 1.5 --label 1.5", ["3", "-1", "1.5"], 2),
+        ("1 2 3 --names a 1 b --label 1", ["a", "1", "b"], 1),
+        ("--names cat dog bird 1 2 3 --label 1", ["cat", "dog", "bird"], 1),
+        ("--names 7,8,9 --label 8 1 2 3", ["7", "8", "9"], 1),
+    ],
+)
+def test_names_may_be_numbers(arguments, names, label):
+    """As MNIST's are: what follows --names names classes, and a label is a name before it is a position."""
+    result = call(*arguments.split(), "--json")
+    assert result.exit_code == 0, result.output
+    explained = json.loads(result.stdout)
+    assert (explained["names"], explained["label"], len(explained["gradient"])) == (names, label, 3)
+
+
+@pytest.mark.parametrize(
     ("arguments", "loss"),
     [
         ("4 -4 3 --label 2 --label-smoothing 0.1", 1.5135069002830532),
@@ -287,3 +309,49 @@ def test_what_a_digit_has_no_use_for_is_refused(options):
     done = call("--digits", "5", *options.split())
     assert done.exit_code == 2
     assert f"{options.split()[0]} belongs to logits that are given" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("1 2 3 --label 0 --row 2", "--row belongs to a file with rows"),
+        ("--row 2", "--row belongs to a file with rows"),
+        ("1 2 3 --label 0 --encoding latin-1", "--encoding belongs to a file of text"),
+        ("rows.npy --label 0 --encoding latin-1", "--encoding belongs to a file of text; leave it out with an array"),
+        ("rows.csv --label a --soft 1 0", "not both"),
+        ("rows.csv --label 0", "has its labels in the column 'label', and --label would be ignored"),
+        ("rows.csv --label cat", "and --label would be ignored"),
+        ("rows.csv --soft 1 0", "and --soft would be ignored"),
+        ("twice.csv --label kind", "has 2 columns called 'kind'"),
+        ("--digits 5 --row 2", "--row belongs to --digits without a number"),
+        ("--digits 5 --encoding latin-1", "--encoding belongs to a file of text; leave it out with --digits"),
+        ("rows.csv --model m --digits", "--digits belongs to a model of its own; leave it out with --model"),
+        ("rows.csv --model m --labels y", "--labels belongs to --images"),
+        ("--model m --images x --labels y --label kind", "--label belongs to a table; leave it out with --images"),
+        ("--model m --images x --labels y --encoding gbk", "--encoding belongs to a file of text"),
+        ("rows.csv --model m --soft 1 0", "--soft belongs to logits that are given; leave it out with --model, whose"),
+        ("1 2 3 --label 0 --json --latex", "--latex and --json would both go to standard output"),
+        ("1 2 3 --label 0 --html --markdown --latex d.tex", "--html and --markdown would both"),
+        ("1 2 3 --names a a b --label a", "label 'a' is the name of the classes 0, 1"),
+        ("same.csv", "label 'a' is the name of the classes 0, 1"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(tmp_path, monkeypatch, arguments, says):
+    """In one line, before anything is computed or written."""
+    monkeypatch.chdir(tmp_path)
+    np.save("rows.npy", np.eye(2))
+    Path("rows.csv").write_text("a,b,label\n1,2,a\n")
+    Path("twice.csv").write_text("a,b,kind,kind\n1,2,a,b\n")
+    Path("same.csv").write_text("a,a,b,label\n1,2,3,a\n")
+    before = sorted(os.listdir())
+    result = call(*arguments.split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(os.listdir()) == before
+
+
+def test_equal_names_by_position():
+    """Where nothing is ambiguous they are only names."""
+    result = call("1", "2", "3", "--names", "a", "a", "b", "--label", "1", "--json")
+    assert json.loads(result.stdout)["label"] == 1

@@ -231,6 +231,8 @@ BAD_NEW = {
     "text": ("a,b\n1,hm\n", "row 1, column 'b' is the text 'hm'"),
     "ragged": ("a,b,z\n1,2,3\n1,2\n", "line 3 has 2 columns, the header has 3"),
     "a quotation mark": ('a,b,z\n1,2,3\n1,2,"3\n1,2,3\n', "line 3 opens a quotation mark that is never closed"),
+    "Python's number": ("a,b\n1,1.5\n1,1_000\n", "row 2, column 'b' is the text '1_000'; a number is needed, written"),
+    "another script's": ("a,b\n1,1.5\n1,٣\n", "row 2, column 'b' is the text '٣'; a number is needed, written plainly"),
     "a decimal comma": ("a;b\n1;2,5\n", "row 1, column 'b' is the text '2,5'; a number is needed, with a point"),
     "Parquet by another name": (b"PAR1....", "is a Parquet file; give it a name that ends in .parquet"),
     "a workbook": (b"PK\x03\x04....", "is a zip archive or an Excel workbook"),

@@ -158,13 +158,23 @@ def test_bad_idx(tmp_path, images, labels, message):
         ("a,a,kind\n1,2,x\n", "has 2 columns called 'a'"),
         ("a,b,sort\n1,2,x\n", "has no column 'kind'; its columns are a, b, sort"),
         ("kind\nx\ny\n", "has no column but the label"),
+        (
+            "a,b,kind\n1.5,2,x\n1_000,4,y\n",
+            "row 2, column 'a' is the text '1_000'; a number is needed, written",
+        ),
+        ("a,b,kind\n1.5,2,x\n１２,4,y\n", "row 2, column 'a' is the text '１２'; a number is needed, written plainly"),
+        ("a,b,kind\n1.5,2,x\n7,4,y\n٣,4,y\nq,4,x\n", "row 3, column 'a' is the text '٣'; a number is needed"),
+        ("a,b,kind\n1.5,2,x\nNA,4,y\n2_0,4,y\n", "row 3, column 'a' is the text '2_0'; a number is needed"),
+        ("a,b,kind\ntrue,2,x\nFalse,4,y\nture,4,y\n", "row 3, column 'a' is the text 'ture'"),
+        ("a,b,kind\n1,2,x\n0x1F,4,y\nhm,4,y\n", "row 3, column 'a' is the text 'hm'"),
+        ('a,b,kind\n1,2,x\n" 2 ",4,y\n"3,\n""",4,y\n', "row 3, column 'a' is the text '3,"),
         ("a,b,kind\n1,2020-01-01,x\n3,2020-01-02,y\n", "column 'b' holds date32.* values; features must be numbers"),
     ],
 )
 def test_bad_csv(tmp_path, text, message):
     """The message names the file, the row and the column."""
     path = tmp_path / "t.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message) as caught:
         load(str(path), label="kind")
     assert str(path) in str(caught.value)

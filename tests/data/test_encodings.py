@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from softxent.cli.commands import app
-from softxent.data import load
+from softxent.data import load, load_like
 from softxent.errors import DataError
 from softxent.files import text_encoding
 
@@ -170,6 +171,36 @@ def test_a_first_line_of_data_is_asked_about(tmp_path, text, label, message):
     with pytest.raises(DataError, match=r"--no-header") as caught:
         load(str(written(tmp_path / "t.csv", text.encode())), label=label)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "hint"),
+    [
+        ("a b y\n1 2 u\n3 4 v\n", {}, ". Are they separated by ' '? --delimiter ' '"),
+        ("a^b^y\n1^2^u\n3^4^v\n", {}, ". Are they separated by '^'? --delimiter '^'"),
+        ("the size^y\n1^u\n3^v\n", {}, ". Are they separated by '^'? --delimiter '^'"),
+        ("a:b:y\n1:2:u\n3:4:v\n", {}, ". Are they separated by ':'? --delimiter ':'"),
+        ("a|b|y\n1|2|u\n3|4|v\n", {"delimiter": ";"}, ". Are they separated by '|'? --delimiter '|'"),
+        ("a\tb\ty\n1\t2\tu\n", {"delimiter": ","}, ". Are they separated by '\\t'? --delimiter '\\t'"),
+        ('"a" "b" "y"\n1 2 u\n', {}, ". Are they separated by ' '? --delimiter ' '"),
+        ("a   b  y\n1   2  u\n3   4  v\n", {}, ". Several blanks are between them: put a comma in their place"),
+        ("a b z\n1 2 u\n3 4 v\n", {}, "its columns are a b z"),
+        ("a,b c y\n1,2 3 u\n3,4 5 v\n", {}, "its columns are a, b c y"),
+    ],
+)
+def test_columns_that_are_not_cut(tmp_path, text, options, hint):
+    """A line of names that is one column and holds the label's name: --delimiter, with the sign between them."""
+    path = str(written(tmp_path / "t.csv", text.encode()))
+    with pytest.raises(DataError) as caught:
+        load(path, label="y", **options)
+    assert str(caught.value).endswith(hint)
+    sign = re.search(r"separated by '(.+)'\?", hint)
+    if sign:
+        load(path, label="y", delimiter=sign[1].replace("\\t", "\t"))
+    like = load(str(written(tmp_path / "u.csv", b"a,b,y\n1,2,u\n")), label="y")
+    if text.startswith("a^"):
+        with pytest.raises(DataError, match=r"'a', which the model needs; its columns are a\^b\^y. Are they separated"):
+            load_like(path, like, with_labels=False)
 
 
 def test_a_first_line_of_numbers_is_spoken_of(tmp_path):

@@ -116,6 +116,10 @@ SAID = {
     "composed letters": (["\xe9", "e\u0301"], "are different classes"),
     "a zero in front": (["01", "1", "2"], "the labels '01' and '1' are different classes"),
     "a point behind": (["1.0", "1", "x"], "the labels '1' and '1.0' are different classes"),
+    "a word in capitals": (["TRUE", "True", "x"], "the labels 'TRUE' and 'True' are different classes"),
+    "yes and no": (["No", "no ", "yes"], "the labels 'No' and 'no ' are different classes"),
+    "a time": (["08:00", "8:00", "9:30"], "the labels '08:00' and '8:00' are different classes"),
+    "a time with seconds": (["23:59", "23:59:00"], "the labels '23:59' and '23:59:00' are different classes"),
     "a sign for a gap": (["NA", "US"], "the label 'NA' is taken for the name of a class, not for a gap"),
 }
 

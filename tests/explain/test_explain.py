@@ -18,7 +18,7 @@ from softxent.explain.algorithms import run
 from softxent.explain.derivation import STEP_IDS
 from softxent.explain.formats import FORMATS
 from softxent.explain.languages import LANGUAGES
-from softxent.explain.render.prose import prose
+from softxent.explain.render.prose import prose, summary
 
 ROWS = [
     ([4.0, -4.0, 3.0], 2, {}),
@@ -233,6 +233,22 @@ def test_names_are_not_words():
     e = explain([1, 2, 3], 0, names=["{before}", "@loss", "{label}"], depth=3)
     assert "@loss" in str(e)
     assert "{before}" in str(e)
+
+
+@pytest.mark.parametrize("label", [[2.0, -1.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+@pytest.mark.parametrize(("language", "called"), [("en", "soft label"), ("zh", "软标签")])
+def test_a_soft_label_is_no_class(label, language, called):
+    """Above, and in the step of the target, no class is said to be the label."""
+    names = ["cat", "dog", "bird"]
+    e = explain([1, 2, 3], label, names=names, language=language)
+    target = next(step for step in e.steps if step.id == "labels")
+    for text in (e.to_markdown(), e.to_latex(), e.to_html()):
+        assert f" {called} " in text
+    assert not any(name in summary(e) or name in prose(target, e.words).why for name in names)
+    hard = explain([1, 2, 3], 1, names=names, language=language)
+    target = next(step for step in hard.steps if step.id == "labels")
+    assert "dog" in summary(hard)
+    assert "dog" in prose(target, hard.words).why
 
 
 def test_names_are_escaped_everywhere():

@@ -80,6 +80,23 @@ def test_axe_finds_no_serious_violation(browser, pages, name, lang, dark, width)
     assert serious == []
 
 
+@pytest.mark.parametrize(("lang", "called"), [("en", "soft label"), ("zh", "软标签")])
+def test_a_soft_label_is_no_class(browser, pages, lang, called):
+    """The picture and the step of the target name no class as the label; they do once there is one."""
+    shown = (
+        "return [document.querySelector('#bars svg').getAttribute('aria-label'), "
+        "document.querySelector('.why').textContent]"
+    )
+    browser.open(pages["soft"], f"#lang={lang}&step=labels")
+    bars, why = browser.run(shown)
+    assert called in bars
+    assert not any(character.isdigit() for character in why)
+    browser.run("document.getElementById('mode-hard').click()")
+    bars, why = browser.run(shown)
+    assert called not in bars
+    assert any(character.isdigit() for character in why)
+
+
 CONSISTENT = """
 const m = softxent.model(), sum = (v) => v.reduce((s, x) => s + x, 0), n = m.a.length;
 const worst = [Math.abs(sum(m.a) - 1), Math.abs(sum(m.byZ))];

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import fractions
+import re
 
 import ml_dtypes
 import numpy as np
@@ -350,3 +352,28 @@ def test_every_refusal_is_ours():
     assert isinstance(caught.value.__cause__, RuntimeError)
     with pytest.raises(MemoryError):
         softxent.softmax(Refusing(MemoryError()))
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ([2**70, 2**70 + 1], "astype(np.float64)"),
+        ([-(2**63) - 1, 1], "astype(np.float64)"),
+        (np.array([2**63 - 1, -(2**63)], object), "astype(np.int64)"),
+        ([10**400, 1], "Scale them first"),
+        ([fractions.Fraction(10**400), 1], "Scale them first"),
+    ],
+)
+def test_integers_that_no_dtype_holds(value, advice):
+    """The advice can be followed: no dtype that the numbers would overflow."""
+    with pytest.raises(softxent.DTypeError, match=re.escape(advice)):
+        softxent.softmax(value)
+    if advice.startswith("astype"):
+        assert softxent.softmax(np.asarray(value).astype(advice[7:-1].removeprefix("np."))).sum() == 1
+
+
+@pytest.mark.parametrize("call", [lambda y: softxent.cross_entropy([[1.0, 2.0]], y), lambda y: softxent.one_hot(y, 2)])
+def test_large_integers_as_labels(call):
+    """Names of classes, such as hashes: they have to be encoded, and as floats they would be probabilities."""
+    with pytest.raises(softxent.DTypeError, match=r"integers beyond int64.*Encode them"):
+        call([2**70])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,20 @@ def test_shapes_that_do_not_match(function, arguments, words):
         getattr(softxent, function)(*arguments)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(("axis", "axes"), [((0, 1), "(0, 1)"), (None, "(0, 1, 2)")])
+@pytest.mark.parametrize(
+    "function", ["cross_entropy", "cross_entropy_value_and_grad", "cross_entropy_hvp", "kl_divergence"]
+)
+def test_several_class_axes_are_named(function, axis, axes):
+    """Labels that do not fit several class axes: the message says axis, for that is what was meant otherwise."""
+    x, y = np.zeros((3, 4, 5)), np.zeros((3, 5), np.int64)
+    arguments = {"cross_entropy_hvp": (x, y, x), "kl_divergence": (y, x)}.get(function, (x, y))
+    with pytest.raises(
+        softxent.ShapeError, match=f"axis={re.escape(axes)}; got .3, 5.. axis says where the classes are"
+    ):
+        getattr(softxent, function)(*arguments, axis=axis)
 
 
 @pytest.mark.parametrize("axis", [2, -3, 5])

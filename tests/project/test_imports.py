@@ -85,7 +85,7 @@ LAYERS = {
     "numpy": {"errors", "given", "options", "kernels", "reference", "arrays"},
     "torch": {"errors", "options", "kernels", "arrays"},
     "data": {"errors", "options", "files"},
-    "check": {"errors", "options"},
+    "check": {"errors", "options", "files"},
     "files": {"errors", "starting"},
     "explain": {"errors", "options", "files"},
     "sklearn": {"errors", "given", "options", "kernels", "numpy", "data"},

@@ -57,11 +57,9 @@ def _to_indices(name: str, labels: np.ndarray) -> str:
     return f"{here}, which is no class. Probabilities have the logits' shape"
 
 
-def is_index_labels(
-    labels: np.ndarray, logits_shape: tuple[int, ...], row_shape: tuple[int, ...], of: str, name: str = "labels"
-) -> bool:
+def is_index_labels(labels: np.ndarray, layout: Layout, of: str, name: str = "labels") -> bool:
     """Tell class indices (the logits' shape without the class axis) from probabilities (the logits' shape)."""
-    shape = labels.shape
+    shape, logits_shape, row_shape = labels.shape, layout.shape, layout.row_shape
     if shape == row_shape and shape != logits_shape:
         return True
     if shape == logits_shape and shape != row_shape:
@@ -74,9 +72,13 @@ def is_index_labels(
         return False
     if logits_shape == ():
         return labels.dtype.kind in "iu"
+    # Whoever means by a tuple, or None, the axes that the mean is over does not look for the mistake in the labels.
+    several = len(layout.axes) > 1
+    axis = f" with the classes along axis={layout.axes}" if several else ""
+    meant = ". axis says where the classes are, such as axis=1; the mean is over all rows" if several else ""
     raise ShapeError(
         f"{name} must have shape {row_shape} (class indices) or {logits_shape} (probabilities) for {of} of shape "
-        f"{logits_shape}; got {shape}{reshaped(name, shape, row_shape)}"
+        f"{logits_shape}{axis}; got {shape}{meant or reshaped(name, shape, row_shape)}"
         f"{f'. Are {of} and {name} swapped?' if len(shape) > len(logits_shape) else ''}"
     )
 
@@ -125,7 +127,7 @@ def prepare_targets(
     array = as_numbers(name, labels, LABELS)
     weight = options.class_weights(layout.num_classes)
     keep, spread = 1.0 - options.label_smoothing, options.label_smoothing / layout.num_classes
-    if not is_index_labels(array, layout.shape, layout.row_shape, of, name):
+    if not is_index_labels(array, layout, of, name):
         if options.ignore_index >= 0:
             raise OptionError(
                 f"ignore_index must be negative where {name} are probabilities (no row has an index to ignore); "

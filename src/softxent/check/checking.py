@@ -121,6 +121,8 @@ def check(
     how = _gradient_of(kind, grad)
     shown = how[1] if how else kind
     asked = kind_of(shown, from_ or ("logits" if how and shown.startswith("softmax_") else None))
+    if reduction not in (None, "none") and not asked.reducible:
+        raise TargetError(f"--reduction {reduction}: {asked.name} has a result of its own for each row; leave it out")
     caller: Caller = (
         Isolated(absolute(target), kind.replace("-", "_"), grad) if isinstance(target, str) else InProcess(target)
     )

@@ -15,6 +15,7 @@ from softxent.check.checking import check
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
 from softxent.errors import SoftxentError
+from softxent.files import is_stdout, refuse_overwriting, replacing
 
 __all__ = ["run_check"]
 
@@ -33,9 +34,20 @@ def run_check(
     **options: Any,
 ) -> int:
     """Run the check and print the report; return the exit code."""
-    for path in (html, markdown):
+    outputs = (("--html", html), ("--markdown", markdown))
+    for option, path in outputs:
         if path is not None and not path.parent.is_dir():
-            raise TargetError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+            raise TargetError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
+    shown = [
+        option
+        for option, given in (("--json", json), *((o, p is not None and is_stdout(p)) for o, p in outputs))
+        if given
+    ]
+    if len(shown) > 1:
+        raise TargetError(f"{shown[0]} and {shown[1]} would both go to standard output; name a file, or leave one out")
+    # Before the colon stands a file, or a module's name, which is none.
+    sources = [name.rpartition(":")[0] for name in (*targets, options.get("loss")) if name]
+    refuse_overwriting([(option, path) for option, path in outputs if str(path) != "-"], sources)
     try:
         return _run(targets, kind, quick, json, html, markdown, compare, options)
     except (SoftxentError, MemoryError):
@@ -103,6 +115,9 @@ def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None
     if json:
         print(json_format.dumps(report.as_json(), ensure_ascii=False, indent=1))
         return
+    written = [path for path in (html, markdown) if path is not None]
+    if any(map(is_stdout, written)):
+        return  # the report is there already
     from rich.console import Console
 
     from softxent.check.render_text import show
@@ -113,22 +128,17 @@ def emit(report: Report, *, json: bool, html: Path | None, markdown: Path | None
 
     console = Output()
     show(report, console if console.is_terminal else Output(width=120))
-    for path in (html, markdown):
-        if path is not None and str(path) != "-":
-            print(f"report: {path}")
+    for path in written:
+        print(f"report: {path}")
 
 
 def write(path: Path, content: str) -> None:
-    """Write a file as a whole, through a temporary file beside it; - is stdout."""
+    """Write a file whole; - is stdout."""
     if str(path) == "-":
         sys.stdout.write(content)
         return
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_text(content, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise TargetError(f"cannot write {path}: {error.strerror}") from error
+    with replacing(path) as file:
+        file.write(content.encode())
 
 
 @contextmanager

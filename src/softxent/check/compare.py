@@ -12,9 +12,11 @@ from typing import Any
 from softxent.check.builtins import BUILTINS, installed
 from softxent.check.checking import check
 from softxent.check.defects_run import Outcome, as_lines, run_defects
+from softxent.check.kinds import kind_of
 from softxent.check.render_text import number, paste
 from softxent.check.report import Report
 from softxent.check.targets import TargetError
+from softxent.files import is_stdout
 
 __all__ = ["KINDS_COMPARED", "compare", "run_compare"]
 
@@ -26,8 +28,14 @@ def compare(
 ) -> dict[str, dict[str, Report | str]]:
     """Return for every kind and target a report, or why there is none."""
     table: dict[str, dict[str, Report | str]] = {}
+    reduction = options.pop("reduction", None)
     for kind in kinds:
         table[kind] = {}
+        # Of several kinds it is for those that have one; of one that has none, check refuses it.
+        if len(kinds) == 1 or kind_of(kind).reducible:
+            options["reduction"] = reduction
+        else:
+            options.pop("reduction", None)
         for target in targets:
             try:
                 table[kind][target] = check(target, kind, quick=quick, **options)
@@ -104,7 +112,7 @@ def _emit(
         }
         whole["known_defects"] = [o.as_json() for o in outcomes]
         sys.stdout.write(json_format.dumps(whole, ensure_ascii=False, indent=1) + "\n")
-    elif markdown is None or str(markdown) != "-":
+    elif not any(is_stdout(path) for path in (html, markdown) if path is not None):
         sys.stdout.write(text)
 
 

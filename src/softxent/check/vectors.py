@@ -13,6 +13,7 @@ from typing import Any
 
 from softxent.check import oracle
 from softxent.check.cases import CASES, MORE
+from softxent.files import replacing
 
 __all__ = ["load", "make"]
 
@@ -91,4 +92,5 @@ def text(vectors: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    path().write_text(text(make()), encoding="utf-8")
+    with replacing(path()) as file:
+        file.write(text(make()).encode())

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from softxent import __version__
 from softxent.cli.explain import run as run_explain
 from softxent.cli.explain_arguments import ExplainCommand, Request
 from softxent.cli.streams import guard_streams, interruptible, note, one_clear_line, print_json
 from softxent.errors import DataError
+from softxent.files import refuse_overwriting
 from softxent.starting import leave_at_interrupt
 
 __all__ = ["app", "main"]
@@ -21,6 +23,7 @@ EXIT_CODES = (
     "Exit codes: 0 done, 1 findings of a check, 2 a file, an argument or an output that cannot be used (one line on "
     "stderr says why), 130 interrupted."
 )
+TEST_SIZE = 0.2
 DELIMITER = typer.Option(help="What separates a CSV's columns, if it is not guessed.")
 ENCODING = typer.Option(help="A CSV's encoding, if it is not UTF-8 and has no byte order mark: latin-1, cp1252, gbk, …")
 
@@ -30,11 +33,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Softmax regression on your own files, predictions from it, and the gradient of its loss explained.",
     epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"softxent {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _softxent() -> None:
+def _softxent(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Softmax regression on your own files, predictions from it, and the gradient of its loss explained."""
 
 
@@ -67,7 +81,9 @@ def fit(
     ] = None,
     test_images: Annotated[Path | None, typer.Option(help="IDX file of images to test on.")] = None,
     test_labels: Annotated[Path | None, typer.Option(help="IDX file of their labels.")] = None,
-    test_size: Annotated[float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")] = 0.2,
+    test_size: Annotated[
+        float, typer.Option(help="Share of the rows to hold out for the test; 0 for none.")
+    ] = TEST_SIZE,
     seed: Annotated[int, typer.Option(min=0, help="Which rows are held out.")] = 0,
     C: Annotated[float, typer.Option("--C", help="Inverse strength of the penalty; inf for none.")] = 1.0,
     max_iter: Annotated[int, typer.Option(min=1, help="The largest number of iterations.")] = 200,
@@ -95,15 +111,24 @@ def fit(
             raise DataError(f"--C must be above 0; got {C}")
         if not 0 <= test_size < 1:
             raise DataError(f"--test-size must be at least 0 and below 1; got {test_size}")
-        if out is not None:
-            _check_out(out, (".safetensors",))
+        _check_out(out, (".safetensors",), [source, images, labels, test, test_images, test_labels])
+        from softxent.data import refuse_ignored
+
+        tested = test is not None or test_images is not None or test_labels is not None
+        for option, given in (("--test-size", test_size != TEST_SIZE), ("--seed", seed != 0)):
+            if tested and given:
+                raise DataError(f"{option} holds out rows for the test; leave it out with a test set that is given")
+        sources = ([] if source is None and images is None else [source]) + ([test] if tested else [])
+        reading: dict[str, object] = {"--label": label, "--keep": keep, "--drop": drop}
+        reading |= {"--delimiter": delimiter, "--encoding": encoding, "--no-header": no_header}
+        refuse_ignored(sources, reading, table=label is not None)
         text: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "header": not no_header}
         data = _read(
             source, images, labels, "SOURCE", "--images", "--labels",
             label=label, keep=keep or (), drop=drop or (), **text,
         )  # fmt: skip
         held_out = None
-        if test is not None or test_images is not None or test_labels is not None:
+        if tested:
             held_out = _read(
                 test, test_images, test_labels, "--test", "--test-images", "--test-labels",
                 label=label, like=data, **text,
@@ -152,9 +177,13 @@ def predict(
         from softxent.regression.model_file import read_model
         from softxent.regression.predictions import write_predictions
 
-        if out is not None:
-            _check_out(out, (".csv", ".parquet", ".pq"))
+        _check_out(out, (".csv", ".parquet", ".pq"), [model, source, images])
         fitted = read_model(model)
+        if source is not None or images is not None:
+            from softxent.data import refuse_ignored
+
+            reading = {"--delimiter": delimiter, "--encoding": encoding, "--no-header": no_header}
+            refuse_ignored([source], reading, table=fitted.feature_names is not None)
         data = _read(
             source, images, None, "SOURCE", "--images", "", like=fitted, with_labels=False,
             delimiter=delimiter, encoding=encoding, header=False if no_header else None,
@@ -260,12 +289,15 @@ def vectors(
         write(out or Path("-"), text(load()))
 
 
-def _check_out(out: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a bad name of a result file before the work, not after it."""
+def _check_out(out: Path | None, endings: tuple[str, ...], inputs: list[str | Path | None]) -> None:
+    """Refuse a result's name before the work, not after it; inputs are what the command reads."""
+    if out is None:
+        return
     if out.suffix.lower() not in endings:
         raise DataError(f"--out {out}: must end in {' or '.join(endings)}")
     if not out.parent.is_dir():
         raise DataError(f"--out {out}: the folder {out.parent} does not exist; make it first")
+    refuse_overwriting([("--out", out)], inputs)
 
 
 def _read(

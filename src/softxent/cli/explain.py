@@ -14,6 +14,7 @@ import typer
 
 from softxent.cli.explain_arguments import SEPARATOR, Request, numbers_in
 from softxent.errors import DataError, OptionError
+from softxent.files import is_stdout, refuse_overwriting, replacing
 
 if TYPE_CHECKING:
     from softxent.explain import Explanation
@@ -50,16 +51,28 @@ def run(request: Request) -> None:
             stream.reconfigure(errors="replace")
     if request.model is None and (request.images is not None or request.labels is not None):
         raise OptionError("--images and --labels need a model to explain: --model, which softxent fit --out writes")
-    explanation, file = _explained(request)
+    _refuse_unused(request)
     outputs = [(kind, getattr(request, kind)) for kind in ("html", "latex", "markdown", "json")]
     chosen = [(kind, where) for kind, where in outputs if where is not None]
     for kind, where in chosen:
         if where != "-" and not Path(where).parent.is_dir():
             raise DataError(f"--{kind} {where}: the folder {Path(where).parent} does not exist; make it first")
-    for kind, where in chosen:
-        _write(_rendered(explanation, kind), where)
+    shown = [kind for kind, where in chosen if is_stdout(where)]
+    if len(shown) > 1:
+        raise OptionError(
+            f"--{shown[0]} and --{shown[1]} would both go to standard output; name a file for one, or leave it out"
+        )
+    refuse_overwriting(
+        [(f"--{kind}", Path(where)) for kind, where in chosen if where != "-"],
+        [*request.values[:1], request.model, request.images, request.labels],
+    )
+    explanation, file = _explained(request)
+    said = [where for kind, where in chosen if _write(_rendered(explanation, kind), where)]
     if request.open:
-        _open(explanation, request.html)
+        said.append(_open(explanation, request.html))
+    if len(said) == len(chosen) + request.open:  # otherwise standard output is somebody's file by now
+        for where in dict.fromkeys(said):
+            print(where)
     if not chosen and not request.open:
         _print(explanation, file)
 
@@ -68,7 +81,6 @@ def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
     if request.digits is not None or request.model is not None:
         from softxent.cli.explain_images import explain_example
 
-        _refuse_unused(request)
         explanation, row, count = explain_example(request)
         return explanation, FromFile(row, count)
     from softxent.explain import explain
@@ -88,16 +100,34 @@ def _explained(request: Request) -> tuple[Explanation, FromFile | None]:
 
 
 def _refuse_unused(request: Request) -> None:
-    """Refuse options for a row of given logits if a model computes the logits."""
-    of_rows = ["soft", "probs", "names", "temperature", "label_smoothing", "weight"]
-    source = "--model" if request.model is not None else "--digits"
-    for field in fields(request):
-        unused = field.name in of_rows or (field.name == "label" and request.model is None)
-        if unused and getattr(request, field.name) != field.default:
-            option = "--" + field.name.replace("_", "-")
-            raise OptionError(
-                f"{option} belongs to logits that are given; leave it out with {source}, whose model makes them"
-            )
+    """Refuse an option that would be ignored, for it belongs to another way to name a row."""
+    model, digits = request.model is not None, request.digits is not None
+    images = request.images is not None
+    rows = not model and not digits and _is_file(request.values)
+    text = (rows and not request.values[0].lower().endswith(".npy")) or (model and not images)
+    made = ("soft", "probs", "names", "temperature", "label_smoothing", "weight")
+    rules = (
+        (model and digits, ("digits",), "a model of its own"),
+        (model or digits, made if model else (*made, "label"), "logits that are given"),
+        (not model and request.digits not in (None, "-"), ("row",), "--digits without a number"),
+        (not model and not digits and not rows, ("row",), "a file with rows"),
+        (images, ("label",), "a table"),
+        (model and not images, ("labels",), "--images"),
+        (not text, ("encoding",), "a file of text"),
+    )
+    source = "--images" if images else "--model" if model else "--digits" if digits else "an array" if rows else ""
+    defaults = {field.name: field.default for field in fields(request)}
+    for applies, names, belongs in rules:
+        for name in names if applies else ():
+            if getattr(request, name) != defaults[name]:
+                beside = f" with {source}" if source else ""
+                beside += ", whose model makes them" if belongs == "logits that are given" else ""
+                raise OptionError(f"--{name.replace('_', '-')} belongs to {belongs}; leave it out{beside}")
+
+
+def _is_file(values: list[str]) -> bool:
+    """Return whether the arguments are one file, and no numbers."""
+    return len(values) == 1 and numbers_in(values[0]) is None
 
 
 def _modifiers(request: Request) -> dict[str, Any]:
@@ -119,13 +149,13 @@ def _row(request: Request) -> Row:
                 "give one number a class before the options, as in: softxent explain 4 -4 3 --soft 0.1 0.2 0.7"
             )
         return Row([4.0, -4.0, 3.0], 2, names)
-    if len(request.values) == 1 and numbers_in(request.values[0]) is None:
+    if request.label is not None and soft is not None:
+        raise OptionError("give --label or --soft, not both")
+    if _is_file(request.values):
         return _row_of_file(request, soft, names)
     wrong = next((v for v in request.values if numbers_in(v) is None), None)
     if wrong is not None:
         raise OptionError(f"{wrong!r} is no number; give one number a class, or one file with rows of them")
-    if request.label is not None and soft is not None:
-        raise OptionError("give --label or --soft, not both")
     if request.label is None and soft is None:
         raise OptionError(
             f"say which class is true: --label with an index from 0 to {len(request.values) - 1}, or --soft with "
@@ -145,6 +175,13 @@ def _row_of_file(request: Request, soft: list[float] | None, names: list[str] | 
     if not 1 <= request.row <= count:
         raise DataError(f"--row must be from 1 to {count}, the rows of {path}; got {request.row}")
     if rows.labels is not None:
+        # Its column is named by --label, or found by its own name; then the file says what is true.
+        ignored = "--soft" if soft is not None else "--label" if request.label not in (None, rows.column) else None
+        if ignored is not None:
+            raise OptionError(
+                f"{path} has its labels in the column {rows.column!r}, and {ignored} would be ignored; leave it out, "
+                "or the column"
+            )
         labels: list[Any] = list(rows.labels)
     elif soft is not None or request.label is not None:
         labels = [request.label if soft is None else soft] * count
@@ -194,25 +231,24 @@ def _rendered(explanation: Explanation, kind: str) -> str:
     return explanation.to_latex() if kind == "latex" else explanation.to_markdown()
 
 
-def _write(text: str, where: str) -> None:
+def _write(text: str, where: str) -> bool:
+    """Write an output; return whether it has a place to tell of, and is not on standard output."""
     if where == "-":
         sys.stdout.write(text)
-        return
-    from softxent.files import replacing
-
+        return False
     with replacing(Path(where)) as file:
         file.write(text.encode())
-    print(where)
+    return not is_stdout(where)
 
 
-def _open(explanation: Explanation, where: str | None) -> None:
-    """Open the page in the browser; a page that is not saved goes into a temporary folder."""
+def _open(explanation: Explanation, where: str | None) -> str:
+    """Open the page in the browser, and return where it is: without a place of its own, in a temporary folder."""
     path = Path(where) if where not in (None, "-") else Path(tempfile.mkdtemp(prefix="softxent-")) / "explain.html"
     if where in (None, "-"):
         explanation.save(path)
-    print(path)
-    # webbrowser may start a text browser in this terminal; typer asks the desktop.
+    # webbrowser prefers a text browser that would take over this terminal; typer asks the desktop.
     typer.launch(path.resolve().as_uri())
+    return str(path)
 
 
 def _print(explanation: Explanation, file: FromFile | None) -> None:

@@ -84,7 +84,10 @@ class ExplainCommand(TyperCommand):
                 options += [token, SEPARATOR.join(values)]
             elif token in NAME_LISTS:
                 names: list[str] = []
-                while rest and not rest[0].startswith("--") and (not names or numbers_in(rest[0]) is None):
+                while rest and not rest[0].startswith("--") and rest[0] != "-h":
+                    # A number is a name, too, but behind words it is a logit where there are none yet.
+                    if not numbers and names and numbers_in(names[0]) is None and numbers_in(rest[0]) is not None:
+                        break
                     names.append(rest.pop(0))
                 options += [token, SEPARATOR.join(names)]
             elif token in OUTPUTS:
@@ -106,6 +109,8 @@ class ExplainCommand(TyperCommand):
 def _belongs(option: str, token: str) -> bool:
     if option == "--digits":
         return token.isdigit()
+    if Path(token).exists() and not Path(token).is_file() and not Path(token).is_dir():
+        return True  # a device or a pipe, which is never a file of rows
     if option == "--html":
         return (not token.startswith("--") and numbers_in(token) is None and not Path(token).is_file()) or (
             token.lower().endswith(OUTPUTS[option])

@@ -65,8 +65,8 @@ def _digit(request: Request) -> tuple[Any, Any, int]:
 
 
 def _row_of_data(request: Request, path: Path) -> tuple[Any, Any, int]:
-    """Return a model from a file, the data with the row to explain, and the index of the row."""
-    from softxent.data import load_like
+    """Return a model from a file, the data that it is to explain a row of, and which row."""
+    from softxent.data import load_like, refuse_ignored
     from softxent.regression.model_file import read_model
 
     model = read_model(path)
@@ -74,6 +74,8 @@ def _row_of_data(request: Request, path: Path) -> tuple[Any, Any, int]:
         return model, _images(request, request.images, model), request.row - 1
     if len(request.values) != 1:
         raise OptionError(f"--model {path} needs one file with rows to explain; --row says which of them")
+    reading = {"--label": request.label, "--encoding": request.encoding}
+    refuse_ignored(request.values, reading, table=model.feature_names is not None)
     data = load_like(request.values[0], model, label=request.label, encoding=request.encoding)
     return model, data, request.row - 1
 

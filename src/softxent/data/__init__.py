@@ -9,6 +9,6 @@ idx         MNIST's format                                embedded     scikit-le
 
 from softxent.data.dataset import Dataset
 from softxent.data.idx import read_idx
-from softxent.data.load import load, load_like
+from softxent.data.load import load, load_like, refuse_ignored
 
-__all__ = ["Dataset", "load", "load_like", "read_idx"]
+__all__ = ["Dataset", "load", "load_like", "read_idx", "refuse_ignored"]

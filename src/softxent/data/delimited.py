@@ -14,7 +14,7 @@ from typing import Any
 from softxent.errors import DataError
 from softxent.files import text_encoding, undecodable
 
-__all__ = ["Delimited"]
+__all__ = ["Delimited", "first_refused"]
 
 DELIMITERS = (",", ";", "\t", "|")
 # The first bytes of files that are not text, and advice about them.
@@ -203,3 +203,32 @@ class Delimited:
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
+
+
+def first_refused(column: Any) -> int | None:
+    """Return the place of the cell for which a column is text to Arrow's reader, None where it is not.
+
+    Python's float takes 1_000 and the digits of every script, and the reader does not: only it can say. Of the types
+    that a column of numbers may have, the one that is meant fits the most cells at the column's beginning.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    text = io.BytesIO()
+    arrow_csv.write_csv(pa.table({"0": column}), text, arrow_csv.WriteOptions(include_header=False))
+    places = []
+    for kind in (pa.int64(), pa.bool_(), pa.float64()):
+        text.seek(0)
+        try:
+            arrow_csv.read_csv(
+                text,
+                read_options=arrow_csv.ReadOptions(use_threads=False, column_names=["0"], block_size=ROWS_BLOCK),
+                parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+                convert_options=arrow_csv.ConvertOptions(column_types={"0": kind}),
+            )
+        except pa.ArrowException as error:
+            found = re.search(r"Row #(\d+): CSV conversion error", str(error))
+            places.append(int(found[1]) - 1 if found else 0)
+        else:
+            return None
+    return max(places)

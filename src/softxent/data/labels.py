@@ -22,7 +22,10 @@ __all__ = ["check_class_labels", "class_indices", "label_name", "text_labels"]
 INT64 = np.iinfo(np.int64)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
 INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
-# Texts that programs write for a missing value.
+# Words that mean the same in any case, as other words need not, and times of day, which begin with a zero or without.
+SWITCH = re.compile(r"true|false|yes|no", re.IGNORECASE | re.ASCII)
+TIME = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?", re.ASCII)
+# What programs write where there is nothing.
 MISSING = frozenset({"na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "nat", "?", "missing"})
 
 
@@ -106,13 +109,24 @@ def _lookalikes(texts: Iterable[str]) -> tuple[str, ...]:
     """Name labels that are different classes but look the same to a reader."""
     groups = defaultdict(list)
     for text in texts:
-        seen = "".join(unicodedata.normalize("NFC", text).split())
-        groups[str(float(seen) + 0.0) if NUMBER.fullmatch(seen) else seen].append(text)
+        groups[_seen(text)].append(text)
     return tuple(
         f"the labels {' and '.join(map(ascii, sorted(group)))} are different classes: labels are compared exactly"
         for group in groups.values()
         if len(group) > 1
     )
+
+
+def _seen(text: str) -> str:
+    """Return what a reader takes a label for: without blanks, its number, its time, its word."""
+    seen = "".join(unicodedata.normalize("NFC", text).split())
+    time = TIME.fullmatch(seen)
+    if time:
+        hour, minute, second = time.groups()
+        return f"{int(hour)}:{minute}:{float(second or 0)}"
+    if SWITCH.fullmatch(seen):
+        return seen.casefold()
+    return str(float(seen) + 0.0) if NUMBER.fullmatch(seen) else seen
 
 
 def class_indices(name: str, y: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from softxent.data.embedded import EMBEDDED, read_embedded
 from softxent.data.table import read_table
 from softxent.errors import DataError
 
-__all__ = ["load", "load_like"]
+__all__ = ["load", "load_like", "refuse_ignored"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
@@ -80,10 +80,8 @@ def load(
         raise DataError(f"{path}: is a pipe or a device; write it to a file first, for it is read twice")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = bool(suffixes) and suffixes[-1] in (".gz", ".bz2")
-    kind = (suffixes[-2] if len(suffixes) > 1 else "") if packed else (suffixes[-1] if suffixes else "")
-    # Excel's "Unicode text" is a table too.
+    kind = _kind(path)
+    # Excel's "Unicode text" is a table, too.
     if kind in TABLES or (kind == ".txt" and (label is not None or features is not None)):
         if with_labels and label is None:
             raise DataError(f"{path}: say which column holds the labels: --label COLUMN")
@@ -116,6 +114,52 @@ def load(
         "IDX files go by --images FILE --labels FILE" if idx else f"known are {', '.join((*TABLES, '.npz', *LIBSVM))}"
     )
     raise DataError(f"{path}: unknown kind of file {kind or path.name!r}; {hint}")
+
+
+def _kind(path: Path) -> str:
+    """Return the ending that says what a file is."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] in (".gz", ".bz2")
+    return (suffixes[-2] if len(suffixes) > 1 else "") if packed else (suffixes[-1] if suffixes else "")
+
+
+# What each option of reading belongs to.
+BELONGS = {
+    "--label": "a table or an .npz file",
+    "--keep": "a table with names of columns",
+    "--drop": "a table with names of columns",
+    "--delimiter": "a CSV file",
+    "--encoding": "a CSV file",
+    "--no-header": "a CSV file",
+}
+
+
+def refuse_ignored(sources: Sequence[str | None], options: Mapping[str, object], *, table: bool) -> None:
+    """Refuse an option that none of the sources has a use for.
+
+    Args:
+        sources: files and embedded sets; None: a pair of IDX files.
+        options: what is given, by the option's name; what is empty is not.
+        table: whether a .txt file is a table.
+    """
+    used = {option for source in sources for option in _used(source, table=table)}
+    for option, value in options.items():
+        if value and option not in used:
+            what = " and ".join(dict.fromkeys(source or "IDX files" for source in sources))
+            raise DataError(f"{option} belongs to {BELONGS[option]}; leave it out with {what}")
+
+
+def _used(source: str | None, *, table: bool) -> tuple[str, ...]:
+    if source is None or (source in EMBEDDED and not Path(source).exists()):
+        return ()
+    kind = _kind(Path(source))
+    if kind in (".parquet", ".pq"):
+        return ("--label", "--keep", "--drop")
+    if kind in TABLES or (kind == ".txt" and table):
+        return tuple(BELONGS)
+    if kind == ".npz":
+        return ("--label",)
+    return () if kind in LIBSVM else tuple(BELONGS)  # what is no file of any kind is refused as that
 
 
 def load_like(source: str, like: Like, *, header: bool | None = None, **options: Any) -> Dataset:

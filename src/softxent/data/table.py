@@ -20,6 +20,9 @@ __all__ = ["read_table"]
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 
+# What may separate columns; a name may have a blank in it, which therefore comes last.
+SEPARATORS = ("^", "|", ";", ",", "\t", "~", ":", " ")
+
 
 def read_table(
     path: Path,
@@ -138,7 +141,20 @@ class _Columns:
             problem = f"has {len(places)} columns called {name!r}{why}; give them different names"
         else:
             problem = f"has no column {name!r}{why}; its columns are {_list(self.names)}"
+            hint = self._separated(name) or hint
         raise DataError(f"{self._path}: {problem}{hint}")
+
+    def _separated(self, name: str) -> str:
+        """Return what to do about a line of names that is one, for it is cut at no sign of its own."""
+        if isinstance(self._table, Parquet) or len(self.names) != 1:
+            return ""
+        line = self.names[0]
+        for sign in SEPARATORS:
+            if name in (part.strip(" \"'") for part in line.split(sign)):
+                if sign == " " and "  " in line.strip():
+                    return ". Several blanks are between them: put a comma in their place"
+                return f". Are they separated by {sign!r}? --delimiter {sign!r}"
+        return ""
 
     def features(
         self, label: int | None, keep: list[int], drop: Sequence[str]

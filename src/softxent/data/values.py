@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from softxent.data.delimited import first_refused
 from softxent.data.labels import check_class_labels, text_labels
 from softxent.errors import DataError
 
@@ -120,23 +121,29 @@ def _missing(path: Path, name: str, row: int) -> DataError:
 def _text_refused(path: Path, name: str, column: Any, *, needed: bool) -> DataError:
     """Return the error for a column of text: about its first gap, the first word among numbers, or the whole column."""
     values = column.to_pylist()
-    found = 0
-    first: tuple[int, str] | None = None
     for row, value in enumerate(values, start=1):
         if value is None or not value.strip():
             return _missing(path, name, row)
-        try:
-            float(value)
-            found += 1
-        except ValueError:
-            first = first or (row, value)
-    row, value = first or (1, values[0])
+    refused = first_refused(column)
+    row = (refused or 0) + 1
+    value = values[row - 1]
     text = value if len(value) <= 40 else value[:40] + "…"
     problem = f"row {row}, column {name!r} is the text {text!r}; a number is needed"
     hint = ""
     if re.fullmatch(r"[+-]?[\d.]*,\d+", value):
         hint = ", with a point before its decimals"
-    elif not found:
+    elif _is_number(value):
+        # Python reads it all the same. What the reader would take, too, another format says is text.
+        hint = "; convert the column" if refused is None else ", written plainly, as in 1000 or -1.5e3"
+    elif not any(map(_is_number, values)):
         hint = ". Categories have to be encoded as numbers first, one column each"
         hint += "" if needed else f", or the column left out: --drop {name!r}"
     return DataError(f"{path}: {problem}{hint}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

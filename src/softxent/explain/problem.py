@@ -160,6 +160,9 @@ def _names(names: Sequence[Any] | None, num_classes: int) -> tuple[str, ...]:
 def _labels(label: Any, num_classes: int, names: tuple[str, ...]) -> tuple[tuple[float, ...], int | None]:
     if isinstance(label, str):
         if label in names:
+            if names.count(label) > 1:
+                where = ", ".join(str(i) for i, name in enumerate(names) if name == label)
+                raise LabelError(f"label {label!r} is the name of the classes {where}; give them different names")
             label = names.index(label)
         else:
             try:

@@ -24,11 +24,13 @@ class Rows:
         values: n rows of C numbers.
         labels: n labels as text, or None if the file has none.
         names: C names from the first line, or None.
+        column: the name of the labels' column, or None.
     """
 
     values: list[list[float]]
     labels: list[str] | None
     names: tuple[str, ...] | None
+    column: str | None = None
 
 
 def read_rows(path: Path, label: str | None, encoding: str | None = None) -> Rows:
@@ -71,13 +73,17 @@ def read_rows(path: Path, label: str | None, encoding: str | None = None) -> Row
     if not values:
         raise DataError(f"{path}: has a first line with names, and no rows")
     names = None if header is None else tuple(name for k, name in enumerate(header) if k != column)
-    return Rows(values, labels if column is not None else None, names)
+    if header is None or column is None:
+        return Rows(values, None, names)
+    return Rows(values, labels, names, header[column])
 
 
 def _label_column(path: Path, header: list[str] | None, label: str | None) -> int | None:
     if header is None:
         return None
     if label is not None and label in header:
+        if header.count(label) > 1:
+            raise DataError(f"{path}: has {header.count(label)} columns called {label!r}; give them different names")
         return header.index(label)
     found = [k for k, name in enumerate(header) if name.lower() in LABEL_COLUMNS]
     if len(found) > 1:

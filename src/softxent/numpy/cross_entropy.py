@@ -231,7 +231,7 @@ def kl_divergence(
     array = as_floating("logits", logits, LOGITS if from_logits else NUMBERS)
     layout = Layout.of(array.shape, axis)
     targets = as_numbers("labels", labels, LABELS)
-    if is_index_labels(targets, layout.shape, layout.row_shape, "logits"):
+    if is_index_labels(targets, layout, "logits"):
         return cross_entropy(array, targets, axis=axis, from_logits=from_logits, reduction=reduction)
     dtype = working_dtype(array.dtype)
     prepared = prepare_targets(targets, layout, LossOptions(reduction=reduction), dtype, advice=FOR_DIVERGENCE)

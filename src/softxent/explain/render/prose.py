@@ -31,6 +31,8 @@ def _filled(template: str, fields: dict[str, str]) -> str:
 def prose(step: Step, words: Language) -> Prose:
     """Return a step's sentences."""
     title, why = words.steps[step.id]
+    if "soft" in step.notes:  # no class is the label: the largest of them stands for it in the examples alone
+        why = words.words["target-soft"]
     error = None
     if step.error is not None:
         error = words.words["error"].replace("{ulps}", "∞" if step.error == float("inf") else f"{step.error:.2g}")
@@ -43,7 +45,7 @@ def summary(view: View) -> str:
     """Return the line below the title: classes, label, loss."""
     problem = view.problem
     return _filled(
-        view.words.words["summary"],
+        view.words.words["summary-soft" if problem.label is None else "summary"],
         {
             "classes": str(problem.num_classes),
             "loss": short(view.values.L, 10),

@@ -33,7 +33,7 @@ const drawBars = () => {
     parts.push(group);
   });
   const total = lane + reach + 36;
-  const described = say("bars-label", { n: String(n), loss: short(model.L), label: nameOf(focusOf()) });
+  const described = say(state.soft ? "bars-label-soft" : "bars-label", { n: String(n), loss: short(model.L), label: nameOf(focusOf()) });
   place.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${total}`, width, height: total, role: "img", "aria-label": described }, parts));
 };
 

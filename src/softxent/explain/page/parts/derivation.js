@@ -71,7 +71,7 @@ const stepTable = (table) => {
 };
 
 const renderStep = (k) => {
-  const step = DATA.steps[k], [title, why] = language().steps[step.id], fields = liveFields(step);
+  const step = DATA.steps[k], [title, always] = language().steps[step.id], why = step.id === "labels" && state.soft ? language().words["target-soft"] : always, fields = liveFields(step);
   const notes = [...(NOTES[step.id] ?? []).filter((key) => HOLDS[key]()), ...step.notes.filter((key) => !(key in HOLDS))];
   const lines = stepLines({ ...step, formulas: stepFormulas(step) });
   const left = h("div", { class: "told" },
