@@ -21,15 +21,15 @@ __all__ = ["empty", "forget"]
 _LEAST_BYTES = 1 << 20
 _DEFAULT_MEGABYTES = 256
 
-# The waiting blocks by address, the most recently used last: it may still be in a CPU cache. A loan may end at any
-# moment in any thread, even while this thread searches for a block. So there is no lock, which could deadlock; instead
-# every operation on the dictionary is atomic.
+# Waiting blocks by address. The most recently used is last and is tried first, because it may still be in a CPU cache.
+# A lock could deadlock, because a loan may end (`__del__`) in the thread that holds it. So every operation on the
+# dictionary is atomic.
 _waiting: dict[int, np.ndarray] = {}
 _limit: int | None = None
 
 
 class _Loan:
-    """Holds a block for a result. NumPy makes an array of such an object, and keeps it as the array's base."""
+    """Holds a block for a result. NumPy makes an array from a loan, and keeps the loan as the array's base."""
 
     __slots__ = ("__array_interface__", "address", "block")
 

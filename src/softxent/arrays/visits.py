@@ -1,9 +1,9 @@
 """Describe an array to the kernels: its first element, its byte strides, and the rows that each thread visits.
 
-An array whose rows have three strides, (outer, class, inner), is read and written in place: without a copy or a
-transposition, in half precision too. In softxent.kernels.cpu.rows, rows of many classes are visited one by one (row),
-rows of few classes in groups (short_rows). Rows of very few classes, and rows whose classes are not contiguous, go
-through a tile (tile). A row's result has the same bits in each case.
+An array whose rows have three strides, (outer, class, inner), is read and written in place, in half precision too: it
+is not copied or transposed as a whole. In softxent.kernels.cpu.rows, rows of many classes are visited one by one (row,
+or running for some long rows), rows of few classes, several at a time (short_rows). Rows of very few classes, and rows
+whose classes are not contiguous, go through a tile (tile). A row's result has the same bits in each case.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ _FLOAT32 = np.dtype(np.float32)
 
 # FEW as a stride means groups of rows with their classes along the lanes: from half a vector up to _FEW_BYTES.
 FEW, _FEW_BYTES = -1, 512
-# Other rows are visited one by one if they have more bytes than this and their classes are contiguous.
+# Rows that are not FEW are visited one by one if their classes are contiguous and take more bytes than this.
 _TILED_ROW_BYTES = 480
-# The size of a tile. It fits the first-level cache if rows follow one another; else only the second-level cache,
-# because then long pieces of each class matter more.
+# A tile holds one vector of rows, or more up to this size, which fits the first-level cache if inner = 1. Otherwise it
+# fits only the second-level cache: long pieces of each class then matter more.
 _TILE_BYTES, _DEEP_TILE_BYTES = 24 << 10, 192 << 10
-# The terms of a row, of a tile, and of a group of several rows, with their low parts, are kept up to these sizes:
-# fetching them from beyond the second-level cache takes less time than computing them again.
+# Terms with their low parts are kept up to these sizes (a row, a vector of a tile's rows, a group of several rows):
+# fetching them, even from beyond the second-level cache, is faster than computing them again.
+# _GROUP_BYTES must equal _GROUP_TERM_BYTES of softxent.kernels.cpu.rows.groups: here it sizes the buffer, there it says
+# how many rows go into it.
 _KEPT_BYTES, _KEPT_TILE_BYTES, _GROUP_BYTES = 2 << 20, 512 << 10, 64 << 10
 # A further thread is worth while from _LEAST_ELEMENTS on. A piece of rows has at least _PIECE_ELEMENTS; if rows are
 # many, there are _PIECES for each thread, so that all threads end together.
 _LEAST_ELEMENTS, _PIECE_ELEMENTS, _PIECES = 1 << 15, 1 << 13, 64
-# Less than this is not worth one of softxent's threads, which may have to be woken; PyTorch's threads spin for longer.
+# Below this, one of softxent's threads is not worth waking. PyTorch's threads spin for longer, so the limit does not
+# apply to them.
 _LEAST_BYTES_OF_OURS = 1 << 20
-# Larger results bypass the caches, in which nothing of them would be left anyway.
+# Larger results, if written row by row and not in place, bypass the caches: they would evict themselves.
 _STREAMED_BYTES = 24 << 20
 
 
@@ -138,7 +141,7 @@ def _kept(n: int, lanes: int, size: int, stride: int) -> tuple[bool, int]:
     if stride > 0:
         return n * lanes * 2 * size <= _KEPT_TILE_BYTES, 2 * n * lanes
     rows = max(1, min(lanes, _GROUP_BYTES // (2 * n * size)))
-    # One more vector: if a vector does not begin with the row, the last one ends behind it.
+    # One spare vector: if the results begin within a vector, the last load reaches past the row's terms.
     return n * 2 * size <= _KEPT_BYTES, 2 * padded * rows + lanes
 
 

@@ -15,7 +15,8 @@ from softxent.check.targets import TargetError
 
 __all__ = ["PROPERTY", "Batch", "Failure", "Outcome", "Way", "call_batches", "ended", "find_way"]
 
-# The textbook's row among others. With as many classes as rows, a wrong axis would not show.
+# The first row begins with the textbook's logits, 4, −4, 3. There are more classes than rows, because in a square array
+# a wrong axis would not show.
 PLAIN = np.array([[4.0, -4.0, 3.0, 0.5, 1.25], [1.0, 2.0, 3.0, -1.5, 0.25], [0.5, -0.25, 2.0, 1.0, 3.0]])
 PLAIN_LABELS = np.array([2, 0, 3])
 COTANGENT = np.array([[1.0, -2.0, 0.5, 3.0, 0.25], [0.5, 0.25, -1.0, 2.0, 4.0], [-3.0, 1.5, 1.0, 0.75, -0.5]])
@@ -36,7 +37,10 @@ class Caller(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """The rows of one call: first (N, C) in its dtype; extra: labels, cotangents, targets or None, as the kind asks."""
+    """The rows of one call.
+
+    first: the first argument, (N, C). extra: the second, if the kind has one: labels, cotangents or targets.
+    """
 
     first: npt.NDArray[Any]
     extra: npt.NDArray[Any] | None = None
@@ -62,7 +66,11 @@ class Way:
     select: int | None = None  # which of two results
 
     def requests(self, kind: Kind, batch: Batch, reduction_rows: bool = False) -> list[dict[str, Any]]:
-        """Return the calls for a batch: one; one per row if the target takes one row or reduces its result."""
+        """Return a batch's calls: one for all rows; one per row if the target takes one row or reduces.
+
+        There is one per element if it reduces the elements' losses. reduction_rows: one call for all rows even if it
+        reduces.
+        """
         if reduction_rows and self.batched:
             pieces = [batch]
         elif self.elementwise(kind):
@@ -82,7 +90,7 @@ class Way:
         return [self._request(kind, piece) for piece in pieces]
 
     def elementwise(self, kind: Kind) -> bool:
-        """Whether each element needs a call of its own: a mean over the elements' losses shows no single one."""
+        """Whether each element needs a call of its own: a mean or a sum hides the single losses."""
         return kind.name == "binary_cross_entropy" and self.reduction != "none"
 
     def _request(self, kind: Kind, piece: Batch) -> dict[str, Any]:
@@ -124,7 +132,7 @@ PROPERTY: dict[Why, str] = {
 
 
 class Failure(NamedTuple):
-    """The text about a call that gave no result, and the reason."""
+    """A call without a result: the text for the report, and the kind of reason."""
 
     text: str
     why: Why
@@ -140,7 +148,13 @@ def ended(answer: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one batch: each row's result in float64 and the dtype it had, or why there are none."""
+    """The outcome of one batch: each row's result in float64 and the dtype it had, or why there are none.
+
+    ended: whether a call ended the target's process: it hung or died, or was not made (dead).
+    changed: whether the target wrote into an argument.
+    printed: whether it printed to standard output.
+    dead: whether a call was not made, because the target had ended its process too often.
+    """
 
     value: npt.NDArray[Any] | None
     dtype: str = ""
@@ -241,7 +255,7 @@ def _near(wanted: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 def _times(value: npt.NDArray[Any], n: int, kind: Kind) -> npt.NDArray[Any]:
-    """Undo the mean over the rows in the gradient; exact, because batches have 2^k rows."""
+    """Undo the mean over the n rows in the gradient: multiply by n. This rounds unless n is a power of two."""
     if kind.name != "cross_entropy_grad":
         return value
     if value.dtype.names:
@@ -277,7 +291,11 @@ def find_way(
     gradient: str | None = None,
     select: int | None = None,
 ) -> Way | Failure:
-    """Return a way of calling that works: the first that is right on an ordinary batch, else any; or why none works."""
+    """Return a way to call the target: the first whose result is right on an ordinary batch.
+
+    If none is right, return one with a result of the right shape. Return the Failure to report if there is no such way,
+    if a call hangs, or if a batch gives the right numbers in a wrong shape.
+    """
     info = caller.info
     needed = 1 if kind.extra is None else 2
     required, unknown = info["parameters"], info["unknown"]
@@ -316,7 +334,7 @@ def find_way(
                         misshapen = found
                     continue
                 usable.append(found)
-                # Treat it as row-wise only if a batch gives no result of the right shape.
+                # Call the target row by row only if a batch gives no result of the right shape.
                 if found[0] < 1e-3 and (batched or not any(u[1].batched and u[1].container == name for u in usable)):
                     return misshapen or found[1]
     if misshapen:
@@ -336,7 +354,7 @@ def _right_but_reshaped(answers: Sequence[dict[str, Any]], exact: Any) -> bool:
     if isinstance(value, tuple):
         return False
     if value.shape == (len(exact), len(exact)) and exact.ndim == 1:
-        value = np.diagonal(value)  # adding a column to a row made it a matrix
+        value = np.diagonal(value)  # (N, 1) + (N,) was broadcast to (N, N)
     if value.size != exact.size:
         return False
     return bool(np.allclose(plain(value).ravel(), exact.ravel(), rtol=1e-3, atol=1e-6))

@@ -31,7 +31,7 @@ def note(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, with letters escaped if the output's encoding does not have them all."""
+    """Print JSON; escape letters beyond ASCII unless the output is UTF-8."""
     import json
 
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
@@ -40,7 +40,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt inside this context."""
+    """Let Ctrl-C raise KeyboardInterrupt inside this context, if outside it `leave` ends the process."""
     if signal.getsignal(signal.SIGINT) is not leave:
         yield
         return
@@ -78,7 +78,7 @@ class _Output(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            # The buffers are flushed at exit, which must not fail again.
+            # Python flushes its buffers at exit. Send them to /dev/null, so that this does not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             if error.errno == errno.EPIPE:  # the reader (head, less) has closed the pipe
                 raise SystemExit(0) from error
@@ -86,7 +86,10 @@ class _Output(io.FileIO):
 
 
 def guard_streams() -> None:
-    """If standard output is full or closed, end the process with at most one line; leave a terminal unchanged."""
+    """If standard output is full or closed, end the process with at most one line.
+
+    A terminal keeps its stream, with letters escaped that it cannot show.
+    """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # stays open until the process ends
     if sys.stdout is None:

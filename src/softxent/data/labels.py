@@ -1,4 +1,4 @@
-"""Labels as names: check that they can be classes, choose their type, match them with a model's classes.
+"""Labels as classes: check them, turn text into labels, match labels with a model's classes.
 
 A label that is text stays that text. If every label of a text file is an integer that prints back as it was written,
 the labels become integers, which is convenient for programs; `01`, `1e5` or `True` stay text.
@@ -22,7 +22,8 @@ __all__ = ["check_class_labels", "class_indices", "label_name", "text_labels"]
 INT64 = np.iinfo(np.int64)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
 INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
-# Words that mean the same in any case, as other words need not, and times of day, which begin with a zero or without.
+# true, false, yes and no mean the same in any case; other words may not. A time of day may have a leading zero or not
+# (09:05, 9:05).
 SWITCH = re.compile(r"true|false|yes|no", re.IGNORECASE | re.ASCII)
 TIME = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?", re.ASCII)
 # What programs write where there is nothing.
@@ -118,7 +119,7 @@ def _lookalikes(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _seen(text: str) -> str:
-    """Return what a reader takes a label for: without blanks, its number, its time, its word."""
+    """Return a label as a reader sees it: without blanks, and numbers, times and words such as yes in one form."""
     seen = "".join(unicodedata.normalize("NFC", text).split())
     time = TIME.fullmatch(seen)
     if time:

@@ -1,6 +1,10 @@
-"""From the sums of a group of rows to losses and gradients: vectors of float64, one row per lane.
+"""From a group's sums to its losses, the gradients at the labels, and the factors for all other classes.
 
-The formulas are those of cross_entropy. For float64 logits every quantity is a pair.
+It computes in vectors of float64 (terms of float32 logits: of float32), one row per lane. For float64 logits, sums,
+exponentials, logarithms and quotients are pairs (hi, lo).
+
+The formulas are those of cross_entropy; the code's scale, rest, s and divisor are their s, R, S and D. In their letters
+push = s A and pull = s w; down = w R and up = 2 λ lse e_y, each times s / (S D), and times 2^_UP if |push| < 1.
 """
 
 from __future__ import annotations
@@ -95,7 +99,7 @@ def _finish_double(zero, book, plain, z_loss, divisor, want_grad):
     f, f_lo = quotient(push * lift, divisor, s, s_lo)
     g, g_lo = quotient(pull * lift, divisor, s, s_lo)
     down = fma(rest, g, fma(rest, g_lo, rest_lo * g))
-    # up − down and not −down: a single class has the gradient +0.
+    # Without z-loss, up is 0. Do not shorten 0 − down to −down: for a single class that would be −0.
     up = _times(extra * scale * lift, e_y / (divisor * s))
     at_label = (up - down) * select(lifted, 2.0**-_UP, wide + 1.0)
     bad = bad | ~is_finite(f)
@@ -133,7 +137,7 @@ def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
 
     inverse = 1.0 / (divisor * s)
     if plain:
-        # The formulas below reduce to this.
+        # With weights and scales of 1 and no z-loss, the formulas below become this.
         bad = bad | ~is_finite(inverse)
         write(book, SKIPPED_RESULT, narrow(zero, select(bad, np.nan, 0.0 - rest * inverse)))
         note_plain_scaling(zero, book, inverse, wide, bad)
@@ -144,7 +148,7 @@ def _finish_single(zero, book, plain, z_loss, divisor, want_grad):
     lifted = absolute(push) < 1.0
     lift = select(lifted, 2.0**_UP, wide + 1.0)
     f = push * lift * inverse
-    # up − down and not −down: a single class has the gradient +0.
+    # up − down. Without z-loss, up is 0. Do not shorten 0 − down to −down: for a single class that would be −0.
     at_label = (_times(extra * scale * lift, e_y * inverse) - rest * (pull * lift * inverse)) * select(
         lifted, 2.0**-_UP, wide + 1.0
     )

@@ -1,7 +1,7 @@
 """Cross-entropy and its gradient as autograd functions.
 
 With L the loss, G = ∂L/∂z and H = ∂G/∂z (closed forms: softxent.kernels.cpu), c the cotangent of the loss (a scalar, or
-one for each row) and t a tangent of the logits:
+one for each row), t and c' tangents of the logits and of c, v a cotangent of the gradient c G:
 
     L:      backward c G,                 forward ⟨G, t⟩
     c G:    backward c H v and ⟨G, v⟩,    forward c H t + c' G
@@ -59,8 +59,8 @@ def loss_of(
         target = checked_labels(target, logits.shape[dim], options)
         return loss_expression(logits, target, weight, options, dim)
     if transforms() or is_distributed(logits):
-        # Only the rows' losses are independent, as batches of calls and rows in several processes need. PyTorch itself
-        # reduces them, and differentiates that.
+        # Batched calls and rows spread over processes need one loss per row. PyTorch reduces these itself, and
+        # differentiates that.
         losses = _BatchedLoss.apply(logits, target, weight, _rowwise(options), dim)
         return reduced(losses, target, weight, options)
     wanted = logits.requires_grad and torch.is_grad_enabled()
@@ -90,10 +90,10 @@ def _check_overwriting(logits: Tensor, target: Tensor) -> None:
 
 
 def checked_labels(target: Tensor, num_classes: int, options: LossOptions) -> Tensor:
-    """Return labels after checking each of them, for an expression, in which no kernel checks them.
+    """Return the labels of an expression after checking them.
 
-    On other devices that would mean waiting for the device: there labels are not checked, and the expression gives NaN
-    for a label that is no class.
+    An expression calls no kernel that checks labels, so they are checked here, on a CPU. On a device the check would
+    have to wait for it, and traced or watched labels cannot be read: there a label that is no class gives NaN.
     """
     if target.is_floating_point() or not target.is_cpu or traced() or watched(target):
         return target
@@ -155,12 +155,12 @@ def _is_harmless(cotangent: Tensor, dtype: torch.dtype) -> bool:
     """
     if dtype in _HALF:
         return False
-    # Reading the cotangent would wait for the device; there the product is accurate enough.
+    # On a device, reading the cotangent would wait for it, and the product is accurate enough.
     return not cotangent.is_cpu or bool((cotangent.abs() <= 1.0).all())
 
 
 def _underflows(gradient: Tensor, cotangent: Tensor) -> bool:
-    """Whether the cotangent magnifies digits that a finished gradient has lost: float16 has few below 6e-5."""
+    """Whether the cotangent would magnify rounding errors: below 6e-5, float16 has few digits."""
     return gradient.dtype is torch.float16 and not bool((cotangent.abs() <= 1.0).all())
 
 
@@ -182,7 +182,8 @@ def logits_gradient(ctx: Any, cotangent: Tensor) -> Tensor:
         try:
             logits, target, weight = ctx.saved_tensors
         except RuntimeError as error:
-            # The inputs have been changed since. Use the gradient of that time, rounded once more, if it is accurate.
+            # The inputs were changed after the forward pass. If it is accurate enough, use the gradient kept from then;
+            # it is rounded once more.
             if kept is None or "modified by an inplace operation" not in str(error) or _underflows(kept, cotangent):
                 raise
             return kept.mul_(_spread(cotangent, ctx.dim))
@@ -219,7 +220,10 @@ def begin_loss(
 
 
 class _Loss(Function):
-    """The loss for plain backward passes and forward mode; setup_context would make each call slower."""
+    """The loss for plain backward passes and forward mode.
+
+    It uses forward(ctx, …), because setup_context makes each call slower.
+    """
 
     forward = staticmethod(begin_loss)
 
@@ -236,7 +240,7 @@ class _Loss(Function):
         ):
             ctx.gradient = None
             return gradient, None, None, None
-        del gradient  # the caller must hold the only reference
+        del gradient  # logits_gradient may free the kept gradient, so no other reference may remain
         return logits_gradient(ctx, cotangent), None, None, None
 
     @staticmethod

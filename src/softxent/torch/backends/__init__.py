@@ -1,7 +1,7 @@
-"""The backends: `backend` chooses one of three modules with the same functions (`Backend`), by the tensors.
+"""`backend` looks at modes and tensors and chooses one of three modules, which have the same functions (`Backend`).
 
 `cpu` calls the kernels on the tensors' own memory (`tensors`), in PyTorch's threads (`threads`). `operations` uses
-PyTorch's own operations, for devices without kernels. `recording` calls `operators`, which a tracer can see, and which
+PyTorch's own operations, for devices without kernels. `recording` calls `operators`: a tracer sees them, and they
 accept `distributed` tensors. softxent.torch.autograd differentiates the functions.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["Backend", "backend"]
 
 
 def backend(tensor: Tensor, *others: Tensor | None) -> Backend:
-    """Return the backend for tensors: operators, the kernels, or PyTorch's own operations."""
+    """Return `recording` if a mode or a tensor's class must see the call, else `cpu` or `operations` by the device."""
     if watched(tensor, *others):
         return recording
     return cpu if tensor.is_cpu else operations

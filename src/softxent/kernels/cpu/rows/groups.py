@@ -1,18 +1,21 @@
-"""Rows in groups of up to LANES, one by one or in a tile: operations that a row needs once are done for a whole group.
+"""Rows in groups of up to LANES, one by one or in a tile.
+
+What a row needs only once (logarithm, quotient) is computed for the whole group at once.
 
     statistics    maximum and sum of each row                                       (rows.row or tile)
     a finish      logarithm, quotient, loss: vectors of float64, one row per lane   (softmax, cross_entropy)
     results       written row by row, or a tile at once
 
-A group's numbers are in a book (rows.accumulators). Classes along the lanes and classes across them give the same bits,
-so the faster one is chosen; rows of few classes are in rows.short_rows.
+A group's numbers are in a book (rows.accumulators). A vector holds classes of one row (rows.row) or one class of many
+rows (a tile). Both give the same bits, so the faster is chosen. Rows of few classes are in rows.short_rows.
 
 Arguments that the kernels of a visit share:
     z, out: pointers to the logits and the results
     zo, zc, zi, oo, oc, oi: their byte strides along (outer, class, inner);  inner, n: the positions and classes
     tile: a pointer to a tile of z's dtype;  stride: its lanes, 0 if rows are visited one by one
     book: a pointer to the memory of BOOK_LINES · LANES float64 numbers
-    keeps, kept: whether the sums' terms are kept for the results, and a pointer to them, of the working dtype
+    keeps: whether the exponentials (terms) of the sum are kept for the results
+    kept: a pointer to them; they have the working dtype
 """
 
 from __future__ import annotations
@@ -78,9 +81,12 @@ __all__ = [
     "write_results",
 ]
 
-# The data that a group needs again for its results should stay in a cache: terms in the first, logits in the second.
+# A group's kept terms should stay at about the size of a first-level cache. If terms are not kept, its logits are read
+# again: they should stay in the second-level cache. _GROUP_TERM_BYTES must equal _GROUP_BYTES of
+# softxent.arrays.visits: here it says how many rows go into the buffer for terms, there it sizes the buffer.
 _GROUP_TERM_BYTES, _GROUP_LOGIT_BYTES = 1 << 16, 1 << 18
-# A row of more than half of this would evict data of the previous row that is still needed.
+# Two rows must fit in this many bytes. Otherwise reading the next row would evict this one before its results are
+# written.
 _LOOKED_AT_BYTES = 1 << 23
 
 
@@ -105,7 +111,7 @@ def rows_at_once(z, n, keeps):
 
 @inner
 def looks_ahead(z, n):
-    """Whether the maxima of rows of n classes, visited one by one, are taken with an earlier group's sums."""
+    """Whether the maximum of a row is found while an earlier row is summed (rows of n classes, visited one by one)."""
     return 2 * n * item_size(z) <= _LOOKED_AT_BYTES
 
 
@@ -213,16 +219,16 @@ def statistics(
 ):
     """Write MAXIMUM, SHIFT, K, SUM and SUM_LO of rows first … first + count, whose SKIP is set.
 
-    at: the place of the rows in the tile; known: whether MAXIMUM is set already. A row with a NaN that is not skipped
-    has the sum NaN. earlier: (row, count, book) of an earlier group, whose results are written to out meanwhile; this
-    group's terms replace its terms. coming: (row, count, book) of the next group, whose MAXIMUM is computed. So memory
-    is read and written while this group's terms are computed.
+    at: the place of the rows in the tile; known: whether MAXIMUM is set already. If a class other than the skipped one
+    is NaN, the sum is NaN. earlier: (row, count, book) of an earlier group, whose results are written to out meanwhile;
+    this group's terms overwrite the earlier group's in `kept`. coming: (row, count, book) of the next group, whose
+    MAXIMUM is computed. So memory is read and written while this group's terms are computed.
     """
     zero = like(z)
     if stride > 0:
         _tile_statistics(tile, at, n, stride, book, keeps, kept)
     elif not keeps and runs(z, n) and entry(book, SKIP, 0, integer_splat(zero, 0)) != LARGEST:
-        # One of the largest classes can be left out only after the maximum is known.
+        # LARGEST leaves out a largest class, which is unknown until the maximum is.
         results = _results(zero, book, 0, n, 0 * n, kept, out, oo, oi, inner, first, streams)
         _running_sums(z, zo, zi, inner, n, first, count, book, coming[0], results)
     else:
@@ -236,8 +242,9 @@ def statistics(
 
 @inlined
 def note_scaling(zero, book, f, f_lo, up, bad):
-    """Write the factors from terms to results, e^z · 2^-K · (f + f_lo) · 2^-up; NaN for rows with `bad`.
+    """Write the factors that turn a row's terms into its results; NaN for rows with `bad`.
 
+    A result is e^(z − SHIFT) · 2^-K · (f + f_lo) · 2^-up, with SHIFT and K of the book.
     f, f_lo: float64, finite unless `bad` is true; up: int64.
     """
     factor, factor_lo, unit = scaling(zero, select(bad, 1.0, f), select(bad, 0.0, f_lo), up)
@@ -249,13 +256,13 @@ def note_scaling(zero, book, f, f_lo, up, bad):
 
 
 def note_plain_scaling(zero, book, f, f_lo, bad):
-    """Do what note_scaling does with up = 0, for 2 ≥ f ≥ 2^-100."""
+    """Do what note_scaling does with up = 0, for f in [2^-100, 2]."""
     raise TypeError("note_plain_scaling runs inside kernels only")
 
 
 @inlined
 def _note_plain_scaling_32(zero, book, f, f_lo, bad):
-    # If a term's product with f is subnormal, the result is 0 after the factor 2^-64 anyway.
+    # A subnormal product of term and f becomes 0 anyway, because UNIT is 2^-64.
     rounded = narrow(zero, select(bad, np.nan, f))
     write(book, FACTOR, rounded)
     write(book, FACTOR_LO, narrow(zero, (f - convert(np.float64, rounded)) + f_lo))
@@ -275,8 +282,8 @@ def write_results(
 ):
     """Write a group's results by the factors in its book: over its logits in the tile, or to out.
 
-    streams: whether stores to out bypass the caches; labelled: whether, in a tile, the skipped classes get their
-    results from the book, and ignored rows zeros.
+    streams: whether stores to out bypass the caches; labelled: in a tile, whether skipped classes get SKIPPED_RESULT
+    and ignored rows get zeros.
     """
     zero = like(z)
     numbers = integer_splat(zero, 0)
