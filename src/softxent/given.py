@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 import operator
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,14 +111,16 @@ def as_flag(name: str, value: Any) -> bool:
     raise DTypeError(f"{name} must be True or False; got {value!r}")
 
 
-_NOT_NUMBERS = (str, bytes, bytearray, complex, np.complexfloating, bool, np.bool_, np.ma.MaskedArray)
+_NOT_NUMBERS = (str, bytes, bytearray, complex, np.complexfloating, bool, np.bool_)
 
 
 def as_number(name: str, value: Any) -> float:
     """Return value as a float: anything with __float__, such as 0-d arrays and tensors; refuse NaN."""
     number = value[()] if isinstance(value, np.ndarray) else value
     # Test for float first: torch.compile turns floats into symbols, of which attributes cannot be read.
-    if isinstance(number, float) or not (isinstance(number, _NOT_NUMBERS) or bool(getattr(number, "ndim", 0))):
+    if isinstance(number, float) or not (
+        isinstance(number, _NOT_NUMBERS) or _is_masked(number) or bool(getattr(number, "ndim", 0))
+    ):
         try:
             number = float(number)
         except (TypeError, ValueError, OverflowError):
@@ -129,13 +132,19 @@ def as_number(name: str, value: Any) -> float:
     raise DTypeError(f"{name} must be a real number; got {value!r}")
 
 
+def _is_masked(value: Any) -> bool:
+    """Whether value is a masked array. NumPy imports their module, which takes 10 ms, when somebody makes one."""
+    kind = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
+    return isinstance(value, kind)
+
+
 def refuse_masked(name: str, value: Any, role: Role) -> None:
     """Refuse a masked array, and a list that contains one: the mask would be dropped."""
     what = "a masked array"
     if isinstance(value, (list, tuple)):
         what = f"a {type(value).__name__} of masked arrays"
-        value = next((v for v in _examples(value) if isinstance(v, np.ma.MaskedArray)), None)
-    if isinstance(value, np.ma.MaskedArray):
+        value = next((v for v in _examples(value) if _is_masked(v)), None)
+    if _is_masked(value):
         do = role.masked.format(name=name)
         raise DTypeError(f"{name} must have no mask, which would be dropped; got {what}. {do}")
 

@@ -33,6 +33,7 @@ new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(sorted(n for n in new if n not in sys.stdlib_module_names and not n.startswith("_")))
 """
     assert run(code) == "['numpy', 'softxent']"
+    assert run("import sys, softxent; print('numpy.ma' in sys.modules)") == "False"
 
 
 @pytest.mark.parametrize("call", ["softxent.hardmax([1.0, 2.0])", "softxent.one_hot([0], 2)"])
