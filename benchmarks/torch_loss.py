@@ -1,7 +1,8 @@
-"""softxent.torch against PyTorch, forward and backward pass: `python benchmarks/torch_loss.py [dense] [linear]`.
+"""softxent.torch against PyTorch, forward and backward: `python benchmarks/torch_loss.py [dense] [binary] [linear]`.
 
-dense: cross_entropy at five shapes against eager and compiled PyTorch. linear: linear_cross_entropy at the size of a
-language model's output layer against PyTorch's ways, and the memory that a step takes beyond inputs and gradients.
+dense: cross_entropy at five shapes against eager and compiled PyTorch. binary: binary_cross_entropy_with_logits against
+the same. linear: linear_cross_entropy at the size of a language model's output layer against PyTorch's ways, and the
+memory that a step takes beyond inputs and gradients.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ torch = peers.torch_setup()
 import softxent.torch as sxt  # noqa: E402  # after torch has its threads
 
 SHAPES = ((32, 10), (65536, 10), (8192, 1000), (1024, 32000), (256, 128256))
+BINARY_SHAPES = ((32, 10), (4096, 80), (100_000, 100))
 LAYER = (2048, 768, 50257)
 F = torch.nn.functional
 
@@ -36,17 +38,24 @@ def step(function, leaves, *rest) -> harness.Run:
 
 def dense() -> None:
     """Print a table of cross_entropy."""
+    compare(sxt.cross_entropy, F.cross_entropy, SHAPES, lambda shape: torch.randint(0, shape[1], shape[:1]))
+
+
+def binary() -> None:
+    """Print a table of binary_cross_entropy_with_logits."""
+    ours, theirs = sxt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+    compare(ours, theirs, BINARY_SHAPES, torch.rand)
+
+
+def compare(ours, theirs, shapes, target_of) -> None:
+    """Print a table of a loss and its backward pass, at each shape of logits."""
     table = harness.Table(None)
-    for shape in SHAPES:
+    for shape in shapes:
         torch._dynamo.reset()
         z = (torch.randn(shape) * 3).requires_grad_()
-        y = torch.randint(0, shape[1], shape[:1])
-        compiled = torch.compile(lambda z, y: F.cross_entropy(z, y))
-        runs = {
-            "softxent": step(sxt.cross_entropy, [z], y),
-            "torch": step(F.cross_entropy, [z], y),
-            "compiled": step(compiled, [z], y),
-        }
+        y = target_of(shape)
+        compiled = torch.compile(lambda z, y: theirs(z, y))
+        runs = {"softxent": step(ours, [z], y), "torch": step(theirs, [z], y), "compiled": step(compiled, [z], y)}
         expected = runs["softxent"]().numpy()
         for name, run in runs.items():
             harness.agree(name, run().numpy(), expected)
@@ -84,8 +93,8 @@ def main() -> None:
     """Print what is asked for."""
     harness.heading("softxent.torch, loss and backward pass; a peer's figure is its time over softxent's")
     torch.manual_seed(20260110)
-    for name in sys.argv[1:] or ("dense", "linear"):
-        {"dense": dense, "linear": linear}[name]()
+    for name in sys.argv[1:] or ("dense", "binary", "linear"):
+        {"dense": dense, "binary": binary, "linear": linear}[name]()
 
 
 if __name__ == "__main__":

@@ -292,3 +292,28 @@ def test_torch_threads_are_respected(rng, monkeypatch):
     finally:
         torch.set_num_threads(theirs)
         scheduler.set_num_threads(own)
+
+
+def test_binary_gradient_only_where_it_is_wanted(monkeypatch):
+    """The gradient comes with the loss, is handed out once, and is left out where nobody can ask for it."""
+    from softxent.torch.backends import cpu
+
+    wanted, original = [], cpu.binary_loss
+
+    def counted(*arguments, want_grad):
+        wanted.append(want_grad)
+        return original(*arguments, want_grad=want_grad)
+
+    monkeypatch.setattr(cpu, "binary_loss", counted)
+    z, y = torch.randn(5, requires_grad=True), torch.rand(5)
+    with torch.no_grad():
+        sxt.binary_cross_entropy_with_logits(z, y)
+    sxt.binary_cross_entropy_with_logits(z.detach(), y)
+    loss = sxt.binary_cross_entropy_with_logits(z, y)
+    assert wanted == [False, False, True]
+    (first,) = torch.autograd.grad(loss, z, retain_graph=True)
+    assert wanted == [False, False, True]
+    (second,) = torch.autograd.grad(loss, z)
+    assert wanted == [False, False, True, True]
+    assert torch.equal(first, second)
+    assert first.data_ptr() != second.data_ptr()

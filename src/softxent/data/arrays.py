@@ -28,6 +28,7 @@ def read_npz(path: Path, label: str | None, *, with_labels: bool) -> Dataset:
             y = _member(path, archive, label or "y") if with_labels else None
     except DataError:
         raise
+    # NotImplementedError: of zipfile, for a compression that it does not know.
     except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         pickled = "pickle" in str(error)
         problem = (
@@ -94,6 +95,7 @@ def read_libsvm(
 
     try:
         X, y = load_svmlight_file(str(path), zero_based=True)
+    # NotImplementedError: of zipfile, for a compression that it does not know.
     except (ValueError, EOFError, OSError, zlib.error, IndexError, OverflowError) as error:
         raise DataError(
             f"{path}: is no libsvm file, or damaged ({error}); every line must be `label index:value index:value …`"

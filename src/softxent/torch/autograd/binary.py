@@ -30,7 +30,8 @@ def binary_loss_of(
         or not x.is_cpu
     ):
         return _expression(x, target, weight, pos_weight, reduction)
-    return applied(_BinaryLoss, x, target, weight, pos_weight, reduction)  # type: ignore[no-any-return]
+    wanted = x.requires_grad and torch.is_grad_enabled() and reduction != "none"
+    return applied(_BinaryLoss, x, target, weight, pos_weight, reduction, wanted)  # type: ignore[no-any-return]
 
 
 def _times(t: Tensor, x: Tensor) -> Tensor:
@@ -62,9 +63,14 @@ class _BinaryLoss(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
+        ctx: Any,
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        pos_weight: Tensor | None,
+        reduction: str,
+        wanted: bool,
     ) -> Tensor:
-        wanted = x.requires_grad and reduction != "none"
         loss, ctx.gradient = cpu.binary_loss(x, target, weight, pos_weight, reduction, want_grad=wanted)
         ctx.reduction = reduction
         ctx.save_for_backward(x, target, weight, pos_weight)
@@ -72,17 +78,18 @@ class _BinaryLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Any:
+        nothing = (None,) * 5
         gradient, ctx.gradient = ctx.gradient, None
         one = ctx.reduction != "none" and not recorded(cotangent) and cotangent.item() == 1.0
         if one and gradient is not None:
-            return gradient, None, None, None, None
+            return gradient, *nothing
         del gradient
         x, target, weight, pos_weight = ctx.saved_tensors
         if recorded(cotangent):
             further = torch.is_grad_enabled()
             with torch.enable_grad():
                 loss = _expression(x, target, weight, pos_weight, ctx.reduction)
-                return torch.autograd.grad(loss, x, cotangent, create_graph=further)[0], None, None, None, None
+                return torch.autograd.grad(loss, x, cotangent, create_graph=further)[0], *nothing
         reduction = ctx.reduction
         if not one:
             # The cotangent is used as one more weight, so every element is rounded once.
@@ -91,4 +98,4 @@ class _BinaryLoss(Function):
             weight = cotangent.expand(x.shape) if weight is None else cotangent * weight
             reduction = "sum"
         gradient = cpu.binary_loss(x, target, weight, pos_weight, reduction, want_grad=True)[1]
-        return gradient, None, None, None, None
+        return gradient, *nothing
